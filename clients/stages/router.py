@@ -1,0 +1,54 @@
+"""Stage 7: tuning of the gate on -log sum_i g_i(x) p_i(y|x), the experts frozen.
+
+In a share of the loss each row's own expert is masked ("mixloo"): otherwise the gate learns "my own expert", which is
+useless for strangers.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from clients.member import Member
+from clients.stages.tuning import tune
+from clients.training import padded, rows_of
+from federation.contribution import Contribution
+from federation.manifold.atlas import NEVER
+from federation.records import Order
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.tensors import Parameters
+
+
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> list[Contribution]:
+    """Each member's weighted router after local training."""
+    latent = padded([m.memory["train/latent"] for m in cohort])
+    scores = padded([m.memory["train/scores"] for m in cohort])
+    likelihoods = padded([_likelihoods(m, task) for m in cohort])
+    own = torch.tensor([int(order.settings["region"]) for order in orders])
+    mixloo = torch.tensor([order.settings["mixloo"] for order in orders]).unsqueeze(1)
+    rule = scenario.router.rule
+
+    def losses(router: Parameters, rows: Int[Tensor, "clients batch"]) -> Float[Tensor, "clients batch"]:
+        logits = rule.logits(router, rows_of(latent, rows), rows_of(scores, rows))
+        likely = rows_of(likelihoods, rows)
+        others = torch.zeros_like(logits).scatter(2, own.view(-1, 1, 1).expand(*rows.shape, 1), NEVER)
+        return (1 - mixloo) * mixture_loss(logits, likely) + mixloo * mixture_loss(logits + others, likely)
+
+    return tune(orders, cohort, losses, scenario.router.local)
+
+
+def mixture_loss(
+    logits: Float[Tensor, "*rows regions"], likelihoods: Float[Tensor, "*rows regions"]
+) -> Float[Tensor, "*rows"]:
+    """-log sum_i g_i p_i(y|x), in log space."""
+    return logits.logsumexp(-1) - (logits + likelihoods.clamp_min(1e-9).log()).logsumexp(-1)
+
+
+def _likelihoods(member: Member, task: Task) -> Float[Tensor, "samples regions"]:
+    """What each expert gives to the member's own targets."""
+    answers = member.memory["train/experts"]
+    targets = member.data.train.targets
+    spread = targets.unsqueeze(1).expand(-1, answers.shape[1], *targets.shape[1:])
+    return task.likelihoods(answers, spread)

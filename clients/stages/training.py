@@ -1,0 +1,65 @@
+"""Stages 2 and 4: local training of the foundation prior, or of the experts of the members' regions."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from clients.member import Member
+from clients.training import Trained, batches, learning_rate, padded, rows_of, train
+from federation.contribution import Contribution, weighted
+from federation.data import Samples
+from federation.models import ElasticFamily
+from federation.records import Order
+from federation.scenario import LocalTraining, Scenario
+from federation.task import Task
+from federation.tensors import Parameters, stacked, under
+
+
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> list[Contribution]:
+    """Weighted models, summed by the region that each order names."""
+    first = orders[0]
+    starts = [under("model", order.tensors) for order in orders]
+    rate = learning_rate(scenario.local, first.progress) * first.settings["learning_rate"]
+    address = [(str(first.stage), first.round, member.number) for member in cohort]
+    samples = [member.data.train for member in cohort]
+    trained = train_models(starts, samples, scenario.model, task, scenario.local, rate, first.seed, address)
+    return [
+        Contribution(
+            (member.number,), {int(order.settings["region"]): _term(trained, index, len(member.data.train))}
+        )
+        for index, (order, member) in enumerate(zip(orders, cohort, strict=True))
+    ]
+
+
+def train_models(
+    starts: Sequence[Parameters],
+    samples: Sequence[Samples],
+    family: ElasticFamily,
+    task: Task,
+    local: LocalTraining,
+    rate: float,
+    seed: int,
+    address: Sequence[tuple[int | str, ...]],
+    proximal: float = 0.0,
+) -> Trained:
+    """Train one model a client on that client's samples; all models are of one size."""
+    inputs, targets = padded([s.inputs for s in samples]), padded([s.targets for s in samples])
+
+    def losses(model: Parameters, rows: Int[Tensor, "clients batch"]) -> Float[Tensor, "clients batch"]:
+        return task.losses(family.apply(model, rows_of(inputs, rows)), rows_of(targets, rows))
+
+    plan = batches([len(s) for s in samples], local, seed, address)
+    return train(stacked(list(starts)), losses, plan, local, rate, proximal)
+
+
+def _term(trained: Trained, index: int, samples: int) -> dict[str, Tensor]:
+    model = {name: tensor[index] for name, tensor in trained.parameters.items()}
+    return weighted(model, samples) | trained_metrics(trained, index)
+
+
+def trained_metrics(trained: Trained, index: int) -> dict[str, Tensor]:
+    """Sums of one client's losses and visits in one round of training."""
+    visited = trained.visited[index].double()
+    return {"metric/loss": trained.loss[index].double() * visited, "metric/visited": visited, "metric/clients": torch.ones((), dtype=torch.float64)}

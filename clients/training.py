@@ -1,0 +1,125 @@
+"""The one local loop: stochastic gradient descent of a whole cohort at once, over a leading clients axis.
+
+A single client is a cohort of one. Ragged clients are padded and masked: a padded row weighs nothing, and a client
+whose steps are done keeps its weights, so that nobody's result depends on whom it is trained with.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil, cos, pi
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from federation.randomness import generator
+from federation.scenario import LocalTraining
+from federation.tensors import Parameters
+
+RowLosses = Callable[[Parameters, Int[Tensor, "clients batch"]], Float[Tensor, "clients batch"]]
+"""Losses of the named rows of each client's samples under that client's model."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Which rows each client visits in each step; padding repeats row 0 and is not `real`."""
+
+    rows: Int[Tensor, "clients steps batch"]
+    real: Bool[Tensor, "clients steps batch"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Models after local training, and sums for the metrics."""
+
+    parameters: Parameters
+    loss: Float[Tensor, " clients"]
+    visited: Int[Tensor, " clients"]
+
+
+def batches(samples: Sequence[int], local: LocalTraining, seed: int, address: Sequence[tuple[int | str, ...]]) -> Batches:
+    """Shuffled epochs of each client, by its own address alone.
+
+    Args:
+        samples: number of samples of each client.
+        address: of each client's draws, such as ("experts", round, client).
+    """
+    steps = max(local.epochs * ceil(n / local.batch_size) for n in samples)
+    width = min(local.batch_size, max(samples))
+    rows = np.zeros((len(samples), steps, width), dtype=np.int64)
+    real = np.zeros((len(samples), steps, width), dtype=bool)
+    for client, (n, where) in enumerate(zip(samples, address, strict=True)):
+        draw, step = generator(seed, "batches", *where), 0
+        for _ in range(local.epochs):
+            order = draw.permutation(n)
+            for start in range(0, n, local.batch_size):
+                batch = order[start : start + local.batch_size]
+                rows[client, step, : len(batch)], real[client, step, : len(batch)] = batch, True
+                step += 1
+    return Batches(torch.from_numpy(rows), torch.from_numpy(real))
+
+
+def learning_rate(local: LocalTraining, progress: float) -> float:
+    """The rate of this round: constant, or half a cosine over the rounds of the phase."""
+    return local.learning_rate * (0.5 * (1 + cos(pi * progress)) if local.schedule == "cosine" else 1.0)
+
+
+def train(
+    start: Parameters,
+    losses: RowLosses,
+    plan: Batches,
+    local: LocalTraining,
+    rate: float,
+    proximal: float = 0.0,
+) -> Trained:
+    """Train every client's model on that client's own batches.
+
+    Args:
+        start: models with a leading clients axis, all at the server's weights.
+        rate: learning rate of this round.
+        proximal: mu of FedProx, the pull mu/2 ||theta - start||^2. Source: Li et al. (2020).
+    Returns:
+        The models, each client's mean loss over its visited samples, and the number of visits.
+    """
+    model = {name: tensor.clone() for name, tensor in start.items()}
+    velocity = {name: torch.zeros_like(tensor) for name, tensor in start.items()} if local.momentum else {}
+    clients, steps, _ = plan.rows.shape
+    active, weights = plan.real.any(2), plan.real.float()
+    weights = weights / weights.sum(2, keepdim=True).clamp_min(1)
+    total = torch.zeros(clients, dtype=torch.float64)
+    for step in range(steps):
+        leaves = {name: tensor.requires_grad_() for name, tensor in model.items()}
+        row_losses = losses(leaves, plan.rows[:, step])
+        slopes = torch.autograd.grad((row_losses * weights[:, step]).sum(), list(leaves.values()))
+        total += (row_losses.detach() * plan.real[:, step]).sum(1).double()
+        everyone = bool(active[:, step].all())
+        with torch.no_grad():
+            for (name, leaf), slope in zip(leaves.items(), slopes, strict=True):
+                if local.weight_decay:
+                    slope = slope + local.weight_decay * leaf
+                if proximal:
+                    slope = slope + proximal * (leaf - start[name])
+                if not everyone:
+                    slope = slope * _along(active[:, step], slope)
+                if local.momentum:
+                    velocity[name] = slope = torch.where(
+                        _along(active[:, step], slope).bool(), local.momentum * velocity[name] + slope, 0 * slope
+                    )
+                model[name] = leaf.detach() - rate * slope
+    visited = plan.real.sum((1, 2))
+    return Trained({n: t.detach() for n, t in model.items()}, (total / visited.clamp_min(1)).float(), visited)
+
+
+def padded(parts: Sequence[Float[Tensor, "_ *shape"] | Int[Tensor, "_ *shape"]]) -> Tensor:
+    """Ragged tensors side by side, [clients, longest, ...], zeros where a client has no more rows."""
+    return torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
+
+
+def rows_of(values: Tensor, rows: Int[Tensor, "clients batch"]) -> Tensor:
+    """values[c, rows[c, b]] for every client c and batch member b."""
+    return values[torch.arange(len(rows)).unsqueeze(1), rows]
+
+
+def _along(flags: Bool[Tensor, " clients"], like: Tensor) -> Tensor:
+    return flags.view(-1, *[1] * (like.dim() - 1)).to(like.dtype)

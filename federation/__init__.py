@@ -1,0 +1,1 @@
+"""What clients and server share: values, elastic families, the manifold, routing, engines."""

@@ -1,0 +1,63 @@
+"""Which parts of the world model answer together, and which samples are novel: decided on held-out samples' sums."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from federation.task import Task
+from federation.tensors import Parameters
+
+PARTS = ("charts", "mixture", "head", "prior")
+"""What may answer: the chart posterior of the labels, the routed experts, the head without experts, the generalist."""
+
+BINS = 2048
+"""Bins of the novelty histogram; equal steps of asinh(novelty), so that far tails still fit."""
+REACH = 16.0
+
+
+def pooled(answers: Mapping[str, Tensor], weights: Mapping[str, float], task: Task) -> Float[Tensor, "samples outputs"]:
+    """One answer from several parts.
+
+    Classes: p(y|x) proportional to the product over parts of p_part(y|x)^weight. Values: the parts' weighted mean.
+    """
+    used = {part: weight for part, weight in weights.items() if weight > 0}
+    if task.classifies:
+        return torch.stack([w * answers[p].clamp_min(1e-9).log() for p, w in used.items()]).sum(0).softmax(-1)
+    return torch.stack([w * answers[p] for p, w in used.items()]).sum(0) / sum(used.values())
+
+
+def candidates(parts: Sequence[str], weights: Sequence[float], task: Task) -> list[dict[str, float]]:
+    """Every combination of the weights, but for the empty one; fewest parts first, then in the order of the grid."""
+    grid = [dict(zip(parts, choice, strict=True)) for choice in product(sorted({0.0, *weights}), repeat=len(parts))]
+    if not task.classifies:
+        grid = [choice for choice in grid if max(choice.values()) == max(weights)]
+    return sorted((c for c in grid if any(c.values())), key=_parts_used)
+
+
+def chosen(options: Sequence[dict[str, float]], sums: Parameters, gain: float) -> dict[str, float]:
+    """The option with the least held-out loss, unless one with fewer parts is within `gain` nats a sample and part."""
+    loss = sums["loss"] / sums["count"].clamp_min(1)
+    best = min(range(len(options)), key=lambda i: float(loss[i]) + gain * _parts_used(options[i]))
+    return options[best]
+
+
+def novelty_histogram(novelty: Float[Tensor, " samples"]) -> Float[Tensor, " bins"]:
+    """Counts of asinh(novelty) in fixed bins: a sum that clients can add up."""
+    place = ((novelty.asinh() + REACH) / (2 * REACH) * BINS).long().clamp(0, BINS - 1)
+    return torch.bincount(place, minlength=BINS).double()
+
+
+def novelty_quantile(histogram: Float[Tensor, " bins"], quantile: float) -> float:
+    """The upper edge of the bin that holds the quantile; infinity where nothing was counted."""
+    total = float(histogram.sum())
+    if total == 0:
+        return float("inf")
+    place = int(torch.searchsorted(histogram.cumsum(0), torch.tensor(quantile * total, dtype=histogram.dtype)))
+    return float(torch.tensor((min(place, BINS - 1) + 1) / BINS * 2 * REACH - REACH).sinh())
+
+
+def _parts_used(choice: Mapping[str, float]) -> int:
+    return sum(weight > 0 for weight in choice.values())

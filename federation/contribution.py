@@ -1,0 +1,118 @@
+"""The sum that a client sends, and the contract of the rules that turn a sum into the next model.
+
+Everything that a client sends is a sum, kept apart by region: of weighted parameters, of moments, of metric
+numerators, of histograms. Sums commute, so workers may add them up on the way, in any tree.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from federation.rules import Rule
+from federation.tensors import Parameters
+
+EVERYWHERE = -1
+"""The region under which sums that concern the whole federation are kept."""
+
+WEIGHT = "weight"
+"""Prefix of the sums of weights, one beside each sum of weighted parameters."""
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """Sums by region and name, with the clients whose sums they hold.
+
+    `clients` is sorted and holds no client twice. Adding is associative and commutative up to rounding (sums of
+    floating point are kept in float64), and `Contribution()` is zero.
+    """
+
+    clients: tuple[int, ...] = ()
+    sums: Mapping[int, Parameters] = field(default_factory=dict)
+
+    def __add__(self, other: "Contribution") -> "Contribution":
+        twice = set(self.clients) & set(other.clients)
+        if twice:
+            raise ValueError(f"client {min(twice)} contributed twice to one sum; count each reply once")
+        regions = {**{r: dict(s) for r, s in self.sums.items()}}
+        for region, tensors in other.sums.items():
+            mine = regions.setdefault(region, {})
+            for name, tensor in tensors.items():
+                mine[name] = _wide(mine[name]) + _wide(tensor) if name in mine else tensor
+        return Contribution(tuple(sorted(self.clients + other.clients)), regions)
+
+    @staticmethod
+    def total(parts: Iterable["Contribution"]) -> "Contribution":
+        """The sum of all parts."""
+        whole = Contribution()
+        for part in parts:
+            whole = whole + part
+        return whole
+
+    def finite(self) -> bool:
+        """Whether no sum holds NaN or infinity."""
+        return all(bool(torch.isfinite(t).all()) for tensors in self.sums.values() for t in tensors.values())
+
+    def everywhere(self) -> Parameters:
+        """The sums that concern the whole federation."""
+        return self.sums.get(EVERYWHERE, {})
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def weighted(parameters: Parameters, weight: float, full: Parameters | None = None) -> dict[str, Tensor]:
+    """One client's term of the coverage-weighted mean: weight * parameters, beside the weights.
+
+    Args:
+        parameters: the client's model, of its own size.
+        weight: its number of samples.
+        full: the server's model. Where the client's is a slice of it, zeros fill the rest and the weight travels
+            coordinate by coordinate; a whole tensor's weight is one number, which broadcasts when sums are added.
+    """
+    term: dict[str, Tensor] = {}
+    for name, whole in (full or parameters).items():
+        part = parameters.get(name)
+        held = torch.tensor(float(weight), dtype=torch.float64)
+        if part is None or part.shape != whole.shape:
+            corner = tuple(slice(0, length) for length in part.shape) if part is not None else ()
+            inside = torch.zeros_like(whole)
+            held = torch.zeros_like(whole)
+            if part is not None:
+                inside[corner], held[corner] = part, weight
+            part = inside
+        term[name], term[f"{WEIGHT}/{name}"] = weight * part, held
+    return term
+
+
+def coverage_mean(sums: Parameters, previous: Parameters) -> dict[str, Tensor]:
+    """theta_s = sum_i n_i theta_i,s / sum_i n_i over the clients whose slice holds coordinate s.
+
+    A coordinate that nobody holds keeps its previous value. Source: HeteroFL, Diao et al. (2021).
+    """
+    mean = {}
+    for name, before in previous.items():
+        if name not in sums:
+            mean[name] = before
+            continue
+        held = sums[f"{WEIGHT}/{name}"].double().expand_as(before)
+        value = sums[name].double() / held.clamp_min(1e-300)
+        mean[name] = torch.where(held > 0, value.to(before.dtype), before)
+    return mean
+
+
+class AggregationRule(Rule):
+    """Contract: the next server model from the sums of one round. Pure: state in, state out."""
+
+    @abstractmethod
+    def init(self, parameters: Parameters) -> dict[str, Tensor]:
+        """The rule's own state for a model of these shapes."""
+
+    @abstractmethod
+    def apply(
+        self, state: Parameters, parameters: Parameters, sums: Parameters
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The next model and the next state, from `weighted` terms added up over clients."""

@@ -1,0 +1,153 @@
+"""What a client holds, and what a whole simulated federation holds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from federation.partition import Natural, PartitionRule
+from federation.randomness import generator
+from federation.rules import InputError
+from federation.task import Task
+
+UNKNOWN_CLIENT = -1
+"""The client of a test sample that belongs to no client of the federation."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs with their targets: class numbers, or real vectors."""
+
+    inputs: Float[Tensor, "samples *shape"]
+    targets: Int[Tensor, " samples"] | Float[Tensor, "samples outputs"]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def take(self, index: NDArray[np.int64] | Tensor) -> "Samples":
+        """The rows that `index` names, in its order."""
+        rows = torch.as_tensor(index, dtype=torch.int64)
+        return Samples(self.inputs[rows], self.targets[rows])
+
+    @staticmethod
+    def concatenated(parts: Sequence["Samples"]) -> "Samples":
+        """All rows of all parts, in order."""
+        return Samples(torch.cat([p.inputs for p in parts]), torch.cat([p.targets for p in parts]))
+
+
+@dataclass(frozen=True)
+class ClientData:
+    """One client's private samples: to train on, held out inside the federation, and for its local test."""
+
+    train: Samples
+    held_out: Samples
+    test: Samples
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples before they are distributed.
+
+    `group` names the natural client of each training sample. `unit` names the piece that must not be torn between
+    training and held-out samples (overlapping windows of one recording). A dataset that `leaks_unless_natural` refuses
+    every other split. Test samples with a `test_group` that no client has are strangers. `domain` says what kind of
+    region a training sample comes from, where that is known; it serves the report and never the training.
+    """
+
+    task: Task
+    train: Samples
+    test: Samples
+    group: NDArray[np.int64] | None = None
+    test_group: NDArray[np.int64] | None = None
+    unit: NDArray[np.int64] | None = None
+    domain: NDArray[np.int64] | None = None
+    domain_names: tuple[str, ...] = ()
+    leaks_unless_natural: str = ""
+    local_test: Samples | None = None
+    local_test_group: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class FederatedData:
+    """A whole federation: clients, and one union test set with the client of each of its samples."""
+
+    task: Task
+    clients: Sequence[ClientData]
+    union_test: Samples
+    union_client: NDArray[np.int64]
+    client_domain: NDArray[np.int64]
+    domain_names: tuple[str, ...]
+
+
+def federate(dataset: Dataset, rule: PartitionRule, held_out: float, seed: int) -> FederatedData:
+    """Distribute a dataset over clients.
+
+    Args:
+        held_out: share of each client's training samples kept for decisions inside the federation.
+    Raises:
+        InputError: the rule would leak, or leaves a client without samples.
+    """
+    if dataset.leaks_unless_natural and not isinstance(rule, Natural):
+        raise InputError(f"partition.kind={rule.kind()} leaks: {dataset.leaks_unless_natural}; use partition.kind=natural")
+    labels = dataset.train.targets.numpy() if dataset.task.classifies else None
+    parts = rule.split(len(dataset.train), labels, dataset.group, seed)
+    owner, tests = _test_owners(dataset, parts, seed)
+    clients = []
+    for number, rows in enumerate(parts):
+        kept, aside = _hold_out(rows, dataset.unit, held_out, generator(seed, "hold out", number))
+        if len(kept) == 0:
+            raise InputError(f"client {number} has no samples to train on; ask for fewer clients or hold out less")
+        clients.append(ClientData(dataset.train.take(kept), dataset.train.take(aside), tests[number]))
+    domain = np.zeros(len(dataset.train), dtype=np.int64) if dataset.domain is None else dataset.domain
+    client_domain = np.array([np.bincount(domain[rows]).argmax() for rows in parts], dtype=np.int64)
+    return FederatedData(dataset.task, clients, dataset.test, owner, client_domain, dataset.domain_names or ("all",))
+
+
+def _hold_out(
+    rows: NDArray[np.int64], unit: NDArray[np.int64] | None, share: float, draw: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split rows into kept and held out, whole units together; at least one row is kept."""
+    units = np.arange(len(rows)) if unit is None else unit[rows]
+    names = draw.permutation(np.unique(units))
+    aside = np.isin(units, names[: min(round(share * len(names)), len(names) - 1)])
+    return rows[~aside], rows[aside]
+
+
+def _test_owners(
+    dataset: Dataset, parts: list[NDArray[np.int64]], seed: int
+) -> tuple[NDArray[np.int64], list[Samples]]:
+    """Which client each union test sample belongs to, and each client's local test."""
+    owner = _owners_like(dataset, parts, dataset.test, dataset.test_group, seed)
+    local, whose = dataset.test, owner
+    if dataset.local_test is not None:
+        local = dataset.local_test
+        whose = _owners_like(dataset, parts, local, dataset.local_test_group, seed)
+    return owner, [local.take(np.flatnonzero(whose == number)) for number in range(len(parts))]
+
+
+def _owners_like(
+    dataset: Dataset, parts: list[NDArray[np.int64]], test: Samples, test_group: NDArray[np.int64] | None, seed: int
+) -> NDArray[np.int64]:
+    """Share out test samples as the training samples of the same natural group and class were shared out."""
+    grouped = dataset.group is not None and test_group is not None
+    group = dataset.group if grouped and dataset.group is not None else np.zeros(len(dataset.train), dtype=np.int64)
+    asked = test_group if grouped and test_group is not None else np.zeros(len(test), dtype=np.int64)
+    classifies = dataset.task.classifies
+    label = dataset.train.targets.numpy() if classifies else np.zeros_like(group)
+    tested = test.targets.numpy() if classifies else np.zeros_like(asked)
+    owner = np.full(len(test), UNKNOWN_CLIENT, dtype=np.int64)
+    draw = generator(seed, "test owners")
+    for home, kind in np.unique(np.stack([asked, tested]), axis=1).T:
+        rows = draw.permutation(np.flatnonzero((asked == home) & (tested == kind)))
+        held = np.array([((group[part] == home) & (label[part] == kind)).sum() for part in parts], dtype=np.float64)
+        if held.sum() == 0:
+            held = np.array([(group[part] == home).sum() for part in parts], dtype=np.float64)
+        if held.sum() > 0:
+            ends = np.rint(np.cumsum(held / held.sum()) * len(rows)).astype(np.int64)
+            for number, piece in enumerate(np.split(rows, ends[:-1])):
+                owner[piece] = number
+    return owner

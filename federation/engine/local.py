@@ -1,0 +1,115 @@
+"""What all grids in one process share: nodes with their contexts, message numbers, replies, traffic."""
+
+import traceback
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.common.constant import ErrorCode
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+
+from federation.engine.identity import RUN, assume_identity
+
+Visit = Callable[[Sequence[Message]], Sequence[Message]]
+"""In which order the messages of one round are served; no result may depend on it."""
+
+
+@dataclass
+class Traffic:
+    """Bytes of message bodies so far: `down` to the clients, `up` from them."""
+
+    down: int = 0
+    up: int = 0
+
+
+def in_order(messages: Sequence[Message]) -> Sequence[Message]:
+    """As they were sent."""
+    return messages
+
+
+class LocalGrid(Grid):
+    """Flower's Grid without a network; node n + 1 holds partition n. Subclasses say how messages are served.
+
+    Args:
+        run_config: what every context carries.
+        visit: the order of service.
+        on_reply: called with the number of clients that have just answered.
+    """
+
+    def __init__(
+        self,
+        clients: int,
+        run_config: dict[str, str | int],
+        *,
+        visit: Visit = in_order,
+        on_reply: Callable[[int], None] = lambda answered: None,
+    ) -> None:
+        assume_identity()
+        self._visit, self.on_reply = visit, on_reply
+        self.contexts = {
+            n + 1: Context(RUN, n + 1, {"partition-id": n, "num-partitions": clients}, RecordDict(), dict(run_config))
+            for n in range(clients)
+        }
+        self._run = Run.create_empty(RUN)
+        self._numbers = count(1)
+        self._replies: dict[str, Message] = {}
+        self.traffic = Traffic()
+
+    @abstractmethod
+    def serve(self, messages: Sequence[Message]) -> Iterable[Message]:
+        """Replies to messages of known nodes, in any order; whatever a client raises becomes an error reply."""
+
+    def set_run(self, run: Run) -> None:
+        self._run = run
+
+    @property
+    def run(self) -> Run:
+        return self._run
+
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        return Message(content, dst_node_id, message_type, group_id=group_id, ttl=ttl)
+
+    def get_node_ids(self) -> Iterable[int]:
+        return list(self.contexts)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        sent = list(messages)
+        for message in sent:
+            message.metadata.__dict__["_message_id"] = f"local-{next(self._numbers)}"
+            self.traffic.down += body_bytes(message)
+        known = [message for message in sent if message.metadata.dst_node_id in self.contexts]
+        absent = [message for message in sent if message.metadata.dst_node_id not in self.contexts]
+        replies = [refusal(m, f"no node {m.metadata.dst_node_id}", ErrorCode.NODE_UNAVAILABLE) for m in absent]
+        for reply in [*replies, *self.serve(self._visit(known))]:
+            self.traffic.up += body_bytes(reply)
+            self._replies[reply.metadata.reply_to_message_id] = reply
+        return [message.metadata.message_id for message in sent]
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        return [self._replies.pop(name) for name in message_ids if name in self._replies]
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+        return self.pull_messages(self.push_messages(messages))
+
+
+def refusal(message: Message, cause: str, code: int = ErrorCode.CLIENT_APP_RAISED_EXCEPTION) -> Message:
+    """The error reply to a message."""
+    return Message(Error(code, cause), reply_to=message)
+
+
+def described(node: int, error: Exception) -> str:
+    """Which client failed, with what, and where."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"client {node - 1}: {type(error).__name__}: {error} ({where.name}, line {where.lineno})"
+
+
+def body_bytes(message: Message) -> int:
+    """Bytes of a message's arrays."""
+    if not message.has_content():
+        return 0
+    return sum(len(array.data) for record in message.content.array_records.values() for array in record.values())

@@ -1,0 +1,34 @@
+"""A client at a time, where a breakpoint works. The reference for all engines."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from flwr.app import Message
+from flwr.clientapp import ClientApp
+
+from federation.engine.local import LocalGrid, Visit, described, in_order, refusal
+
+
+class SerialGrid(LocalGrid):
+    """Calls a ClientApp for one message after another."""
+
+    def __init__(
+        self,
+        client_app: ClientApp,
+        clients: int,
+        run_config: dict[str, str | int],
+        *,
+        visit: Visit = in_order,
+        on_reply: Callable[[int], None] = lambda answered: None,
+    ) -> None:
+        super().__init__(clients, run_config, visit=visit, on_reply=on_reply)
+        self._app = client_app
+
+    def serve(self, messages: Sequence[Message]) -> Iterable[Message]:
+        for message in messages:
+            node = message.metadata.dst_node_id
+            try:
+                reply = self._app(message, self.contexts[node])
+            except Exception as error:
+                reply = refusal(message, described(node, error))
+            self.on_reply(1)
+            yield reply

@@ -1,0 +1,23 @@
+"""The data manifold as pieces: encoder, charts of regions, the atlas that holds them."""
+
+from federation.manifold.atlas import Atlas
+from federation.manifold.chart import Chart, ChartRule
+from federation.manifold.encoder import Encoder, EncoderRule, PrincipalComponents
+from federation.manifold.features import FeatureMap, Flat, PooledPixels, SignalStatistics
+from federation.manifold.regions import PrivateRegions, RegionRule, SharedRegions
+
+__all__ = [
+    "Atlas",
+    "Chart",
+    "ChartRule",
+    "Encoder",
+    "EncoderRule",
+    "FeatureMap",
+    "Flat",
+    "PooledPixels",
+    "PrincipalComponents",
+    "PrivateRegions",
+    "RegionRule",
+    "SharedRegions",
+    "SignalStatistics",
+]

@@ -1,0 +1,145 @@
+"""The atlas: all regions' charts as one set of Gaussians, and how the regions overlap."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log, pi
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from federation.manifold.chart import Chart, ChartRule
+from federation.randomness import torch_generator
+from federation.tensors import Parameters, count
+
+FLOOR = 1e-3
+"""Least variance of a component in any direction, in units of the encoder's unit variance."""
+
+NEVER = -1e30
+"""The score of a region or label without components: finite, so that its gradient is zero and not NaN."""
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Gaussian components N(mean, diag(diagonal) + factor factor^T), each of one region and one label.
+
+    log_weight is log n_c, so that scores are log sum_c n_c N(z; mu_c, Sigma_c). Immutable: each phase yields a new one.
+    """
+
+    regions: int
+    mean: Float[Tensor, "components latent"]
+    diagonal: Float[Tensor, "components latent"]
+    factor: Float[Tensor, "components latent rank"]
+    log_weight: Float[Tensor, " components"]
+    region: Int[Tensor, " components"]
+    label: Int[Tensor, " components"]
+
+    @staticmethod
+    def of(charts: Sequence[Chart], rule: ChartRule) -> "Atlas":
+        """One region a chart, in order. Charts may be empty: nothing is ever routed to such a region.
+
+        Raises:
+            ValueError: no chart has a component.
+        """
+        entries = [(region, label, m) for region, chart in enumerate(charts) for label, m in chart.components.items()]
+        if not entries:
+            raise ValueError("no client had enough samples of anything to send a chart; lower charts.min_count")
+        total = sum(m.count for _, _, m in entries)
+        pooled = torch.stack([m.scatter for _, _, m in entries]).sum(0) / total
+        shrunk = [(m.scatter + rule.shrinkage * pooled) / (m.count + rule.shrinkage) for _, _, m in entries]
+        diagonal, factor = _low_rank(torch.stack(shrunk), rule.rank)
+        return Atlas(
+            regions=len(charts),
+            mean=torch.stack([m.mean for _, _, m in entries]),
+            diagonal=diagonal,
+            factor=factor,
+            log_weight=torch.tensor([log(m.count) for _, _, m in entries], dtype=torch.float64),
+            region=torch.tensor([region for region, _, _ in entries]),
+            label=torch.tensor([label for _, label, _ in entries]),
+        )
+
+    def densities(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples components"]:
+        """log n_c + log N(z; mu_c, Sigma_c), by Woodbury's identity, in float64."""
+        z = latent.double()
+        precision = 1 / self.diagonal
+        scaled = self.factor * precision.unsqueeze(-1)
+        core = torch.eye(self.factor.shape[-1], dtype=torch.float64) + self.factor.transpose(1, 2) @ scaled
+        root = torch.linalg.cholesky(core)
+        ways = torch.linalg.solve_triangular(root, scaled.transpose(1, 2), upper=False)
+        along = torch.einsum("sl,crl->scr", z, ways) - torch.einsum("cl,crl->cr", self.mean, ways)
+        squared = z.square() @ precision.T - 2 * z @ (precision * self.mean).T + (precision * self.mean.square()).sum(1)
+        distance = squared - along.square().sum(-1)
+        volume = self.diagonal.log().sum(1) + 2 * root.diagonal(dim1=1, dim2=2).log().sum(1)
+        return self.log_weight - 0.5 * (distance + volume + z.shape[1] * log(2 * pi))
+
+    def scores(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
+        """s_i(z) = log sum over the components of region i; NEVER for a region without any."""
+        return _grouped(self.densities(latent), self.region, self.regions)
+
+    def relative_scores(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
+        """Scores less the best of each row: what routers see, in float32."""
+        scores = self.scores(latent)
+        return (scores - scores.amax(1, keepdim=True)).clamp_min(NEVER).float()
+
+    def label_scores(self, latent: Float[Tensor, "samples latent"], labels: int) -> Float[Tensor, "samples labels"]:
+        """log sum over the components of each label, over all regions: the chart posterior, unnormalised."""
+        return _grouped(self.densities(latent), self.label, labels)
+
+    def novelty(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, " samples"]:
+        """-log of the federation's whole density: high where no region knows the sample."""
+        return -self.densities(latent).logsumexp(1) + self.log_weight.logsumexp(0)
+
+    def overlaps(self, seed: int, draws: int = 256) -> Float[Tensor, "regions regions"]:
+        """alpha_ij = E_{z in i} P(region j | z), by samples drawn from the charts themselves; no data are asked."""
+        noise = torch_generator(seed, "atlas overlaps")
+        rows = torch.zeros(self.regions, self.regions, dtype=torch.float64)
+        for region in range(self.regions):
+            members = torch.nonzero(self.region == region).flatten()
+            if len(members):
+                share = self.log_weight[members].softmax(0)
+                pick = members[torch.multinomial(share, draws, replacement=True, generator=noise)]
+                across = torch.randn(draws, self.mean.shape[1], generator=noise, dtype=torch.float64)
+                along = torch.randn(draws, self.factor.shape[2], generator=noise, dtype=torch.float64)
+                drawn = self.mean[pick] + across * self.diagonal[pick].sqrt()
+                drawn = drawn + torch.einsum("nlr,nr->nl", self.factor[pick], along)
+                rows[region] = self.scores(drawn.float()).softmax(1).mean(0)
+        return rows
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All state, for wires and files; float32 where it is real."""
+        names = ("mean", "diagonal", "factor", "log_weight", "region", "label")
+        values = {name: getattr(self, name) for name in names}
+        return {name: t.float() if t.is_floating_point() else t for name, t in values.items()}
+
+    @staticmethod
+    def from_tensors(regions: int, tensors: Parameters) -> "Atlas":
+        """The inverse of `tensors`."""
+        return Atlas(regions, **{name: t.double() if t.is_floating_point() else t for name, t in tensors.items()})
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that one query reads: all of the charts."""
+        return count({name: t for name, t in self.tensors().items() if t.is_floating_point()})
+
+
+def _low_rank(
+    covariance: Float[Tensor, "components latent latent"], rank: int
+) -> tuple[Float[Tensor, "components latent"], Float[Tensor, "components latent rank"]]:
+    """The leading directions as a factor, the rest as a diagonal; the variances stay exact."""
+    values, vectors = torch.linalg.eigh(covariance)
+    rank = min(rank, covariance.shape[-1])
+    factor = vectors[..., -rank:] * (values[..., -rank:] - FLOOR).clamp_min(0).sqrt().unsqueeze(-2)
+    rest = covariance.diagonal(dim1=1, dim2=2) - factor.square().sum(-1)
+    return rest.clamp_min(FLOOR), factor
+
+
+def _grouped(
+    densities: Float[Tensor, "samples components"], group: Int[Tensor, " components"], groups: int
+) -> Float[Tensor, "samples groups"]:
+    """logsumexp over the components of each group."""
+    out = torch.full((len(densities), groups), NEVER, dtype=densities.dtype)
+    for g in range(groups):
+        members = torch.nonzero(group == g).flatten()
+        if len(members):
+            out[:, g] = densities[:, members].logsumexp(1)
+    return out

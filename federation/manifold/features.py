@@ -1,0 +1,48 @@
+"""Cheap fixed features that an encoder starts from. To add one: a subclass of `FeatureMap` here."""
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from federation.rules import Rule
+
+
+class FeatureMap(Rule):
+    """Contract: features of raw inputs, without anything learned."""
+
+    @abstractmethod
+    def apply(self, inputs: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples features"]:
+        """One row of features a sample."""
+
+
+class Flat(FeatureMap):
+    """The input itself."""
+
+    def apply(self, inputs: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples features"]:
+        return inputs.flatten(1)
+
+
+class PooledPixels(FeatureMap):
+    """Means over square patches of an image."""
+
+    pool: int = Field(default=2, ge=1)
+
+    def apply(self, inputs: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples features"]:
+        return F.avg_pool2d(inputs, [min(self.pool, side) for side in inputs.shape[2:]]).flatten(1)
+
+
+class SignalStatistics(FeatureMap):
+    """Of each channel of a signal [channels, time, 1]: mean, log deviation, and log power of the lowest frequencies."""
+
+    frequencies: int = Field(default=16, ge=1)
+
+    def apply(self, inputs: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples features"]:
+        signal = inputs.flatten(2)
+        mean = signal.mean(-1, keepdim=True)
+        deviation = (signal - mean).square().mean(-1, keepdim=True)
+        power = torch.fft.rfft(signal - mean).abs().square()[..., 1 : self.frequencies + 1] / signal.shape[-1]
+        return torch.cat([mean, (deviation + 1e-4).log() / 2, (power + 1e-4).log() / 2], -1).flatten(1)

@@ -1,0 +1,7 @@
+"""Elastic model families, one a file. To add one: a file here with a subclass of `ElasticFamily`, and a contract row."""
+
+from federation.models.convnet import Convnet
+from federation.models.family import ElasticFamily, Size
+from federation.models.mlp import Mlp
+
+__all__ = ["Convnet", "ElasticFamily", "Mlp", "Size"]

@@ -1,0 +1,112 @@
+"""Convolutional family without normalisation layers, so that averaging breaks nothing.
+
+Images [channels, height, width]; a signal is an image of width one, and keeps that width.
+"""
+
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from federation.models.family import FULL, ElasticFamily, Shapes, Size, share
+from federation.task import Task
+from federation.tensors import Parameters
+
+STEM_KERNEL, KERNEL = 5, 3
+
+
+class Convnet(ElasticFamily):
+    """A strided 5x5 stem, then one 3x3 stage for each further entry of `channels`, each followed by 2x2 max-pooling,
+    then `blocks` residual 3x3 blocks (the elastic depth), and a linear head on the flattened map."""
+
+    channels: tuple[int, ...] = Field(default=(8, 16, 16), min_length=1)
+    blocks: int = Field(default=1, ge=0)
+
+    def shapes(self, task: Task, size: Size = FULL) -> Shapes:
+        inputs, height, width = _image(task)
+        before, shapes = inputs, Shapes()
+        for stage, full in enumerate(self.channels):
+            units = share(full, size.width)
+            shapes |= {f"stage{stage}.weight": (units, before, *_kernel(task, stage)), f"stage{stage}.bias": (units,)}
+            before = units
+        for block in range(round(size.depth * self.blocks)):
+            shapes |= {f"block{block}.weight": (before, before, *_kernel(task, 1)), f"block{block}.bias": (before,)}
+        rows, columns = self._map(height), self._map(width)
+        return shapes | {"head.weight": (task.outputs, before, rows, columns), "head.bias": (task.outputs,)}
+
+    def gain(self, name: str) -> float:
+        return 0.5 if name.startswith(("block", "head")) else 1.0
+
+    def apply(
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
+    ) -> Float[Tensor, "clients samples outputs"]:
+        clients, samples = inputs.shape[:2]
+        hidden = _folded(inputs)
+        for stage in range(len(self.channels)):
+            hidden = _convolve(parameters, f"stage{stage}", hidden, clients, stride=2 if stage == 0 else 1).relu()
+            hidden = F.max_pool2d(hidden, [2 if side > 1 else 1 for side in hidden.shape[2:]]) if stage else hidden
+        block = 0
+        while f"block{block}.weight" in parameters:
+            hidden = hidden + _convolve(parameters, f"block{block}", hidden, clients).relu()
+            block += 1
+        flat = hidden.reshape(samples, clients, -1).transpose(0, 1)
+        weight = parameters["head.weight"].flatten(2).transpose(1, 2)
+        return torch.baddbmm(parameters["head.bias"].unsqueeze(1), flat, weight)
+
+    def multiplies(self, task: Task, size: Size = FULL) -> int:
+        _, rows, columns = _image(task)
+        total = 0
+        for name, shape in self.shapes(task, size).items():
+            if len(shape) == 1:
+                continue
+            weights = int(torch.Size(shape).numel())
+            if name.startswith("stage0"):
+                rows, columns = -(-rows // 2), -(-columns // 2)
+            total += weights if name.startswith("head") else weights * rows * columns
+            if name.startswith("stage") and not name.startswith("stage0"):
+                rows, columns = max(rows // 2, 1), max(columns // 2, 1)
+        return total
+
+    def widened(self, factor: float) -> Self:
+        return self.model_copy(update={"channels": tuple(max(1, round(c * factor)) for c in self.channels)})
+
+    def _map(self, side: int) -> int:
+        """Side of the last map: halved once, rounding up, by the stem, then by each pooling, rounding down."""
+        side = -(-side // 2)
+        for _ in self.channels[1:]:
+            side = max(side // 2, 1)
+        return side
+
+
+def _image(task: Task) -> tuple[int, int, int]:
+    if len(task.input_shape) != 3:
+        raise ValueError(f"a convnet needs inputs [channels, height, width], got {list(task.input_shape)}; use model.kind=mlp")
+    channels, height, width = task.input_shape
+    return channels, height, width
+
+
+def _kernel(task: Task, stage: int) -> tuple[int, int]:
+    full = KERNEL if stage else STEM_KERNEL
+    _, height, width = _image(task)
+    return full if height > 1 else 1, full if width > 1 else 1
+
+
+def _folded(inputs: Float[Tensor, "clients samples channels height width"]) -> Float[Tensor, "samples folded height width"]:
+    """Clients move beside the channels, where grouped convolutions keep them apart."""
+    return inputs.transpose(0, 1).flatten(1, 2)
+
+
+def _convolve(
+    parameters: Parameters,
+    name: str,
+    hidden: Float[Tensor, "samples folded height width"],
+    clients: int,
+    stride: int = 1,
+) -> Float[Tensor, "samples folded2 height2 width2"]:
+    weight = parameters[f"{name}.weight"].flatten(0, 1)
+    padding = [side // 2 for side in weight.shape[2:]]
+    strides = [stride if side > 1 else 1 for side in hidden.shape[2:]]
+    return F.conv2d(hidden, weight, parameters[f"{name}.bias"].flatten(), strides, padding, groups=clients)

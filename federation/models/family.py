@@ -1,0 +1,97 @@
+"""The contract of an elastic family: one set of weights that holds smaller models as nested slices."""
+
+from abc import abstractmethod
+from math import ceil, prod, sqrt
+from typing import Self
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from federation.rules import Frozen, Rule
+from federation.task import Task
+from federation.tensors import Parameters
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+class Size(Frozen):
+    """Shares of the family's full width and depth."""
+
+    width: float = Field(default=1.0, gt=0, le=1)
+    depth: float = Field(default=1.0, ge=0, le=1)
+
+
+FULL = Size()
+
+
+def share(whole: int, kept: float) -> int:
+    """The leading units that a share keeps: at least one."""
+    return max(1, ceil(kept * whole - 1e-9))
+
+
+class ElasticFamily(Rule):
+    """Contract: weights whose leading corners are smaller models of the same family.
+
+    Every tensor of a smaller size is the leading corner of the same tensor of a larger one, and a shallower model
+    lacks the later tensors. So slicing and lifting are the same for all families. Source: HeteroFL, Diao et al. (2021).
+    """
+
+    @abstractmethod
+    def shapes(self, task: Task, size: Size = FULL) -> Shapes:
+        """Name -> shape of each tensor of a model of this size; biases are one-dimensional."""
+
+    @abstractmethod
+    def apply(
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
+    ) -> Float[Tensor, "clients samples outputs"]:
+        """Outputs (logits or values) of one model a client on that client's own inputs; sizes are read off the shapes."""
+
+    @abstractmethod
+    def multiplies(self, task: Task, size: Size = FULL) -> int:
+        """Multiply-adds of one sample's forward pass."""
+
+    @abstractmethod
+    def widened(self, factor: float) -> Self:
+        """The family with its full width multiplied; the depth stays."""
+
+    def init(self, task: Task, draw: torch.Generator) -> dict[str, Tensor]:
+        """A fresh full-size model: He's normal weights, zero biases. Source: He et al. (2015)."""
+        model = {}
+        for name, shape in self.shapes(task).items():
+            scale = 0.0 if len(shape) == 1 else sqrt(2 / prod(shape[1:])) * self.gain(name)
+            model[name] = scale * torch.randn(shape, generator=draw)
+        return model
+
+    def gain(self, name: str) -> float:
+        """Factor on the initial weights of one tensor."""
+        return 1.0
+
+    def slice(self, parameters: Parameters, task: Task, size: Size) -> dict[str, Tensor]:
+        """The model of a smaller size inside this one; a leading clients axis is kept."""
+        cut = {}
+        for name, shape in self.shapes(task, size).items():
+            corner = tuple(slice(0, length) for length in shape)
+            cut[name] = parameters[name][(..., *corner)]
+        return cut
+
+    def lift(self, part: Parameters, whole: Parameters) -> dict[str, Tensor]:
+        """Put a slice back into its place in the whole model; all other coordinates keep their values."""
+        lifted = {name: tensor.clone() for name, tensor in whole.items()}
+        for name, tensor in part.items():
+            corner = tuple(slice(0, length) for length in tensor.shape)
+            lifted[name][corner] = tensor
+        return lifted
+
+    def parameters(self, task: Task, size: Size = FULL) -> int:
+        """Number of weights of a model of this size."""
+        return sum(prod(shape) for shape in self.shapes(task, size).values())
+
+    def sized_to(self, task: Task, parameters: int) -> Self:
+        """The family whose full model is closest to this number of parameters."""
+        low, high = 0.02, 64.0
+        for _ in range(40):
+            middle = sqrt(low * high)
+            low, high = (middle, high) if self.widened(middle).parameters(task) < parameters else (low, middle)
+        return min((self.widened(low), self.widened(high)), key=lambda family: abs(family.parameters(task) - parameters))

@@ -1,0 +1,113 @@
+"""Orders and contributions as Flower records: the one owner of the names on the wire."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import torch
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from torch import Tensor
+
+from federation.contribution import Contribution
+from federation.tensors import Parameters, nbytes
+
+ARRAYS, CONFIG = "arrays", "config"
+ACTION = "train.contribute"
+"""The Flower message type of every order."""
+
+
+class Stage(StrEnum):
+    """What a client may be asked for."""
+
+    ENCODER = "encoder"
+    PRIOR = "prior"
+    CHARTING = "charting"
+    EXPERTS = "experts"
+    HEAD = "head"
+    EVIDENCE = "evidence"
+    ROUTER = "router"
+    COMPOSITION = "composition"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the server asks of a client: a stage, the round within it, and the tensors that the client needs.
+
+    `progress` runs from 0 to 1 over the rounds of a stage and drives learning-rate schedules. `seed` is the run's.
+    """
+
+    stage: Stage
+    round: int
+    progress: float = 0.0
+    seed: int = 0
+    settings: Mapping[str, float] = field(default_factory=dict)
+    tensors: Parameters = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensors."""
+        return nbytes(self.tensors)
+
+    def to_record(self) -> RecordDict:
+        """The order as it travels."""
+        config = ConfigRecord(
+            {"stage": str(self.stage), "round": self.round, "progress": self.progress, "seed": self.seed}
+            | {f"settings/{name}": float(value) for name, value in self.settings.items()}
+        )
+        return RecordDict({ARRAYS: to_arrays(self.tensors), CONFIG: config})
+
+    @staticmethod
+    def from_record(record: RecordDict) -> "Order":
+        """The inverse of `to_record`."""
+        config = record.config_records[CONFIG]
+        return Order(
+            stage=Stage(str(config["stage"])),
+            round=int(str(config["round"])),
+            progress=float(str(config["progress"])),
+            seed=int(str(config["seed"])),
+            settings={
+                name.removeprefix("settings/"): float(str(value))
+                for name, value in config.items()
+                if name.startswith("settings/")
+            },
+            tensors=from_arrays(record.array_records[ARRAYS]),
+        )
+
+
+def contribution_record(contribution: Contribution, stage: Stage, round_: int) -> RecordDict:
+    """A contribution as it travels, marked with the stage and round that it answers."""
+    named = {f"{region}/{name}": t for region, sums in contribution.sums.items() for name, t in sums.items()}
+    config = ConfigRecord({"clients": list(contribution.clients), "stage": str(stage), "round": round_})
+    return RecordDict({ARRAYS: to_arrays(named), CONFIG: config})
+
+
+def read_contribution(record: RecordDict, stage: Stage, round_: int) -> Contribution:
+    """The inverse of `contribution_record`.
+
+    Raises:
+        ValueError: the reply answers another stage or round, or lacks a part.
+    """
+    if ARRAYS not in record.array_records or CONFIG not in record.config_records:
+        raise ValueError("the reply lacks its arrays or its config")
+    config = record.config_records[CONFIG]
+    if (config.get("stage"), config.get("round")) != (str(stage), round_):
+        raise ValueError(f"stale reply: answers {config.get('stage')} {config.get('round')}, expected {stage} {round_}")
+    sums: dict[int, dict[str, Tensor]] = {}
+    for full, tensor in from_arrays(record.array_records[ARRAYS]).items():
+        region, _, name = full.partition("/")
+        sums.setdefault(int(region), {})[name] = tensor
+    clients = config["clients"]
+    if not isinstance(clients, list):
+        raise ValueError("the reply names no clients")
+    return Contribution(tuple(int(str(client)) for client in clients), sums)
+
+
+def to_arrays(tensors: Parameters) -> ArrayRecord:
+    """Tensors as a Flower record."""
+    return ArrayRecord({name: Array(np.asarray(t.detach().cpu().numpy(), order="C")) for name, t in tensors.items()})
+
+
+def from_arrays(record: ArrayRecord) -> dict[str, Tensor]:
+    """The inverse of `to_arrays`."""
+    return {name: torch.from_numpy(np.array(array.numpy())) for name, array in record.items()}

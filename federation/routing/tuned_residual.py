@@ -1,0 +1,41 @@
+"""The default router: the chart posterior, corrected by a small network that starts at zero."""
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from federation.models import Mlp
+from federation.routing.rule import RoutingRule
+from federation.task import Task
+from federation.tensors import Parameters
+
+
+class TunedResidual(RoutingRule):
+    """g = softmax(T s_i(z) + r_i(z)); T and r are tuned federatedly. Untuned it is the chart posterior: the floor."""
+
+    temperature: float = Field(default=0.3, gt=0)
+    hidden: int = Field(default=32, ge=1)
+
+    @property
+    def tuned(self) -> bool:
+        return True
+
+    @property
+    def network(self) -> Mlp:
+        """The residual's network."""
+        return Mlp(width=self.hidden, blocks=0)
+
+    def init(self, latent: int, regions: int, draw: torch.Generator) -> dict[str, Tensor]:
+        weights = self.network.init(Task(kind="regression", input_shape=(latent,), outputs=regions), draw)
+        weights["head.weight"] = torch.zeros_like(weights["head.weight"])
+        return weights | {"log_temperature": torch.tensor(self.temperature).log()}
+
+    def logits(
+        self,
+        weights: Parameters,
+        latent: Float[Tensor, "clients samples latent"],
+        scores: Float[Tensor, "clients samples regions"],
+    ) -> Float[Tensor, "clients samples regions"]:
+        temperature = weights["log_temperature"].exp().view(-1, 1, 1)
+        return temperature * scores + self.network.apply(weights, latent)

@@ -1,0 +1,230 @@
+"""A scenario: the whole configuration of a federation as one frozen value, and how it is opened and overridden."""
+
+import importlib
+import importlib.util
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, Protocol, cast
+
+from pydantic import Field, ValidationError
+
+from federation.contribution import AggregationRule
+from federation.data import Dataset, FederatedData, federate
+from federation.manifold import ChartRule, EncoderRule, PrincipalComponents, PrivateRegions, RegionRule
+from federation.models import ElasticFamily, Mlp
+from federation.partition import PartitionRule
+from federation.routing import RoutingRule, TunedResidual
+from federation.rules import Frozen, InputError, Rule, nearest
+
+
+class DataSettings(Frozen):
+    """Where samples come from, and how many of them."""
+
+    dir: str | None = Field(default_factory=lambda: os.environ.get("MANIFOLD_DATA"), description="folder of the npz files")
+    path: str | None = Field(default=None, description="one npz file (scenario npz)")
+    source: Literal["files", "hub"] = Field(default="files", description="npz files, or the Hugging Face hub")
+    limit: int | None = Field(default=None, ge=1, description="at most this many training samples (of each part)")
+
+
+class LocalTraining(Frozen):
+    """One client's stochastic gradient descent in one round."""
+
+    learning_rate: float = Field(default=0.1, gt=0)
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    batch_size: int = Field(default=20, ge=1)
+    epochs: int = Field(default=1, ge=1)
+    schedule: Literal["constant", "cosine"] = "constant"
+
+
+class TrainingPhase(Frozen):
+    """Rounds of one phase. `learning_rate` is a factor on the local one."""
+
+    rounds: int = Field(ge=0)
+    learning_rate: float = Field(default=1.0, gt=0)
+
+
+class HeadSettings(Frozen):
+    """p_0(y|x) proportional to (chart posterior of the labels) x exp(h(z)): the world without experts."""
+
+    rounds: int = Field(default=10, ge=0)
+    hidden: int = Field(default=64, ge=1)
+    temperature: float = Field(default=0.3, gt=0, description="factor on the chart's log posterior")
+    local: LocalTraining = LocalTraining(learning_rate=0.1)
+
+    @property
+    def network(self) -> Mlp:
+        """The network h."""
+        return Mlp(width=self.hidden, blocks=0)
+
+
+class RouterSettings(Frozen):
+    """The gate's rule and its federated tuning on -log sum_i g_i p_i, with each row's own expert also masked (mixloo)."""
+
+    rule: RoutingRule = TunedResidual()
+    rounds: int = Field(default=10, ge=0)
+    mixloo: float = Field(default=0.5, ge=0, le=1, description="share of the loss in which a client's own expert is masked")
+    local: LocalTraining = LocalTraining(learning_rate=0.1)
+
+
+class CompositionSettings(Frozen):
+    """Which parts may be combined, and how strong: weights tried for each on samples held out inside the federation."""
+
+    weights: tuple[float, ...] = (0.0, 0.5, 1.0)
+    gain: float = Field(default=0.002, ge=0, description="nats a sample by which a further part must improve")
+
+
+class Search(Frozen):
+    """The same small search for every method: factors on the local learning rate, tried for a share of the rounds."""
+
+    factors: tuple[float, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
+    share: float = Field(default=0.3, gt=0, le=1)
+
+
+class Scenario(Frozen):
+    """Everything that determines a run, but for the data themselves."""
+
+    name: str
+    title: str
+    data: DataSettings = Field(default_factory=DataSettings)
+    partition: PartitionRule
+    held_out: float = Field(default=0.15, gt=0, lt=1, description="share of each client's samples kept for decisions")
+    model: ElasticFamily
+    local: LocalTraining = LocalTraining()
+    aggregation: AggregationRule
+    fraction: float = Field(default=1.0, gt=0, le=1, description="share of the clients asked in each round")
+    encoder: EncoderRule = PrincipalComponents()
+    prior: TrainingPhase = TrainingPhase(rounds=10)
+    charts: ChartRule = ChartRule()
+    regions: RegionRule = PrivateRegions()
+    experts: TrainingPhase = TrainingPhase(rounds=10)
+    head: HeadSettings = HeadSettings()
+    router: RouterSettings = RouterSettings()
+    composition: CompositionSettings = CompositionSettings()
+    novelty_quantile: float = Field(default=0.99, gt=0, lt=1)
+    search: Search = Search()
+    seed: int = Field(default=0, ge=0)
+
+    @property
+    def gradient_rounds(self) -> int:
+        """Rounds in which clients take gradient steps: what every federated rival gets."""
+        return self.prior.rounds + self.experts.rounds + self.head.rounds + self.router.rounds
+
+
+class DataFunction(Protocol):
+    """What a scenario's module defines beside its SCENARIO, under the name `load`."""
+
+    def __call__(self, settings: DataSettings, seed: int) -> Dataset: ...
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A scenario with its data function."""
+
+    scenario: Scenario
+    load: DataFunction
+
+    def federation(self) -> FederatedData:
+        """Load the data and distribute them; loaded once a process."""
+        return _federation(self)
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self.scenario.dump(), sort_keys=True))
+
+
+@lru_cache(maxsize=2)
+def _federation(opened: Opened) -> FederatedData:
+    scenario = opened.scenario
+    dataset = opened.load(scenario.data, scenario.seed)
+    return federate(dataset, scenario.partition, scenario.held_out, scenario.seed)
+
+
+def open_scenario(reference: str, overrides: Mapping[str, Any] | None = None) -> Opened:
+    """A scenario by name (a module of `scenarios`) or by the path of a Python file, with fields overridden.
+
+    Args:
+        overrides: dotted field -> value, such as {"local.learning_rate": 0.05}.
+    Raises:
+        InputError: there is no such scenario, or a field is unknown, ill-typed or out of range.
+    """
+    module = _module(reference)
+    scenario, load = getattr(module, "SCENARIO", None), getattr(module, "load", None)
+    if not isinstance(scenario, Scenario) or not callable(load):
+        raise InputError(f"{reference} is no scenario; it must define SCENARIO (a Scenario) and load (its data function)")
+    return Opened(override(scenario, overrides or {}), cast(DataFunction, load))
+
+
+def override(scenario: Scenario, overrides: Mapping[str, Any]) -> Scenario:
+    """The scenario with dotted fields replaced, validated as a whole."""
+    fields = scenario.dump()
+    for path, value in sorted(overrides.items(), key=lambda item: not item[0].endswith(".kind")):
+        _replace(fields, path, value)
+    try:
+        return Scenario.model_validate_json(json.dumps(fields))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        given = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
+        raise InputError(f"{where or 'scenario'}: {first['msg']}{given}") from None
+
+
+def _replace(fields: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for part in parents:
+        inner = fields.get(part)
+        if not isinstance(inner, dict):
+            raise InputError(f"unknown key {path!r}: {part!r} is no group of settings; {nearest(part, list(fields))}")
+        fields = inner
+    if last not in fields:
+        raise InputError(f"unknown key {path!r}; {nearest(last, list(fields))}")
+    if last == "kind" and fields["kind"] != value:
+        chosen = Rule.kinds().get(value)
+        fields.clear()
+        fields.update(chosen().dump() if chosen else {})
+    fields[last] = value
+
+
+def _module(reference: str) -> ModuleType:
+    if reference.endswith(".py") or "/" in reference:
+        path = Path(reference)
+        if not path.is_file():
+            raise InputError(f"no scenario file {reference}; give the path of an existing Python file")
+        spec = importlib.util.spec_from_file_location(f"scenario_{path.stem}", path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise InputError(f"{reference} cannot be imported: {type(error).__name__}: {error}") from error
+        return module
+    known = scenario_names()
+    if reference not in known:
+        raise InputError(f"unknown scenario {reference!r}; {nearest(reference, known)}")
+    return importlib.import_module(f"scenarios.{reference}")
+
+
+def scenario_names() -> list[str]:
+    """The modules of `scenarios` that define a SCENARIO."""
+    package = importlib.import_module("scenarios")
+    folder = Path(str(package.__file__)).parent
+    return sorted(file.stem for file in folder.glob("*.py") if "\nSCENARIO = " in file.read_text(encoding="utf-8"))
+
+
+def run_config(reference: str, overrides: Mapping[str, Any], seed: int) -> dict[str, str | int]:
+    """How a scenario is named in Flower's run configuration, so that every node opens the same one."""
+    return {"scenario": reference, "overrides": json.dumps(dict(overrides), sort_keys=True), "seed": seed}
+
+
+def open_run(config: Mapping[str, Any]) -> Opened:
+    """The scenario that a Flower run configuration names; opened once a process."""
+    return _open_run(str(config["scenario"]), str(config.get("overrides", "{}")), int(config.get("seed", 0)))
+
+
+@lru_cache(maxsize=16)
+def _open_run(reference: str, overrides: str, seed: int) -> Opened:
+    return open_scenario(reference, {**json.loads(overrides or "{}"), "seed": seed})

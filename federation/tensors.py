@@ -1,0 +1,47 @@
+"""The glossary of axes and the tensor aliases of the whole project.
+
+Axes, in the order in which they appear:
+
+| axis         | meaning                                                            |
+|--------------|--------------------------------------------------------------------|
+| `clients`    | members of a cohort; always the leading axis of batched tensors    |
+| `samples`    | rows of one client's data, or of a query                           |
+| `steps`      | gradient steps of one local training                               |
+| `regions`    | pieces of the atlas; each has one expert                           |
+| `components` | Gaussians of all charts together; each belongs to one region       |
+| `outputs`    | classes of a classification, or coordinates of a regression target |
+| `latent`     | dimensions of encoder space                                        |
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+Parameters = Mapping[str, Tensor]
+"""One model: name -> weights. With a leading `clients` axis: one model for each member of a cohort."""
+
+
+def count(parameters: Parameters) -> int:
+    """Number of scalars in a model."""
+    return sum(tensor.numel() for tensor in parameters.values())
+
+
+def nbytes(tensors: Parameters) -> int:
+    """Bytes of the tensors as they travel."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def prefixed(prefix: str, tensors: Parameters) -> dict[str, Tensor]:
+    """The same tensors under `prefix/name`."""
+    return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
+
+
+def under(prefix: str, tensors: Parameters) -> dict[str, Tensor]:
+    """The tensors whose name begins with `prefix/`, without it."""
+    return {name.removeprefix(prefix + "/"): t for name, t in tensors.items() if name.startswith(prefix + "/")}
+
+
+def stacked(models: list[Parameters]) -> dict[str, Tensor]:
+    """Models of equal shapes along a new leading axis."""
+    return {name: torch.stack([model[name] for model in models]) for name in models[0]}

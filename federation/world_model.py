@@ -1,0 +1,205 @@
+"""The world model: charts, experts, router, head and generalist, composed into one answer. Saved without pickles."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from federation.composition import pooled
+from federation.manifold import Atlas, Encoder, EncoderRule
+from federation.models import ElasticFamily, Mlp
+from federation.routing import RoutingRule, gates
+from federation.rules import Frozen, InputError
+from federation.task import Task
+from federation.tensors import Parameters, count, prefixed, under
+
+VERSION = 1
+MANIFEST, WEIGHTS = "world_model.json", "world_model.safetensors"
+
+class Design(Frozen):
+    """All of a world model that is not a tensor."""
+
+    version: int = VERSION
+    task: Task
+    family: ElasticFamily
+    encoder: EncoderRule
+    router: RoutingRule
+    head: Mlp
+    chart_temperature: float
+    regions: int
+    region_of_client: tuple[int, ...]
+    composition: dict[str, float]
+    novelty_threshold: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model is and what one query of it takes."""
+
+    total_parameters: int
+    active_parameters: int
+    query_flops: int
+
+
+@dataclass(frozen=True)
+class WorldModel:
+    """Many experts that answer as one model.
+
+    `experts` has a leading regions axis. `head` and `router` may be empty: then they are not asked.
+    """
+
+    design: Design
+    encoder: Encoder
+    atlas: Atlas
+    experts: Parameters
+    router: Parameters
+    head: Parameters
+    prior: Parameters
+
+    def predict(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples outputs"]:
+        """Probabilities of the classes, or the predicted values.
+
+        Queries more novel than the threshold are answered by the generalist.
+        Raises:
+            InputError: inputs of the wrong shape.
+        """
+        rows = self._checked(inputs)
+        latent = self.encoder(rows)
+        weights = self.design.composition
+        answers = pooled(self.parts(rows, latent, tuple(p for p in weights if weights[p] > 0)), weights, self.design.task)
+        novel = self.atlas.novelty(latent) > self.design.novelty_threshold
+        if bool(novel.any()):
+            answers = answers.clone()
+            answers[novel] = self.generalist(rows[novel])
+        return answers
+
+    def novelty(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, " samples"]:
+        """-log density of the atlas; above `design.novelty_threshold` no region knows the sample."""
+        return self.atlas.novelty(self.encoder(self._checked(inputs)))
+
+    def route(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples regions"]:
+        """The gate of each region's expert; all but the router's top ones are zero."""
+        return self.gates(self.encoder(self._checked(inputs)))
+
+    def parts(
+        self, rows: Float[Tensor, "samples *shape"], latent: Float[Tensor, "samples latent"], names: tuple[str, ...]
+    ) -> dict[str, Float[Tensor, "samples outputs"]]:
+        """The answers of the named parts, each on its own."""
+        answers = {}
+        charts = self.chart_logits(latent) if {"charts", "head"} & set(names) else None
+        if "charts" in names and charts is not None:
+            answers["charts"] = charts.softmax(-1)
+        if "head" in names and charts is not None:
+            answers["head"] = (charts + self.design.head.apply(_single(self.head), latent[None])[0]).softmax(-1)
+        if "mixture" in names:
+            answers["mixture"] = self.mixture(rows, self.gates(latent))
+        if "prior" in names:
+            answers["prior"] = self.generalist(rows)
+        return answers
+
+    def gates(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
+        """The router's gates for encoded samples."""
+        scores = self.atlas.relative_scores(latent)
+        logits = self.design.router.logits(_single(self.router), latent[None], scores[None])[0]
+        return gates(logits, self.design.router.top)
+
+    def chart_logits(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples labels"]:
+        """The cooled chart posterior of the labels, as logits."""
+        scores = self.atlas.label_scores(latent, self.design.task.outputs)
+        return (self.design.chart_temperature * (scores - scores.amax(1, keepdim=True))).float()
+
+    def mixture(
+        self, rows: Float[Tensor, "samples *shape"], gate: Float[Tensor, "samples regions"]
+    ) -> Float[Tensor, "samples outputs"]:
+        """sum_i g_i(x) p_i(y|x); an expert sees only the samples that are routed to it."""
+        answers = torch.zeros(len(rows), self.design.task.outputs)
+        for region in range(self.design.regions):
+            mine = gate[:, region] > 0
+            if bool(mine.any()):
+                answers[mine] += gate[mine, region, None] * self.expert(region, rows[mine])
+        return answers
+
+    def expert(self, region: int, rows: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples outputs"]:
+        """One expert's own answers."""
+        model = {name: tensor[region : region + 1] for name, tensor in self.experts.items()}
+        return self.design.task.answers(self.design.family.apply(model, rows[None])[0])
+
+    def generalist(self, rows: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples outputs"]:
+        """The foundation prior's answers."""
+        return self.design.task.answers(self.design.family.apply(_single(self.prior), rows[None])[0])
+
+    def cost(self, composition: Mapping[str, float] | None = None) -> Cost:
+        """Parameters and multiply-adds of the parts in use, router and encoder included.
+
+        The generalist, which answers only novel queries, counts among the total and not among the active.
+        """
+        used = {part for part, weight in (composition or self.design.composition).items() if weight > 0}
+        family, task, top = self.design.family, self.design.task, min(self.design.router.top, self.design.regions)
+        shared = self.encoder.parameters + self.atlas.parameters if used - {"prior"} else 0
+        shared += count(self.head) if "head" in used else 0
+        shared += count(self.router) if "mixture" in used else 0
+        experts = self.design.regions if "mixture" in used else 0
+        asked = (min(top, experts) if experts else 0) + ("prior" in used)
+        size = family.parameters(task)
+        return Cost(
+            total_parameters=shared + (experts + 1) * size,
+            active_parameters=shared + asked * size,
+            query_flops=2 * (shared + asked * family.multiplies(task)),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the model as JSON and safetensors into an existing folder."""
+        tensors = prefixed("encoder", self.encoder.weights) | prefixed("atlas", self.atlas.tensors())
+        for name in ("experts", "router", "head", "prior"):
+            tensors |= prefixed(name, getattr(self, name))
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS)
+        (folder / MANIFEST).write_text(json.dumps(self.design.dump(), indent=2) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def load(folder: str | Path) -> "WorldModel":
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the folder holds no world model, or one of a newer version, or a damaged one.
+        """
+        try:
+            manifest = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
+            if manifest.get("version") != VERSION:
+                raise InputError(f"{folder} holds a world model of version {manifest.get('version')}, expected {VERSION}")
+            design = Design.model_validate_json(json.dumps(manifest))
+            tensors = load_file(Path(folder) / WEIGHTS)
+        except (OSError, SafetensorError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{folder} holds no readable world model ({error}); give the folder of a finished run") from error
+        return WorldModel.of(design, tensors)
+
+    @staticmethod
+    def of(design: Design, tensors: Parameters) -> "WorldModel":
+        """A world model from its design and its named tensors."""
+        return WorldModel(
+            design,
+            Encoder(design.encoder, under("encoder", tensors)),
+            Atlas.from_tensors(design.regions, under("atlas", tensors)),
+            *(under(name, tensors) for name in ("experts", "router", "head", "prior")),
+        )
+
+    def _checked(self, inputs: Tensor | NDArray[np.float32]) -> Tensor:
+        rows = torch.as_tensor(inputs, dtype=torch.float32)
+        expected = self.design.task.input_shape
+        if tuple(rows.shape[1:]) != expected:
+            raise InputError(f"inputs of shape {list(rows.shape)}; expected [samples, {', '.join(map(str, expected))}]")
+        return rows
+
+
+def _single(model: Parameters) -> dict[str, Tensor]:
+    """A model as a cohort of one."""
+    return {name: tensor[None] for name, tensor in model.items()}

@@ -1,0 +1,1 @@
+"""Scenarios, one a file: a SCENARIO value and its data function `load`."""

@@ -1,0 +1,1 @@
+"""The Flower server: one Strategy with its phases, and the aggregation rules."""

@@ -1,0 +1,40 @@
+"""The order of the phases, and how many rounds each gets."""
+
+from dataclasses import dataclass
+
+from federation.records import Stage
+from federation.scenario import Scenario
+from federation.task import Task
+
+
+@dataclass(frozen=True)
+class Step:
+    """One round: the stage, its number within the stage, and the stage's rounds."""
+
+    stage: Stage
+    round: int
+    rounds: int
+
+    @property
+    def progress(self) -> float:
+        """Share of the stage's rounds that are done: 0 in the first round."""
+        return self.round / self.rounds
+
+
+EVERYBODY = {Stage.ENCODER, Stage.CHARTING, Stage.EVIDENCE, Stage.COMPOSITION}
+"""Stages that ask all clients; the others ask a seeded sample."""
+
+
+def schedule(scenario: Scenario, task: Task) -> tuple[Step, ...]:
+    """All rounds of a run."""
+    plan = [
+        (Stage.ENCODER, 1),
+        (Stage.PRIOR, scenario.prior.rounds),
+        (Stage.CHARTING, 1),
+        (Stage.EXPERTS, scenario.experts.rounds),
+        (Stage.EVIDENCE, 1),
+        (Stage.HEAD, scenario.head.rounds if task.classifies else 0),
+        (Stage.ROUTER, scenario.router.rounds if scenario.router.rule.tuned else 0),
+        (Stage.COMPOSITION, 1),
+    ]
+    return tuple(Step(stage, number, rounds) for stage, rounds in plan for number in range(rounds))

@@ -1,0 +1,215 @@
+"""The one Flower Strategy: rounds in phases, each a sum over clients and a pure step of the server's state."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+from torch import Tensor
+
+from federation.composition import PARTS, candidates, chosen, novelty_quantile
+from federation.contribution import EVERYWHERE, Contribution, coverage_mean
+from federation.manifold import Chart, Encoder
+from federation.randomness import generator
+from federation.records import ACTION, Order, Stage, read_contribution, to_arrays
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.tensors import Parameters, prefixed
+from server.history import RoundRecord, trained_sums
+from server.schedule import EVERYBODY, Step, schedule
+from server.state import Model, ServerState, charted, evidence_tensors, initial
+
+Observer = Callable[[RoundRecord, ServerState], None]
+"""Told of each finished round."""
+
+
+class RoundLost(RuntimeError):
+    """Nobody's reply could be used: the run cannot go on."""
+
+
+class ManifoldStrategy(Strategy):
+    """Encoder, prior, charting, experts, evidence, head, router, composition.
+
+    Args:
+        clients: size of the federation; the first round waits for as many nodes.
+        observe: called after each round.
+    """
+
+    def __init__(self, scenario: Scenario, task: Task, clients: int, observe: Observer = lambda record, state: None) -> None:
+        self.scenario, self.task, self.clients, self._observe = scenario, task, clients, observe
+        self.steps = schedule(scenario, task)
+        self.state = initial(scenario, task)
+        self.history: list[RoundRecord] = []
+        self._node_of: dict[int, int] = {}
+        self._began = time.monotonic()
+
+    def summary(self) -> None:
+        """Nothing beyond the configuration, which every run keeps."""
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        self._began, step = time.monotonic(), self.steps[server_round - 1]
+        if not self._node_of:
+            return self._messages({node: self._order(step, EVERYWHERE) for node in grid.get_node_ids()})
+        numbers = sorted(self._node_of)
+        if step.stage not in EVERYBODY and self.scenario.fraction < 1:
+            asked = max(1, round(self.scenario.fraction * len(numbers)))
+            draw = generator(self.scenario.seed, "cohort", str(step.stage), step.round)
+            numbers = sorted(draw.choice(numbers, asked, replace=False).tolist())
+        by_region: dict[int, Order] = {}
+        orders = {}
+        for number in numbers:
+            region = self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
+            if region not in by_region:
+                by_region[region] = self._order(step, region)
+            orders[self._node_of[number]] = by_region[region]
+        return self._messages(orders)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        step, accepted, refused = self.steps[server_round - 1], [], []
+        for reply in replies:
+            try:
+                contribution = self._accepted(reply, step)
+                accepted.append(contribution)
+                if len(contribution.clients) == 1:
+                    self._node_of.setdefault(contribution.clients[0], reply.metadata.src_node_id)
+            except (ValueError, KeyError) as error:
+                refused.append(str(error))
+        if not accepted:
+            cause = refused[0] if refused else "no client answered in time"
+            raise RoundLost(f"{step.stage} round {step.round + 1}: no usable reply of {len(refused)}; {cause}")
+        total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
+        before = self.state
+        self.state = self._advance(step, total)
+        loss, visited = trained_sums(total)
+        residual = _residual(before, self.state, step.stage)
+        seconds = time.monotonic() - self._began
+        record = RoundRecord(
+            server_round, step.stage, len(total.clients), tuple(refused), loss, visited, residual, seconds
+        )
+        self.history.append(record)
+        self._observe(record, self.state)
+        return None, None
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        return []
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        return None
+
+    def _order(self, step: Step, region: int) -> Order:
+        """What this round asks of the clients of one region."""
+        state, scenario = self.state, self.scenario
+        tensors: dict[str, Tensor] = {}
+        settings: dict[str, float] = {"region": region}
+        match step.stage:
+            case Stage.PRIOR:
+                tensors = prefixed("model", state.prior.parameters)
+                settings |= {"learning_rate": scenario.prior.learning_rate, "region": EVERYWHERE}
+            case Stage.CHARTING:
+                assert state.encoder is not None
+                tensors = prefixed("encoder", state.encoder.weights)
+            case Stage.EXPERTS:
+                tensors = prefixed("model", state.experts[region].parameters)
+                settings["learning_rate"] = scenario.experts.learning_rate
+            case Stage.EVIDENCE:
+                tensors, settings["regions"] = evidence_tensors(state), len(state.experts)
+            case Stage.HEAD:
+                tensors = prefixed("model", state.head)
+            case Stage.ROUTER:
+                alone = state.region_of_client.count(region) == 1 and len(state.experts) > 1
+                tensors, settings["mixloo"] = prefixed("model", state.router), scenario.router.mixloo * alone
+            case Stage.COMPOSITION:
+                tensors = prefixed("router", state.router) | prefixed("head", state.head)
+        return Order(step.stage, step.round, step.progress, scenario.seed, settings, tensors)
+
+    def _messages(self, orders: dict[int, Order]) -> list[Message]:
+        """One message a node; nodes with the same order share its body."""
+        bodies = {id(order): order.to_record() for order in orders.values()}
+        return [Message(bodies[id(order)], node, ACTION) for node, order in orders.items()]
+
+    def _accepted(self, reply: Message, step: Step) -> Contribution:
+        """The reply's contribution.
+
+        Raises:
+            ValueError: an error reply, a stale one, or sums that do not fit what was asked.
+        """
+        if reply.has_error():
+            raise ValueError(reply.error.reason or f"error {reply.error.code}")
+        contribution = read_contribution(reply.content, step.stage, step.round)
+        who = ", ".join(map(str, contribution.clients[:3]))
+        if not all(0 <= number < self.clients for number in contribution.clients):
+            raise ValueError(f"client {who}: not of this federation of {self.clients}")
+        if not contribution.finite():
+            raise ValueError(f"client {who}: NaN or infinity in its sums")
+        expected = self._expected(step.stage)
+        for region, sums in contribution.sums.items():
+            for name, tensor in expected.items():
+                if name not in sums or sums[name].shape != tensor.shape:
+                    shape = list(sums[name].shape) if name in sums else "nothing"
+                    raise ValueError(f"client {who}: {name} of region {region} is {shape}, expected {list(tensor.shape)}")
+        return contribution
+
+    def _expected(self, stage: Stage) -> Parameters:
+        """Tensors whose shapes every contribution of a stage must repeat."""
+        trained = {
+            Stage.PRIOR: self.state.prior.parameters,
+            Stage.EXPERTS: self.state.prior.parameters,
+            Stage.HEAD: self.state.head,
+            Stage.ROUTER: self.state.router,
+        }
+        return trained.get(stage, {})
+
+    def _advance(self, step: Step, total: Contribution) -> ServerState:
+        """The next state from one round's sums."""
+        state, scenario = self.state, self.scenario
+        everywhere = total.everywhere()
+        match step.stage:
+            case Stage.ENCODER:
+                return replace(state, encoder=Encoder(scenario.encoder, scenario.encoder.fit(everywhere)))
+            case Stage.PRIOR:
+                return replace(state, prior=self._aggregated(state.prior, everywhere))
+            case Stage.CHARTING:
+                charts = tuple(Chart.from_sums(total.sums.get(number, {})) for number in range(self.clients))
+                return charted(state, charts, scenario, self.task)
+            case Stage.EXPERTS:
+                experts = [
+                    self._aggregated(model, total.sums[region]) if region in total.sums else model
+                    for region, model in enumerate(state.experts)
+                ]
+                return replace(state, experts=tuple(experts))
+            case Stage.HEAD:
+                return replace(state, head=coverage_mean(everywhere, state.head))
+            case Stage.ROUTER:
+                return replace(state, router=coverage_mean(everywhere, state.router))
+            case Stage.COMPOSITION:
+                parts = tuple(part for part in PARTS if self.task.classifies or part in ("mixture", "prior"))
+                options = candidates(parts, scenario.composition.weights, self.task)
+                weights = chosen(options, everywhere, scenario.composition.gain)
+                threshold = novelty_quantile(everywhere["novelty"], scenario.novelty_quantile)
+                return replace(state, composition=weights, novelty_threshold=threshold)
+        return state
+
+    def _aggregated(self, model: Model, sums: Parameters) -> Model:
+        return Model(*self.scenario.aggregation.apply(model.rule, model.parameters, sums))
+
+
+def _residual(before: ServerState, after: ServerState, stage: Stage) -> float | None:
+    """||Phi(theta) - theta|| / ||theta|| over all coordinates that the stage trains (eq. 23)."""
+    if stage is Stage.PRIOR:
+        pairs = [(before.prior.parameters, after.prior.parameters)]
+    elif stage is Stage.EXPERTS:
+        pairs = [(old.parameters, new.parameters) for old, new in zip(before.experts, after.experts, strict=True)]
+    else:
+        return None
+    moved = sum(float((new[name] - old[name]).double().square().sum()) for old, new in pairs for name in old)
+    size = sum(float(tensor.double().square().sum()) for old, _ in pairs for tensor in old.values())
+    return float(torch.tensor(moved / max(size, 1e-30)).sqrt())
