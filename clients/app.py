@@ -1,17 +1,21 @@
 """The Flower ClientApp: decode orders, train a cohort, encode contributions. One client is a cohort of one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
+import torch
+from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.common.constant import ErrorCode
 
-from clients.member import Member
+from clients.member import Member, Memory
 from clients.stages import STAGES
 from clients.stages.training import train_models
 from clients.training import learning_rate
+from federation.contribution import Contribution
 from federation.models import ElasticFamily
-from federation.records import ACTION, ARRAYS, CONFIG, Order, contribution_record, from_arrays, to_arrays
+from federation.records import ACTION, ARRAYS, CONFIG, TRAFFIC, Order, contribution_record, from_arrays, to_arrays
 from federation.scenario import Opened, open_run
+from federation.tensors import Parameters, nbytes
 
 MEMORY = "memory"
 
@@ -21,39 +25,73 @@ app = ClientApp()
 @app.train(ACTION.split(".")[1])
 def contribute(message: Message, context: Context) -> Message:
     """Answer one order of the server's strategy."""
-    return contribute_cohort([message], [context])[0]
+    [(order, contribution)] = _contributions([message], [context])
+    return Message(contribution_record(contribution, order.stage, order.round, [context.node_id]), reply_to=message)
 
 
 @app.train()
 def fit(message: Message, context: Context) -> Message:
-    """Train one model for Flower's own strategies."""
-    return fit_cohort([message], [context])[0]
+    """Train one model for Flower's own strategies: arrays in, arrays and `num-examples` out."""
+    return Message(_mean_record(_fitted([message], [context])), reply_to=message)
 
 
 def serve_cohort(messages: Sequence[Message], contexts: Sequence[Context]) -> list[Message]:
-    """One reply a message, in order. All messages are of one type, stage and round; contexts name the clients."""
-    ours = messages[0].metadata.message_type == ACTION
-    return contribute_cohort(messages, contexts) if ours else fit_cohort(messages, contexts)
+    """One reply that stands for all clients, and an error reply for each whose result is not finite.
+
+    All messages are of one type, stage and round; contexts name the clients. The reply answers the first message.
+    """
+    if messages[0].metadata.message_type != ACTION:
+        fitted = _fitted(messages, contexts)
+        fit_ok = [all(bool(t.isfinite().all()) for t in model.values()) for model, _ in fitted]
+        kept = [one for one, good in zip(fitted, fit_ok, strict=True) if good]
+        return _replies(messages, contexts, fit_ok, _mean_record(kept) if kept else None, _upload(m for m, _ in kept))
+    answered = _contributions(messages, contexts)
+    finite = [contribution.finite() for _, contribution in answered]
+    nodes = [context.node_id for context, good in zip(contexts, finite, strict=True) if good]
+    order = answered[0][0]
+    usable = [contribution for (_, contribution), good in zip(answered, finite, strict=True) if good]
+    upload = _upload(sums for contribution in usable for sums in contribution.sums.values())
+    record = contribution_record(Contribution.total(usable), order.stage, order.round, nodes) if usable else None
+    return _replies(messages, contexts, finite, record, upload)
 
 
-def contribute_cohort(messages: Sequence[Message], contexts: Sequence[Context]) -> list[Message]:
+def _upload(tensors: Iterable[Parameters]) -> int:
+    return sum(map(nbytes, tensors))
+
+
+def _replies(
+    messages: Sequence[Message],
+    contexts: Sequence[Context],
+    finite: Sequence[bool],
+    record: RecordDict | None,
+    upload: int,
+) -> list[Message]:
+    """The merged reply, which says how many bytes the clients would have sent one by one, and the error replies."""
+    if record is not None:
+        record[TRAFFIC] = ConfigRecord({"upload": upload})
+    good = [message for message, fine in zip(messages, finite, strict=True) if fine]
+    replies = [Message(record, reply_to=good[0])] if good and record is not None else []
+    for message, context, fine in zip(messages, contexts, finite, strict=True):
+        if not fine:
+            cause = f"client {context.node_config['partition-id']}: NaN or infinity in its result"
+            replies.append(Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, cause), reply_to=message))
+    return replies
+
+
+def _contributions(messages: Sequence[Message], contexts: Sequence[Context]) -> list[tuple[Order, Contribution]]:
     """Answer orders of one stage; what a client remembers goes into its own context."""
     opened = open_run(contexts[0].run_config)
     orders = _decoded(messages)
     cohort = [_member(opened, context) for context in contexts]
-    known = [set(member.memory) for member in cohort]
     contributions = STAGES[orders[0].stage](orders, cohort, opened.scenario, opened.federation().task)
-    for member, context, names in zip(cohort, contexts, known, strict=True):
-        if set(member.memory) != names:
-            context.state[MEMORY] = to_arrays(member.memory)
-    return [
-        Message(contribution_record(contribution, order.stage, order.round), reply_to=message)
-        for message, order, contribution in zip(messages, orders, contributions, strict=True)
-    ]
+    for member, context in zip(cohort, contexts, strict=True):
+        if isinstance(member.memory, Memory) and member.memory.written:
+            context.state[MEMORY] = to_arrays(member.memory.written)
+    return list(zip(orders, contributions, strict=True))
 
 
-def fit_cohort(messages: Sequence[Message], contexts: Sequence[Context]) -> list[Message]:
-    """Train models that all start from the same arrays: arrays in, arrays and `num-examples` out."""
+def _fitted(messages: Sequence[Message], contexts: Sequence[Context]) -> list[tuple[Parameters, tuple[int, float]]]:
+    """Models that all start from the same arrays, with each client's number of samples and mean loss."""
     opened, content = open_run(contexts[0].run_config), messages[0].content
     config: ConfigRecord = content.config_records[CONFIG]
     cohort, round_ = [_member(opened, context) for context in contexts], int(str(config["server-round"]))
@@ -69,13 +107,22 @@ def fit_cohort(messages: Sequence[Message], contexts: Sequence[Context]) -> list
         [("fit", round_, member.number) for member in cohort],
         proximal=float(str(config.get("proximal-mu", 0.0))),
     )
-    replies = []
-    for index, (message, member) in enumerate(zip(messages, cohort, strict=True)):
-        visited = {"loss": float(trained.loss[index]), "visited": int(trained.visited[index])}
-        arrays = to_arrays({name: tensor[index] for name, tensor in trained.parameters.items()})
-        metrics = MetricRecord({"num-examples": len(member.data.train), **visited})
-        replies.append(Message(RecordDict({ARRAYS: arrays, "metrics": metrics}), reply_to=message))
-    return replies
+    return [
+        ({name: tensor[i] for name, tensor in trained.parameters.items()}, (len(m.data.train), float(trained.loss[i])))
+        for i, m in enumerate(cohort)
+    ]
+
+
+def _mean_record(fitted: Sequence[tuple[Parameters, tuple[int, float]]]) -> RecordDict:
+    """The weighted mean of models, as Flower's strategies expect one client's."""
+    samples = sum(n for _, (n, _) in fitted)
+    mean = {
+        name: sum((n * model[name].double() for model, (n, _) in fitted), start=torch.zeros(())) / samples
+        for name in fitted[0][0]
+    }
+    loss = sum(n * loss for _, (n, loss) in fitted) / samples
+    arrays = to_arrays({name: tensor.float() for name, tensor in mean.items()})
+    return RecordDict({ARRAYS: arrays, "metrics": MetricRecord({"num-examples": samples, "loss": loss})})
 
 
 def _decoded(messages: Sequence[Message]) -> list[Order]:
@@ -90,5 +137,4 @@ def _member(opened: Opened, context: Context) -> Member:
     clients = opened.federation().clients
     if not 0 <= number < len(clients):
         raise ValueError(f"partition-id {number} of a federation of {len(clients)} clients")
-    memory = from_arrays(context.state.array_records[MEMORY]) if MEMORY in context.state.array_records else {}
-    return Member(number, clients[number], memory)
+    return Member(number, clients[number], Memory(context.state.array_records.get(MEMORY)))

@@ -1,11 +1,45 @@
 """A member of a cohort: its number, its samples, and what it remembers between rounds."""
 
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 
+import torch
+from flwr.app import ArrayRecord
 from torch import Tensor
 
 from federation.data import ClientData
+
+
+class Memory(MutableMapping[str, Tensor]):
+    """What a client keeps between rounds, in Flower's per-client state; a tensor is decoded when it is asked for.
+
+    Raises:
+        KeyError: nothing of that name is remembered, as after a restart of the client.
+    """
+
+    def __init__(self, kept: ArrayRecord | None = None) -> None:
+        self._kept = {} if kept is None else dict(kept.items())
+        self.written: dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name in self.written:
+            return self.written[name]
+        if name not in self._kept:
+            raise KeyError(f"the client remembers no {name!r}; it was not there in the evidence stage")
+        return torch.from_numpy(self._kept[name].numpy())
+
+    def __setitem__(self, name: str, tensor: Tensor) -> None:
+        self.written[name] = tensor
+
+    def __delitem__(self, name: str) -> None:
+        self.written.pop(name, None)
+        self._kept.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._kept, **self.written})
+
+    def __len__(self) -> int:
+        return len({**self._kept, **self.written})
 
 
 @dataclass(frozen=True)

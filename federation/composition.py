@@ -17,6 +17,9 @@ BINS = 2048
 """Bins of the novelty histogram; equal steps of asinh(novelty), so that far tails still fit."""
 REACH = 16.0
 
+DOUBT = 0.01
+"""Share of the uniform distribution in each part: an expert that never saw a class does not rule it out."""
+
 
 def pooled(answers: Mapping[str, Tensor], weights: Mapping[str, float], task: Task) -> Float[Tensor, "samples outputs"]:
     """One answer from several parts.
@@ -25,7 +28,8 @@ def pooled(answers: Mapping[str, Tensor], weights: Mapping[str, float], task: Ta
     """
     used = {part: weight for part, weight in weights.items() if weight > 0}
     if task.classifies:
-        return torch.stack([w * answers[p].clamp_min(1e-9).log() for p, w in used.items()]).sum(0).softmax(-1)
+        logs = [w * ((1 - DOUBT) * answers[p] + DOUBT / task.outputs).log() for p, w in used.items()]
+        return torch.stack(logs).sum(0).softmax(-1)
     return torch.stack([w * answers[p] for p, w in used.items()]).sum(0) / sum(used.values())
 
 
@@ -44,10 +48,13 @@ def chosen(options: Sequence[dict[str, float]], sums: Parameters, gain: float) -
     return options[best]
 
 
-def novelty_histogram(novelty: Float[Tensor, " samples"]) -> Float[Tensor, " bins"]:
-    """Counts of asinh(novelty) in fixed bins: a sum that clients can add up."""
+def novelty_histogram(
+    novelty: Float[Tensor, " samples"], weights: Float[Tensor, " samples"] | None = None
+) -> Float[Tensor, " bins"]:
+    """Counts (or sums of weights) of asinh(novelty) in fixed bins: a sum that clients can add up."""
     place = ((novelty.asinh() + REACH) / (2 * REACH) * BINS).long().clamp(0, BINS - 1)
-    return torch.bincount(place, minlength=BINS).double()
+    ones = torch.ones(len(novelty)) if weights is None else weights
+    return torch.zeros(BINS, dtype=torch.float64).index_add(0, place, ones.double())
 
 
 def novelty_quantile(histogram: Float[Tensor, " bins"], quantile: float) -> float:
@@ -61,3 +68,17 @@ def novelty_quantile(histogram: Float[Tensor, " bins"], quantile: float) -> floa
 
 def _parts_used(choice: Mapping[str, float]) -> int:
     return sum(weight > 0 for weight in choice.values())
+
+
+def novelty_threshold(sums: Parameters, quantile: float) -> float:
+    """The novelty above which the generalist answers.
+
+    It is the quantile of the held-out samples if the generalist answers those beyond it better than the composition
+    does. Otherwise only what lies far outside all regions is left to the generalist: as far above the most novel
+    held-out sample as that one is above the median.
+    """
+    counts, gain = sums["count"], sums["composition"] - sums["generalist"]
+    beyond, top = novelty_quantile(counts, quantile), novelty_quantile(counts, 1.0)
+    edges = ((torch.arange(BINS) + 1) / BINS * 2 * REACH - REACH).sinh()
+    pays = float(gain[edges > beyond * (1 + 1e-6)].sum()) > 0
+    return beyond if pays else 2 * top - novelty_quantile(counts, 0.5)

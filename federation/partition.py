@@ -114,6 +114,16 @@ class Natural(PartitionRule):
         return [np.sort(piece) for rows in draws for piece in np.array_split(rows, self.within)]
 
 
+class Automatic(PartitionRule):
+    """The natural clients where the data name them, else `clients` that draw from the same distribution."""
+
+    clients: int = Field(default=10, ge=1)
+
+    def split(self, samples: int, labels: Rows | None, groups: Rows | None, seed: int) -> list[Rows]:
+        rule: PartitionRule = Iid(clients=self.clients) if groups is None else Natural()
+        return rule.split(samples, labels, groups, seed)
+
+
 def _rows(partitioner: "Partitioner", labels: Rows, order: Rows | None = None) -> list[Rows]:
     """Ask a flwr-datasets partitioner which rows each client gets."""
     from datasets import Dataset as Table

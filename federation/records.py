@@ -1,6 +1,6 @@
 """Orders and contributions as Flower records: the one owner of the names on the wire."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from federation.contribution import Contribution
 from federation.tensors import Parameters, nbytes
 
-ARRAYS, CONFIG = "arrays", "config"
+ARRAYS, CONFIG, TRAFFIC = "arrays", "config", "traffic"
 ACTION = "train.contribute"
 """The Flower message type of every order."""
 
@@ -28,6 +28,7 @@ class Stage(StrEnum):
     EVIDENCE = "evidence"
     ROUTER = "router"
     COMPOSITION = "composition"
+    NOVELTY = "novelty"
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,21 @@ class Order:
         )
 
 
-def contribution_record(contribution: Contribution, stage: Stage, round_: int) -> RecordDict:
-    """A contribution as it travels, marked with the stage and round that it answers."""
+def contribution_record(contribution: Contribution, stage: Stage, round_: int, nodes: Sequence[int]) -> RecordDict:
+    """A contribution as it travels, marked with the stage and round that it answers.
+
+    Args:
+        nodes: the Flower node of each client in the contribution, in the order of `clients`.
+    """
     named = {f"{region}/{name}": t for region, sums in contribution.sums.items() for name, t in sums.items()}
-    config = ConfigRecord({"clients": list(contribution.clients), "stage": str(stage), "round": round_})
+    config = ConfigRecord(
+        {"clients": list(contribution.clients), "nodes": list(nodes), "stage": str(stage), "round": round_}
+    )
     return RecordDict({ARRAYS: to_arrays(named), CONFIG: config})
 
 
-def read_contribution(record: RecordDict, stage: Stage, round_: int) -> Contribution:
-    """The inverse of `contribution_record`.
+def read_contribution(record: RecordDict, stage: Stage, round_: int) -> tuple[Contribution, tuple[int, ...]]:
+    """The inverse of `contribution_record`: the contribution, and the node of each of its clients.
 
     Raises:
         ValueError: the reply answers another stage or round, or lacks a part.
@@ -97,10 +104,14 @@ def read_contribution(record: RecordDict, stage: Stage, round_: int) -> Contribu
     for full, tensor in from_arrays(record.array_records[ARRAYS]).items():
         region, _, name = full.partition("/")
         sums.setdefault(int(region), {})[name] = tensor
-    clients = config["clients"]
-    if not isinstance(clients, list):
-        raise ValueError("the reply names no clients")
-    return Contribution(tuple(int(str(client)) for client in clients), sums)
+    clients, nodes = (tuple(int(str(n)) for n in _list(config.get(name))) for name in ("clients", "nodes"))
+    if not clients or len(clients) != len(nodes):
+        raise ValueError(f"the reply names {len(clients)} clients and {len(nodes)} nodes")
+    return Contribution(clients, sums), nodes
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def to_arrays(tensors: Parameters) -> ArrayRecord:

@@ -7,10 +7,15 @@ the imported ones by their kind (the class name in snake_case): a new rule is a 
 import difflib
 import inspect
 import re
-from typing import Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Strict, model_serializer, model_validator
 from pydantic.functional_serializers import SerializerFunctionWrapHandler
+
+
+Item = TypeVar("Item")
+Several = Annotated[tuple[Item, ...], Strict(False)]
+"""A tuple that may be written as a list, which is all that JSON and TOML have; its items stay strict."""
 
 
 class InputError(ValueError):
@@ -58,7 +63,9 @@ class Rule(Frozen):
         known = cls.kinds()
         if kind not in known:
             raise ValueError(f"unknown kind {kind!r}; {nearest(str(kind), list(known))}")
-        return handler(fields) if known[kind] is cls else known[kind].model_validate(fields)
+        if known[kind] is cls:
+            return handler(fields)
+        return known[kind].model_validate(fields)
 
     @model_serializer(mode="wrap")
     def _name_kind(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from federation.manifold import ChartRule, EncoderRule, PrincipalComponents, Pri
 from federation.models import ElasticFamily, Mlp
 from federation.partition import PartitionRule
 from federation.routing import RoutingRule, TunedResidual
-from federation.rules import Frozen, InputError, Rule, nearest
+from federation.rules import Frozen, InputError, Rule, Several, nearest
 
 
 class DataSettings(Frozen):
@@ -68,21 +68,21 @@ class RouterSettings(Frozen):
 
     rule: RoutingRule = TunedResidual()
     rounds: int = Field(default=10, ge=0)
-    mixloo: float = Field(default=0.5, ge=0, le=1, description="share of the loss in which a client's own expert is masked")
+    mixloo: float = Field(default=0.2, ge=0, le=1, description="share of the loss in which a client's own expert is masked")
     local: LocalTraining = LocalTraining(learning_rate=0.1)
 
 
 class CompositionSettings(Frozen):
     """Which parts may be combined, and how strong: weights tried for each on samples held out inside the federation."""
 
-    weights: tuple[float, ...] = (0.0, 0.5, 1.0)
+    weights: Several[float] = (0.0, 0.5, 1.0)
     gain: float = Field(default=0.002, ge=0, description="nats a sample by which a further part must improve")
 
 
 class Search(Frozen):
     """The same small search for every method: factors on the local learning rate, tried for a share of the rounds."""
 
-    factors: tuple[float, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
+    factors: Several[float] = Field(default=(0.5, 1.0, 2.0), min_length=1)
     share: float = Field(default=0.3, gt=0, le=1)
 
 

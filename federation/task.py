@@ -7,14 +7,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from federation.rules import Frozen
+from federation.rules import Frozen, Several
 
 
 class Task(Frozen):
     """Shape of one sample, and the kind and number of outputs."""
 
     kind: Literal["classification", "regression"]
-    input_shape: tuple[int, ...]
+    input_shape: Several[int]
     outputs: int
 
     @property

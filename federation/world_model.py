@@ -17,7 +17,7 @@ from federation.composition import pooled
 from federation.manifold import Atlas, Encoder, EncoderRule
 from federation.models import ElasticFamily, Mlp
 from federation.routing import RoutingRule, gates
-from federation.rules import Frozen, InputError
+from federation.rules import Frozen, InputError, Several
 from federation.task import Task
 from federation.tensors import Parameters, count, prefixed, under
 
@@ -35,9 +35,13 @@ class Design(Frozen):
     head: Mlp
     chart_temperature: float
     regions: int
-    region_of_client: tuple[int, ...]
+    region_of_client: Several[int]
     composition: dict[str, float]
     novelty_threshold: float
+
+
+LEAST_LOGIT = -30.0
+"""Lower bound of the chart posterior's logits: a label that no client charted can still be learned by the head."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class WorldModel:
     def chart_logits(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples labels"]:
         """The cooled chart posterior of the labels, as logits."""
         scores = self.atlas.label_scores(latent, self.design.task.outputs)
-        return (self.design.chart_temperature * (scores - scores.amax(1, keepdim=True))).float()
+        return (self.design.chart_temperature * (scores - scores.amax(1, keepdim=True))).clamp_min(LEAST_LOGIT).float()
 
     def mixture(
         self, rows: Float[Tensor, "samples *shape"], gate: Float[Tensor, "samples regions"]

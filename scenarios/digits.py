@@ -20,7 +20,7 @@ SCENARIO = Scenario(
     model=Mlp(width=32, blocks=1),
     local=LocalTraining(learning_rate=0.1, batch_size=10, epochs=2),
     aggregation=Mean(),
-    encoder=PrincipalComponents(dimensions=24),
+    encoder=PrincipalComponents(dimensions=16),
     charts=ChartRule(min_count=3, rank=8),
 )
 

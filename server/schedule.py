@@ -21,7 +21,7 @@ class Step:
         return self.round / self.rounds
 
 
-EVERYBODY = {Stage.ENCODER, Stage.CHARTING, Stage.EVIDENCE, Stage.COMPOSITION}
+EVERYBODY = {Stage.ENCODER, Stage.CHARTING, Stage.EVIDENCE, Stage.COMPOSITION, Stage.NOVELTY}
 """Stages that ask all clients; the others ask a seeded sample."""
 
 
@@ -36,5 +36,6 @@ def schedule(scenario: Scenario, task: Task) -> tuple[Step, ...]:
         (Stage.HEAD, scenario.head.rounds if task.classifies else 0),
         (Stage.ROUTER, scenario.router.rounds if scenario.router.rule.tuned else 0),
         (Stage.COMPOSITION, 1),
+        (Stage.NOVELTY, 1),
     ]
     return tuple(Step(stage, number, rounds) for stage, rounds in plan for number in range(rounds))

@@ -10,7 +10,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from torch import Tensor
 
-from federation.composition import PARTS, candidates, chosen, novelty_quantile
+from federation.composition import PARTS, candidates, chosen, novelty_threshold
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.manifold import Chart, Encoder
 from federation.randomness import generator
@@ -75,10 +75,9 @@ class ManifoldStrategy(Strategy):
         step, accepted, refused = self.steps[server_round - 1], [], []
         for reply in replies:
             try:
-                contribution = self._accepted(reply, step)
+                contribution, nodes = self._accepted(reply, step)
                 accepted.append(contribution)
-                if len(contribution.clients) == 1:
-                    self._node_of.setdefault(contribution.clients[0], reply.metadata.src_node_id)
+                self._node_of.update(zip(contribution.clients, nodes, strict=True))
             except (ValueError, KeyError) as error:
                 refused.append(str(error))
         if not accepted:
@@ -127,7 +126,8 @@ class ManifoldStrategy(Strategy):
             case Stage.ROUTER:
                 alone = state.region_of_client.count(region) == 1 and len(state.experts) > 1
                 tensors, settings["mixloo"] = prefixed("model", state.router), scenario.router.mixloo * alone
-            case Stage.COMPOSITION:
+            case Stage.COMPOSITION | Stage.NOVELTY:
+                settings |= state.composition
                 tensors = prefixed("router", state.router) | prefixed("head", state.head)
         return Order(step.stage, step.round, step.progress, scenario.seed, settings, tensors)
 
@@ -136,15 +136,15 @@ class ManifoldStrategy(Strategy):
         bodies = {id(order): order.to_record() for order in orders.values()}
         return [Message(bodies[id(order)], node, ACTION) for node, order in orders.items()]
 
-    def _accepted(self, reply: Message, step: Step) -> Contribution:
-        """The reply's contribution.
+    def _accepted(self, reply: Message, step: Step) -> tuple[Contribution, tuple[int, ...]]:
+        """The reply's contribution, and the node of each of its clients.
 
         Raises:
             ValueError: an error reply, a stale one, or sums that do not fit what was asked.
         """
         if reply.has_error():
             raise ValueError(reply.error.reason or f"error {reply.error.code}")
-        contribution = read_contribution(reply.content, step.stage, step.round)
+        contribution, nodes = read_contribution(reply.content, step.stage, step.round)
         who = ", ".join(map(str, contribution.clients[:3]))
         if not all(0 <= number < self.clients for number in contribution.clients):
             raise ValueError(f"client {who}: not of this federation of {self.clients}")
@@ -156,7 +156,7 @@ class ManifoldStrategy(Strategy):
                 if name not in sums or sums[name].shape != tensor.shape:
                     shape = list(sums[name].shape) if name in sums else "nothing"
                     raise ValueError(f"client {who}: {name} of region {region} is {shape}, expected {list(tensor.shape)}")
-        return contribution
+        return contribution, nodes
 
     def _expected(self, stage: Stage) -> Parameters:
         """Tensors whose shapes every contribution of a stage must repeat."""
@@ -193,9 +193,9 @@ class ManifoldStrategy(Strategy):
             case Stage.COMPOSITION:
                 parts = tuple(part for part in PARTS if self.task.classifies or part in ("mixture", "prior"))
                 options = candidates(parts, scenario.composition.weights, self.task)
-                weights = chosen(options, everywhere, scenario.composition.gain)
-                threshold = novelty_quantile(everywhere["novelty"], scenario.novelty_quantile)
-                return replace(state, composition=weights, novelty_threshold=threshold)
+                return replace(state, composition=chosen(options, everywhere, scenario.composition.gain))
+            case Stage.NOVELTY:
+                return replace(state, novelty_threshold=novelty_threshold(everywhere, scenario.novelty_quantile))
         return state
 
     def _aggregated(self, model: Model, sums: Parameters) -> Model:

@@ -1,6 +1,6 @@
 """What a client does in each stage of a run, one stage a file; all answers are sums."""
 
-from clients.stages import charting, composition, encoder, evidence, head, router, training
+from clients.stages import charting, composition, encoder, evidence, head, novelty, router, training
 from clients.stages.contract import StageFunction
 from federation.records import Stage
 
@@ -13,6 +13,7 @@ STAGES: dict[Stage, StageFunction] = {
     Stage.EVIDENCE: evidence.contribute,
     Stage.ROUTER: router.contribute,
     Stage.COMPOSITION: composition.contribute,
+    Stage.NOVELTY: novelty.contribute,
 }
 
 __all__ = ["STAGES"]

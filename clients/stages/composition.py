@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from clients.member import Member
-from federation.composition import candidates, novelty_histogram, pooled
+from federation.composition import candidates, pooled
 from federation.contribution import EVERYWHERE, Contribution
 from federation.records import Order
 from federation.routing import gates
@@ -16,7 +16,7 @@ from federation.tensors import under
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> list[Contribution]:
-    """Sums over each member's held-out samples: loss and correct answers of each candidate, and a novelty histogram."""
+    """Sums over each member's held-out samples: loss and correct answers of each candidate."""
     return [
         Contribution((member.number,), {EVERYWHERE: _sums(order, member, scenario, task)})
         for order, member in zip(orders, cohort, strict=True)
@@ -25,25 +25,27 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 
 def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
     targets = member.data.held_out.targets
-    parts = _parts(order, member, scenario, task)
+    parts = held_out_parts(order, member, scenario, task)
     losses, correct = [], []
     for weights in candidates(tuple(parts), scenario.composition.weights, task):
         answers = pooled(parts, weights, task)
-        if task.classifies:
-            losses.append(-task.likelihoods(answers, targets).clamp_min(1e-9).log().double().sum())
-            correct.append((answers.argmax(-1) == targets).double().sum())
-        else:
-            losses.append(task.losses(answers, targets).double().sum())
-            correct.append(torch.zeros((), dtype=torch.float64))
+        losses.append(held_out_losses(answers, targets, task).double().sum())
+        correct.append((answers.argmax(-1) == targets).double().sum() if task.classifies else losses[-1])
     return {
         "loss": torch.stack(losses),
         "correct": torch.stack(correct),
         "count": torch.tensor(float(len(targets)), dtype=torch.float64),
-        "novelty": novelty_histogram(member.memory["held_out/novelty"]),
     }
 
 
-def _parts(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
+def held_out_losses(answers: Tensor, targets: Tensor, task: Task) -> Tensor:
+    """Loss of each answer: nats for classes, half the squared error for values."""
+    if task.classifies:
+        return -task.likelihoods(answers, targets).clamp_min(1e-9).log()
+    return task.losses(answers, targets)
+
+
+def held_out_parts(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
     """Each part's answers to the held-out samples, in the order of `federation.composition.PARTS`."""
     memory = {name.removeprefix("held_out/"): t for name, t in member.memory.items() if name.startswith("held_out/")}
     rule, parts = scenario.router.rule, {}

@@ -9,7 +9,7 @@ from federation.engine.local import LocalGrid, Visit, in_order
 from federation.engine.serial import SerialGrid
 
 CohortApp = Callable[[Sequence[Message], Sequence[Context]], list[Message]]
-"""Serves messages of one type, stage and round together."""
+"""Serves messages of one type, stage and round together; one reply may stand for many of them."""
 
 COHORT = 64
 
@@ -44,5 +44,5 @@ class CohortGrid(LocalGrid):
             except Exception:
                 yield from self._single.serve(members)
                 continue
-            self.on_reply(len(replies))
+            self.on_reply(len(members))
             yield from replies

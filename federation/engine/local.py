@@ -5,13 +5,16 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from math import prod
 
+import numpy as np
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from federation.engine.identity import RUN, assume_identity
+from federation.records import TRAFFIC
 
 Visit = Callable[[Sequence[Message]], Sequence[Message]]
 """In which order the messages of one round are served; no result may depend on it."""
@@ -19,7 +22,7 @@ Visit = Callable[[Sequence[Message]], Sequence[Message]]
 
 @dataclass
 class Traffic:
-    """Bytes of message bodies so far: `down` to the clients, `up` from them."""
+    """Bytes of tensors in messages so far: `down` to the clients, `up` from them."""
 
     down: int = 0
     up: int = 0
@@ -81,12 +84,13 @@ class LocalGrid(Grid):
         sent = list(messages)
         for message in sent:
             message.metadata.__dict__["_message_id"] = f"local-{next(self._numbers)}"
-            self.traffic.down += body_bytes(message)
+            self.traffic.down += payload(message)
         known = [message for message in sent if message.metadata.dst_node_id in self.contexts]
+        known.sort(key=lambda message: message.metadata.dst_node_id)
         absent = [message for message in sent if message.metadata.dst_node_id not in self.contexts]
         replies = [refusal(m, f"no node {m.metadata.dst_node_id}", ErrorCode.NODE_UNAVAILABLE) for m in absent]
         for reply in [*replies, *self.serve(self._visit(known))]:
-            self.traffic.up += body_bytes(reply)
+            self.traffic.up += payload(reply)
             self._replies[reply.metadata.reply_to_message_id] = reply
         return [message.metadata.message_id for message in sent]
 
@@ -108,8 +112,12 @@ def described(node: int, error: Exception) -> str:
     return f"client {node - 1}: {type(error).__name__}: {error} ({where.name}, line {where.lineno})"
 
 
-def body_bytes(message: Message) -> int:
-    """Bytes of a message's arrays."""
+def payload(message: Message) -> int:
+    """Bytes of the tensors in a message's body; for a reply that stands for several clients, of all their own replies."""
     if not message.has_content():
         return 0
-    return sum(len(array.data) for record in message.content.array_records.values() for array in record.values())
+    merged = message.content.config_records.get(TRAFFIC)
+    if merged is not None:
+        return int(str(merged["upload"]))
+    arrays = (array for record in message.content.array_records.values() for array in record.values())
+    return sum(prod(array.shape) * np.dtype(array.dtype).itemsize for array in arrays)

@@ -15,6 +15,9 @@ from federation.tensors import Parameters, count
 FLOOR = 1e-3
 """Least variance of a component in any direction, in units of the encoder's unit variance."""
 
+FARTHEST = -1e3
+"""Lower bound of relative scores: no region is so far that a tuned router could not reach it."""
+
 NEVER = -1e30
 """The score of a region or label without components: finite, so that its gradient is zero and not NaN."""
 
@@ -79,7 +82,7 @@ class Atlas:
     def relative_scores(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
         """Scores less the best of each row: what routers see, in float32."""
         scores = self.scores(latent)
-        return (scores - scores.amax(1, keepdim=True)).clamp_min(NEVER).float()
+        return (scores - scores.amax(1, keepdim=True)).clamp_min(FARTHEST).float()
 
     def label_scores(self, latent: Float[Tensor, "samples latent"], labels: int) -> Float[Tensor, "samples labels"]:
         """log sum over the components of each label, over all regions: the chart posterior, unnormalised."""

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from federation.models.family import FULL, ElasticFamily, Shapes, Size, share
+from federation.rules import Several
 from federation.task import Task
 from federation.tensors import Parameters
 
@@ -22,7 +23,7 @@ class Convnet(ElasticFamily):
     """A strided 5x5 stem, then one 3x3 stage for each further entry of `channels`, each followed by 2x2 max-pooling,
     then `blocks` residual 3x3 blocks (the elastic depth), and a linear head on the flattened map."""
 
-    channels: tuple[int, ...] = Field(default=(8, 16, 16), min_length=1)
+    channels: Several[int] = Field(default=(8, 16, 16), min_length=1)
     blocks: int = Field(default=1, ge=0)
 
     def shapes(self, task: Task, size: Size = FULL) -> Shapes:

@@ -1,0 +1,32 @@
+"""Monoliths and other rivals, one a file. To add one: a file here with a subclass of `Method`, and its import here."""
+
+from scenarios.baselines.central import Central, CentralTotal
+from scenarios.baselines.contract import Contender, Method, Trial
+from scenarios.baselines.fedadam import FedAdam
+from scenarios.baselines.fedavg import FedAvg, FedAvgTotal
+from scenarios.baselines.fedprox import FedProx
+from scenarios.baselines.head import Head
+from scenarios.baselines.local import Local
+from scenarios.baselines.oracle import Oracle
+from scenarios.baselines.uniform import Ensemble
+from scenarios.baselines.world import World
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        World(),
+        Central(),
+        CentralTotal(),
+        FedAvg(),
+        FedAvgTotal(),
+        FedProx(),
+        FedAdam(),
+        Local(),
+        Ensemble(),
+        Head(),
+        Oracle(),
+    )
+}
+"""All methods of a comparison, in the order of its tables."""
+
+__all__ = ["METHODS", "Contender", "Method", "Trial"]

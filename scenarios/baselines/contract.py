@@ -1,0 +1,146 @@
+"""What a method of a comparison gets, and what it must give back."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import ceil
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from federation.data import FederatedData, Samples
+from federation.engine import LocalGrid, Traffic
+from federation.models import ElasticFamily
+from federation.scenario import Opened, Scenario
+from federation.task import Task
+from federation.tensors import Parameters
+from federation.world_model import Cost
+from server.app import Outcome
+
+Answer = Callable[[Tensor, NDArray[np.int64]], Tensor]
+"""Answers to inputs, given the client of each (-1: unknown). Only personalised methods may look at the client."""
+
+CURVE_SAMPLES = 1_000
+
+
+@dataclass(frozen=True)
+class WorldRun:
+    """The world model's own run on this seed: other methods take its budget, or parts of it."""
+
+    outcome: Outcome
+    traffic: Traffic
+    training_flops: float
+    curve: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One method, one seed, one learning-rate factor.
+
+    Attributes:
+        share: of the rounds that are run; less than one in a search.
+        world: this seed's world model; None only for the world model itself.
+        size: parameters of the first seed's world model, to which monoliths are sized on every seed.
+        on_round: called after each round, for progress.
+    """
+
+    opened: Opened
+    grid: Callable[[], LocalGrid]
+    factor: float = 1.0
+    share: float = 1.0
+    world: WorldRun | None = None
+    size: Cost | None = None
+    on_round: Callable[[], None] = lambda: None
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario of this seed."""
+        return self.opened.scenario
+
+    @property
+    def federation(self) -> FederatedData:
+        """The data of this seed."""
+        return self.opened.federation()
+
+    @property
+    def task(self) -> Task:
+        """What is asked."""
+        return self.federation.task
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of gradient steps: those of all the world model's phases together."""
+        return max(1, ceil(self.share * self.scenario.gradient_rounds))
+
+    @property
+    def learning_rate(self) -> float:
+        """The scenario's local rate times the factor under trial."""
+        return self.scenario.local.learning_rate * self.factor
+
+    def probe(self) -> Samples:
+        """The union test samples on which learning curves are drawn."""
+        return self.federation.union_test.take(np.arange(min(CURVE_SAMPLES, len(self.federation.union_test))))
+
+    def finished(self) -> WorldRun:
+        """The world model's run, for methods that need it."""
+        if self.world is None:
+            raise ValueError("this method needs the world model's run; compare runs it first")
+        return self.world
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A trained method: how it answers, and what it cost."""
+
+    answer: Answer
+    cost: Cost
+    bytes_up: int = 0
+    bytes_down: int = 0
+    training_flops: float = 0.0
+    curve: tuple[tuple[int, float], ...] = field(default=())
+
+
+class Method(ABC):
+    """Contract: train on a trial's data within the world model's budget.
+
+    Attributes:
+        name: in tables and JSON.
+        title: one line for people.
+        searched: whether a learning rate is searched for.
+    """
+
+    name: str
+    title: str
+    searched: bool = True
+
+    @abstractmethod
+    def run(self, trial: Trial) -> Contender:
+        """Train, and say how to ask."""
+
+    def absent(self, federation: FederatedData) -> str:
+        """Why the method does not apply to these data; empty where it does."""
+        return ""
+
+
+def single_model(family: ElasticFamily, parameters: Parameters, task: Task) -> Answer:
+    """Answers of one model that knows no client."""
+    alone = {name: tensor[None] for name, tensor in parameters.items()}
+
+    def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
+        with torch.no_grad():
+            return task.answers(family.apply(alone, inputs[None])[0])
+
+    return answer
+
+
+def monolith_cost(family: ElasticFamily, task: Task) -> Cost:
+    """One model: all of it is active."""
+    size = family.parameters(task)
+    return Cost(total_parameters=size, active_parameters=size, query_flops=2 * family.multiplies(task))
+
+
+def training_flops(family: ElasticFamily, task: Task, visited: float) -> float:
+    """Forward and backward passes over `visited` samples: a backward pass costs two forward ones."""
+    return 6.0 * family.multiplies(task) * visited

@@ -1,0 +1,82 @@
+"""FedAvg by Flower's own strategy, over the same grid and the same client as the world model."""
+
+import json
+import random
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
+from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
+
+from federation.randomness import torch_generator
+from federation.records import from_arrays, to_arrays
+from federation.world_model import Cost
+from scenarios.baselines.contract import Contender, Method, Trial, monolith_cost, single_model, training_flops
+
+
+class FedAvg(Method):
+    """One global model, as many parameters as one query of the world model runs. Source: McMahan et al. (2017)."""
+
+    name, title = "fedavg", "FedAvg, equal active parameters"
+
+    def parameters(self, size: Cost) -> int:
+        """To which of the world model's sizes the global model is made equal."""
+        return size.active_parameters
+
+    def strategy(self, trial: Trial) -> FlowerFedAvg:
+        """Flower's strategy."""
+        return FlowerFedAvg(**sampling(trial))
+
+    def run(self, trial: Trial) -> Contender:
+        assert trial.size is not None
+        task, scenario, grid, probe = trial.task, trial.scenario, trial.grid(), trial.probe()
+        family = scenario.model.sized_to(task, self.parameters(trial.size))
+        curve: list[tuple[int, float]] = []
+        nobody = np.full(len(probe), -1)
+
+        def observe(number: int, arrays: ArrayRecord) -> MetricRecord | None:
+            if number:
+                answer = single_model(family, from_arrays(arrays), task)
+                curve.append((number, task.score(answer(probe.inputs, nobody), probe.targets)))
+                trial.on_round()
+            return None
+
+        random.seed(scenario.seed)  # Flower draws the nodes of a round from the global generator
+        result = self.strategy(trial).start(
+            grid,
+            to_arrays(family.init(task, torch_generator(scenario.seed, "prior"))),
+            num_rounds=trial.rounds,
+            train_config=ConfigRecord(
+                {"learning-rate": trial.learning_rate, "rounds": trial.rounds, "model": json.dumps(family.dump())}
+            ),
+            evaluate_fn=observe,
+        )
+        visits = scenario.fraction * sum(len(client.train) for client in trial.federation.clients)
+        return Contender(
+            single_model(family, from_arrays(result.arrays), task),
+            monolith_cost(family, task),
+            grid.traffic.up,
+            grid.traffic.down,
+            training_flops(family, task, trial.rounds * scenario.local.epochs * visits),
+            tuple(curve),
+        )
+
+
+class FedAvgTotal(FedAvg):
+    """As many parameters as the whole world model holds."""
+
+    name, title = "fedavg_total", "FedAvg, equal total parameters"
+
+    def parameters(self, size: Cost) -> int:
+        return size.total_parameters
+
+
+def sampling(trial: Trial) -> dict[str, float | int]:
+    """How Flower's strategies choose the clients of a round: as the world model does."""
+    clients = len(trial.federation.clients)
+    asked = max(1, round(trial.scenario.fraction * clients))
+    return {
+        "fraction_train": trial.scenario.fraction,
+        "fraction_evaluate": 0.0,
+        "min_train_nodes": asked,
+        "min_available_nodes": clients,
+    }

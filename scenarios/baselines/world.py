@@ -1,0 +1,86 @@
+"""The federation itself: encoder, prior, charts, experts, head, router, composition."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from federation.records import Stage
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.tensors import count
+from scenarios.baselines.contract import Contender, Method, Trial, WorldRun, training_flops
+from server.app import federate
+from server.history import RoundRecord
+from server.state import ServerState, world_model
+
+
+class World(Method):
+    """The world model of `server.app`."""
+
+    name, title = "world", "world model: experts, charts and head, routed"
+
+    def run(self, trial: Trial) -> Contender:
+        return contender(run_world(trial))
+
+
+def run_world(trial: Trial) -> WorldRun:
+    """Run all phases, and keep what the other methods need."""
+    scenario, task, grid, probe = scaled(trial), trial.task, trial.grid(), trial.probe()
+    curve: list[tuple[int, float]] = []
+    gradient_rounds = 0
+
+    def observe(record: RoundRecord, state: ServerState) -> None:
+        nonlocal gradient_rounds
+        trial.on_round()
+        if record.visited:
+            gradient_rounds += 1
+            curve.append((gradient_rounds, task.score(_interim(state, scenario, task, probe.inputs), probe.targets)))
+
+    outcome = federate(grid, scenario, task, len(trial.federation.clients), observe)
+    flops = sum(_round_flops(record, scenario, task, outcome.world.router, outcome.world.head) for record in outcome.history)
+    return WorldRun(outcome, grid.traffic, flops, tuple(curve))
+
+
+def contender(run: WorldRun) -> Contender:
+    """A finished run as a contender."""
+    world = run.outcome.world
+
+    def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
+        return world.predict(inputs)
+
+    return Contender(answer, world.cost(), run.traffic.up, run.traffic.down, run.training_flops, run.curve)
+
+
+def scaled(trial: Trial) -> Scenario:
+    """The scenario with the trial's learning rate and share of rounds."""
+    scenario, share = trial.scenario, trial.share
+
+    def fewer(rounds: int) -> int:
+        return max(1, round(share * rounds)) if rounds else 0
+
+    return scenario.model_copy(
+        update={
+            "local": scenario.local.model_copy(update={"learning_rate": trial.learning_rate}),
+            **{
+                name: getattr(scenario, name).model_copy(update={"rounds": fewer(getattr(scenario, name).rounds)})
+                for name in ("prior", "experts", "head", "router")
+            },
+        }
+    )
+
+
+def _interim(state: ServerState, scenario: Scenario, task: Task, inputs: Tensor) -> Tensor:
+    """What the federation would answer if it stopped now: the prior, and from charting on the routed experts."""
+    with torch.no_grad():
+        if state.atlas is None:
+            alone = {name: tensor[None] for name, tensor in state.prior.parameters.items()}
+            return task.answers(scenario.model.apply(alone, inputs[None])[0])
+        return world_model(state, scenario, task).predict(inputs)
+
+
+def _round_flops(record: RoundRecord, scenario: Scenario, task: Task, router: dict[str, Tensor], head: dict[str, Tensor]) -> float:
+    if record.stage in (Stage.PRIOR, Stage.EXPERTS):
+        return training_flops(scenario.model, task, record.visited)
+    small = count(router) if record.stage is Stage.ROUTER else count(head)
+    return 6.0 * small * record.visited

@@ -1,0 +1,49 @@
+"""FEMNIST: handwritten characters, one client a writer."""
+
+import numpy as np
+
+from federation.data import Dataset
+from federation.manifold import ChartRule, PooledPixels, PrincipalComponents
+from federation.models import Convnet
+from federation.partition import Natural
+from federation.rules import InputError
+from federation.scenario import DataSettings, LocalTraining, RouterSettings, Scenario
+from federation.task import Task
+from scenarios.sources import Arrays, from_folder, images, labelled, limited
+from server.aggregation import Momentum
+
+SCENARIO = Scenario(
+    name="femnist",
+    title="Handwritten characters, one client a writer",
+    partition=Natural(),
+    model=Convnet(channels=(8, 16, 16), blocks=0),
+    local=LocalTraining(learning_rate=0.1, batch_size=20, epochs=1),
+    aggregation=Momentum(beta=0.7),
+    encoder=PrincipalComponents(dimensions=32, features=PooledPixels(pool=2)),
+    charts=ChartRule(by_label=False, rank=8),
+    router=RouterSettings(mixloo=0.5),
+)
+
+
+def load(settings: DataSettings, seed: int) -> Dataset:
+    """28 x 28 images of 62 characters; each writer's own samples are marked as training or test."""
+    arrays = femnist_arrays(settings)
+    samples = labelled(images(arrays["x"], invert=True), arrays["y"], "femnist")
+    writer, test = arrays["writer"].astype(np.int64), arrays["is_test"].astype(bool)
+    train = np.flatnonzero(~test)
+    train = train[limited(len(train), settings.limit, "femnist")]
+    return Dataset(
+        task=Task(kind="classification", input_shape=(1, 28, 28), outputs=62),
+        train=samples.take(train),
+        test=samples.take(np.flatnonzero(test)),
+        group=writer[train],
+        test_group=writer[test],
+        leaks_unless_natural="a writer's samples resemble each other; they must stay with the writer",
+    )
+
+
+def femnist_arrays(settings: DataSettings) -> Arrays:
+    """The arrays of the file; only files name the writers and their test samples."""
+    if settings.source == "hub":
+        raise InputError("femnist has no hub loader that keeps LEAF's test split; use npz files and --data-dir")
+    return from_folder(settings, "femnist_sub.npz", ("x", "y", "writer", "is_test"))
