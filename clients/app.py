@@ -13,7 +13,7 @@ from clients.stages.training import train_models
 from clients.training import learning_rate
 from federation.contribution import Contribution
 from federation.models import ElasticFamily
-from federation.records import ACTION, ARRAYS, CONFIG, TRAFFIC, Order, contribution_record, from_arrays, to_arrays
+from federation.records import ACTION, ARRAYS, CONFIG, TRAFFIC, Order, contribution_record, read_model, to_arrays
 from federation.scenario import Opened, open_run
 from federation.tensors import Parameters, nbytes
 
@@ -97,7 +97,7 @@ def _fitted(messages: Sequence[Message], contexts: Sequence[Context]) -> list[tu
     cohort, round_ = [_member(opened, context) for context in contexts], int(str(config["server-round"]))
     local = opened.scenario.local.model_copy(update={"learning_rate": float(str(config["learning-rate"]))})
     trained = train_models(
-        [from_arrays(content.array_records[ARRAYS])] * len(cohort),
+        [read_model(content.array_records[ARRAYS])] * len(cohort),
         [member.data.train for member in cohort],
         ElasticFamily.model_validate_json(str(config["model"])),
         opened.federation().task,

@@ -122,3 +122,8 @@ def to_arrays(tensors: Parameters) -> ArrayRecord:
 def from_arrays(record: ArrayRecord) -> dict[str, Tensor]:
     """The inverse of `to_arrays`."""
     return {name: torch.from_numpy(np.array(array.numpy())) for name, array in record.items()}
+
+
+def read_model(record: ArrayRecord) -> dict[str, Tensor]:
+    """A model's weights in float32; some of Flower's strategies send float64."""
+    return {name: tensor.float() for name, tensor in from_arrays(record).items()}

@@ -109,11 +109,13 @@ class Method(ABC):
         name: in tables and JSON.
         title: one line for people.
         searched: whether a learning rate is searched for.
+        knows_client: whether the union test, too, tells it the client of each sample. Only the oracle's does.
     """
 
     name: str
     title: str
     searched: bool = True
+    knows_client: bool = False
 
     @abstractmethod
     def run(self, trial: Trial) -> Contender:

@@ -8,7 +8,7 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
 from federation.randomness import torch_generator
-from federation.records import from_arrays, to_arrays
+from federation.records import read_model, to_arrays
 from federation.world_model import Cost
 from scenarios.baselines.contract import Contender, Method, Trial, monolith_cost, single_model, training_flops
 
@@ -35,7 +35,7 @@ class FedAvg(Method):
 
         def observe(number: int, arrays: ArrayRecord) -> MetricRecord | None:
             if number:
-                answer = single_model(family, from_arrays(arrays), task)
+                answer = single_model(family, read_model(arrays), task)
                 curve.append((number, task.score(answer(probe.inputs, nobody), probe.targets)))
                 trial.on_round()
             return None
@@ -52,7 +52,7 @@ class FedAvg(Method):
         )
         visits = scenario.fraction * sum(len(client.train) for client in trial.federation.clients)
         return Contender(
-            single_model(family, from_arrays(result.arrays), task),
+            single_model(family, read_model(result.arrays), task),
             monolith_cost(family, task),
             grid.traffic.up,
             grid.traffic.down,

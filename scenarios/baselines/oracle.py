@@ -14,6 +14,7 @@ class Oracle(Method):
     """Each sample is answered by the expert of its client's region."""
 
     name, title, searched = "oracle", "the same experts, true region known", False
+    knows_client = True
 
     def absent(self, federation: FederatedData) -> str:
         strangers = bool((federation.union_client == UNKNOWN_CLIENT).any())

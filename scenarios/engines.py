@@ -1,0 +1,24 @@
+"""Which grid runs a simulated federation: the place where engines meet the client's code."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from clients.app import app, serve_cohort
+from federation.engine import CohortGrid, LocalGrid, SerialGrid
+from federation.engine.local import Visit, in_order
+
+Engine = Literal["cohort", "serial"]
+
+
+def open_grid(
+    engine: Engine,
+    clients: int,
+    run_config: dict[str, str | int],
+    *,
+    visit: Visit = in_order,
+    on_reply: Callable[[int], None] = lambda answered: None,
+) -> LocalGrid:
+    """A fresh grid: `cohort` trains many clients at once, `serial` one after another, where a breakpoint works."""
+    if engine == "serial":
+        return SerialGrid(app, clients, run_config, visit=visit, on_reply=on_reply)
+    return CohortGrid(app, serve_cohort, clients, run_config, visit=visit, on_reply=on_reply)

@@ -1,0 +1,27 @@
+"""Means over seeds, with Student's confidence intervals."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+
+
+def mean_interval(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and 95 % interval of the mean; no interval from a single value."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return {"mean": mean, "ci95": None}
+    spread = float(stats.sem(values))
+    if spread == 0:
+        return {"mean": mean, "ci95": [mean, mean]}
+    low, high = stats.t.interval(LEVEL, len(values) - 1, loc=mean, scale=spread)
+    return {"mean": mean, "ci95": [float(low), float(high)]}
+
+
+def summary(per_seed: Sequence[float], reference: Sequence[float]) -> dict[str, Any]:
+    """Mean, interval and values of one method, and the paired difference to the world model on the same seeds."""
+    paired = [mine - theirs for mine, theirs in zip(per_seed, reference, strict=True)]
+    return {**mean_interval(per_seed), "per_seed": list(per_seed), "minus_world": mean_interval(paired)}
