@@ -38,7 +38,9 @@ class Trained:
     visited: Int[Tensor, " clients"]
 
 
-def batches(samples: Sequence[int], local: LocalTraining, seed: int, address: Sequence[tuple[int | str, ...]]) -> Batches:
+def batches(
+    samples: Sequence[int], local: LocalTraining, seed: int, address: Sequence[tuple[int | str, ...]]
+) -> Batches:
     """Shuffled epochs of each client, by its own address alone.
 
     Args:

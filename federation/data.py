@@ -92,7 +92,9 @@ def federate(dataset: Dataset, rule: PartitionRule, held_out: float, seed: int) 
         InputError: the rule would leak, or leaves a client without samples.
     """
     if dataset.leaks_unless_natural and not isinstance(rule, Natural):
-        raise InputError(f"partition.kind={rule.kind()} leaks: {dataset.leaks_unless_natural}; use partition.kind=natural")
+        raise InputError(
+            f"partition.kind={rule.kind()} leaks: {dataset.leaks_unless_natural}; use partition.kind=natural"
+        )
     labels = dataset.train.targets.numpy() if dataset.task.classifies else None
     parts = rule.split(len(dataset.train), labels, dataset.group, seed)
     owner, tests = _test_owners(dataset, parts, seed)

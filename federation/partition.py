@@ -38,9 +38,13 @@ class _Counted(PartitionRule):
 
     def _check(self, samples: int, labels: Rows | None, needs_labels: bool) -> None:
         if self.clients > samples:
-            raise InputError(f"partition.clients={self.clients} is more than the {samples} samples; ask for fewer clients")
+            raise InputError(
+                f"partition.clients={self.clients} is more than the {samples} samples; ask for fewer clients"
+            )
         if needs_labels and labels is None:
-            raise InputError(f"partition.kind={self.kind()} needs classes, the targets are real values; use iid or natural")
+            raise InputError(
+                f"partition.kind={self.kind()} needs classes, the targets are real values; use iid or natural"
+            )
 
 
 class Iid(_Counted):
@@ -104,7 +108,9 @@ class Natural(PartitionRule):
 
     def split(self, samples: int, labels: Rows | None, groups: Rows | None, seed: int) -> list[Rows]:
         if groups is None:
-            raise InputError("partition.kind=natural needs data that name their clients (group_train); use iid or dirichlet")
+            raise InputError(
+                "partition.kind=natural needs data that name their clients (group_train); use iid or dirichlet"
+            )
         from flwr_datasets.partitioner import NaturalIdPartitioner
 
         parts = sorted(_rows(NaturalIdPartitioner("label"), groups), key=lambda rows: int(groups[rows[0]]))

@@ -11,7 +11,9 @@ import torch
 
 def generator(seed: int, *address: int | str) -> np.random.Generator:
     """A generator of its own for each address, such as `generator(seed, "batches", round, client)`."""
-    words = [word for part in address for word in ((0, part) if isinstance(part, int) else (1, zlib.crc32(part.encode())))]
+    words = [
+        word for part in address for word in ((0, part) if isinstance(part, int) else (1, zlib.crc32(part.encode())))
+    ]
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=tuple(words))))
 
 

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Strict, model_serializer, model_validator
 from pydantic.functional_serializers import SerializerFunctionWrapHandler
 
-
 Item = TypeVar("Item")
 Several = Annotated[tuple[Item, ...], Strict(False)]
 """A tuple that may be written as a list, which is all that JSON and TOML have; its items stay strict."""

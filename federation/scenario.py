@@ -25,7 +25,9 @@ from federation.rules import Frozen, InputError, Rule, Several, nearest
 class DataSettings(Frozen):
     """Where samples come from, and how many of them."""
 
-    dir: str | None = Field(default_factory=lambda: os.environ.get("MANIFOLD_DATA"), description="folder of the npz files")
+    dir: str | None = Field(
+        default_factory=lambda: os.environ.get("MANIFOLD_DATA"), description="folder of the npz files"
+    )
     path: str | None = Field(default=None, description="one npz file (scenario npz)")
     source: Literal["files", "hub"] = Field(default="files", description="npz files, or the Hugging Face hub")
     limit: int | None = Field(default=None, ge=1, description="at most this many training samples (of each part)")
@@ -68,7 +70,9 @@ class RouterSettings(Frozen):
 
     rule: RoutingRule = TunedResidual()
     rounds: int = Field(default=10, ge=0)
-    mixloo: float = Field(default=0.2, ge=0, le=1, description="share of the loss in which a client's own expert is masked")
+    mixloo: float = Field(
+        default=0.2, ge=0, le=1, description="share of the loss in which a client's own expert is masked"
+    )
     local: LocalTraining = LocalTraining(learning_rate=0.1)
 
 
@@ -155,7 +159,9 @@ def open_scenario(reference: str, overrides: Mapping[str, Any] | None = None) ->
     module = _module(reference)
     scenario, load = getattr(module, "SCENARIO", None), getattr(module, "load", None)
     if not isinstance(scenario, Scenario) or not callable(load):
-        raise InputError(f"{reference} is no scenario; it must define SCENARIO (a Scenario) and load (its data function)")
+        raise InputError(
+            f"{reference} is no scenario; it must define SCENARIO (a Scenario) and load (its data function)"
+        )
     return Opened(override(scenario, overrides or {}), cast(DataFunction, load))
 
 

@@ -24,6 +24,7 @@ from federation.tensors import Parameters, count, prefixed, under
 VERSION = 1
 MANIFEST, WEIGHTS = "world_model.json", "world_model.safetensors"
 
+
 class Design(Frozen):
     """All of a world model that is not a tensor."""
 
@@ -78,7 +79,9 @@ class WorldModel:
         rows = self._checked(inputs)
         latent = self.encoder(rows)
         weights = self.design.composition
-        answers = pooled(self.parts(rows, latent, tuple(p for p in weights if weights[p] > 0)), weights, self.design.task)
+        answers = pooled(
+            self.parts(rows, latent, tuple(p for p in weights if weights[p] > 0)), weights, self.design.task
+        )
         novel = self.atlas.novelty(latent) > self.design.novelty_threshold
         if bool(novel.any()):
             answers = answers.clone()
@@ -177,13 +180,17 @@ class WorldModel:
         try:
             manifest = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
             if manifest.get("version") != VERSION:
-                raise InputError(f"{folder} holds a world model of version {manifest.get('version')}, expected {VERSION}")
+                raise InputError(
+                    f"{folder} holds a world model of version {manifest.get('version')}, expected {VERSION}"
+                )
             design = Design.model_validate_json(json.dumps(manifest))
             tensors = load_file(Path(folder) / WEIGHTS)
         except (OSError, SafetensorError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"{folder} holds no readable world model ({error}); give the folder of a finished run") from error
+            raise InputError(
+                f"{folder} holds no readable world model ({error}); give the folder of a finished run"
+            ) from error
         return WorldModel.of(design, tensors)
 
     @staticmethod

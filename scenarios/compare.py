@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
-from federation.engine import LocalGrid
 from federation.engine.local import Visit, in_order
 from federation.rules import InputError, nearest
 from federation.scenario import Opened, open_run, run_config
@@ -17,7 +16,7 @@ from federation.world_model import Cost
 from scenarios.baselines import METHODS, Contender, Method, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
-from scenarios.engines import Engine, open_grid
+from scenarios.engines import Engine, grids
 from scenarios.statistics import summary
 
 WORLD = "world"
@@ -44,6 +43,10 @@ class Score:
     factor: float
     seconds: float
     contender: Contender
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data for a line of JSON."""
+        return {name: value for name, value in vars(self).items() if name != "contender"}
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,9 @@ def compare(
     first: tuple[Opened, WorldRun] | None = None
     skipped: dict[str, str] = {}
     for seed in seeds:
-        opened = open_run(run_config(reference, overrides, seed))
-        grid = _grids(engine, reference, overrides, opened, visit)
-        trial = Trial(opened, grid, size=size, on_round=progress.advance)
+        config = run_config(reference, overrides, seed)
+        opened = open_run(config)
+        trial = Trial(opened, grids(engine, opened, config, visit), size=size, on_round=progress.advance)
         for name in check_methods(methods):
             method = METHODS[name]
             if reason := method.absent(opened.federation()):
@@ -143,18 +146,12 @@ def compare(
             else:
                 trained = method.run(trial)
             seconds = time.perf_counter() - began
-            score = _score(method, trained, opened.federation(), seed, factors[name], seconds)
+            union, local = scored(method, trained, opened.federation())
+            score = Score(seed, name, union, local, factors[name], seconds, trained)
             scores.append(score)
             on_score(score)
     assert first is not None
     return Comparison(reference, first[0], first[1], tuple(scores), skipped)
-
-
-def _grids(
-    engine: Engine, reference: str, overrides: Mapping[str, Any], opened: Opened, visit: Visit
-) -> Callable[[], LocalGrid]:
-    config = run_config(reference, overrides, opened.scenario.seed)
-    return lambda: open_grid(engine, len(opened.federation().clients), config, visit=visit)
 
 
 def _searched(method: Method, trial: Trial, progress: Progress) -> float:
@@ -192,7 +189,7 @@ def _rounds(method: Method, trial: Trial) -> int:
 
 
 @torch.no_grad()
-def _score(method: Method, trained: Contender, federation: FederatedData, seed: int, factor: float, seconds: float) -> Score:
+def scored(method: Method, trained: Contender, federation: FederatedData) -> tuple[float, float]:
     """Union: one test set, the client unknown. Local: each client's own held-out samples, every client counts once."""
     union, task = federation.union_test, federation.task
     who = federation.union_client if method.knows_client else np.full(len(union), UNKNOWN_CLIENT)
@@ -201,15 +198,8 @@ def _score(method: Method, trained: Contender, federation: FederatedData, seed: 
         for number, client in enumerate(federation.clients)
         if len(client.test)
     ]
-    return Score(
-        seed=seed,
-        method=method.name,
-        union=task.score(trained.answer(union.inputs, who), union.targets),
-        local=float(np.mean(local)) if local else float("nan"),
-        factor=factor,
-        seconds=seconds,
-        contender=trained,
-    )
+    together = task.score(trained.answer(union.inputs, who), union.targets)
+    return together, float(np.mean(local)) if local else float("nan")
 
 
 def _budget(scores: Sequence[Score]) -> dict[str, float]:

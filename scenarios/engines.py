@@ -6,6 +6,7 @@ from typing import Literal
 from clients.app import app, serve_cohort
 from federation.engine import CohortGrid, LocalGrid, SerialGrid
 from federation.engine.local import Visit, in_order
+from federation.scenario import Opened
 
 Engine = Literal["cohort", "serial"]
 
@@ -22,3 +23,10 @@ def open_grid(
     if engine == "serial":
         return SerialGrid(app, clients, run_config, visit=visit, on_reply=on_reply)
     return CohortGrid(app, serve_cohort, clients, run_config, visit=visit, on_reply=on_reply)
+
+
+def grids(
+    engine: Engine, opened: Opened, run_config: dict[str, str | int], visit: Visit = in_order
+) -> Callable[[], LocalGrid]:
+    """A maker of fresh grids for one opened scenario."""
+    return lambda: open_grid(engine, len(opened.federation().clients), run_config, visit=visit)

@@ -37,7 +37,9 @@ def load(settings: DataSettings, seed: int) -> Dataset:
     arrays = read_npz(path, ("x_train", "y_train", "x_test", "y_test"))
     x_train, x_test = (_inputs(arrays[name], f"{path.name} {name}") for name in ("x_train", "x_test"))
     if x_train.shape[1:] != x_test.shape[1:]:
-        raise InputError(f"{path.name}: x_test has samples of {list(x_test.shape[1:])}, x_train of {list(x_train.shape[1:])}")
+        raise InputError(
+            f"{path.name}: x_test has samples of {list(x_test.shape[1:])}, x_train of {list(x_train.shape[1:])}"
+        )
     classes = np.issubdtype(arrays["y_train"].dtype, np.integer)
     if classes:
         outputs, train, test = _classified(x_train, x_test, arrays, path.name)
@@ -59,7 +61,9 @@ def load(settings: DataSettings, seed: int) -> Dataset:
 
 def _inputs(values: NDArray[Any], where: str) -> Tensor:
     if values.ndim not in (2, 3, 4) or len(values) == 0:
-        raise InputError(f"{where}: shape {list(values.shape)}; expected [n, features], [n, h, w] or [n, c, h, w] with n > 0")
+        raise InputError(
+            f"{where}: shape {list(values.shape)}; expected [n, features], [n, h, w] or [n, c, h, w] with n > 0"
+        )
     if not np.issubdtype(values.dtype, np.number):
         raise InputError(f"{where}: {values.dtype} values; expected numbers")
     if values.dtype == np.uint8 and values.ndim > 2:
@@ -76,7 +80,9 @@ def _classified(x_train: Tensor, x_test: Tensor, arrays: Any, name: str) -> tupl
     if outputs < 2:
         raise InputError(f"{name}: y_train holds one class only; expected at least two")
     if len(test) and int(test.targets.max()) >= outputs:
-        raise InputError(f"{name}: y_test holds class {int(test.targets.max())}, but training classes end at {outputs - 1}")
+        raise InputError(
+            f"{name}: y_test holds class {int(test.targets.max())}, but training classes end at {outputs - 1}"
+        )
     return outputs, train, test
 
 
@@ -86,7 +92,9 @@ def _valued(x_train: Tensor, x_test: Tensor, arrays: Any, name: str) -> tuple[in
     for split, inputs in (("train", x_train), ("test", x_test)):
         raw = arrays[f"y_{split}"]
         if not np.issubdtype(raw.dtype, np.floating) or raw.ndim not in (1, 2) or len(raw) != len(inputs):
-            raise InputError(f"{name}: y_{split} is {raw.dtype} {list(raw.shape)}; expected one real value or row a sample")
+            raise InputError(
+                f"{name}: y_{split} is {raw.dtype} {list(raw.shape)}; expected one real value or row a sample"
+            )
         targets = torch.from_numpy(raw.astype(np.float32)).reshape(len(raw), -1)
         finite(targets, f"{name} y_{split}")
         values.append(targets)
@@ -109,6 +117,8 @@ def _groups(arrays: Any, keep: int, name: str) -> NDArray[np.int64] | None:
         return None
     groups = arrays["group_train"]
     if groups.ndim != 1 or len(groups) != len(arrays["y_train"]):
-        raise InputError(f"{name}: group_train has shape {list(groups.shape)}; expected one client name a training sample")
+        raise InputError(
+            f"{name}: group_train has shape {list(groups.shape)}; expected one client name a training sample"
+        )
     _, numbers = np.unique(groups[:keep], return_inverse=True)
     return numbers.astype(np.int64)

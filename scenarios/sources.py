@@ -57,7 +57,9 @@ def from_hub(dataset: str, image: str, label: str) -> dict[str, NDArray[Any]]:
             arrays[f"x_{split}"] = np.stack([np.asarray(picture, dtype=np.uint8) for picture in table[image]])
             arrays[f"y_{split}"] = np.asarray(table[label], dtype=np.int64)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"dataset {dataset!r} cannot be loaded from the hub ({error}); use npz files and --data-dir") from error
+        raise InputError(
+            f"dataset {dataset!r} cannot be loaded from the hub ({error}); use npz files and --data-dir"
+        ) from error
     return arrays
 
 
@@ -75,9 +77,13 @@ def labelled(inputs: Tensor, labels: NDArray[Any], where: str) -> Samples:
         InputError: lengths differ, labels are no class numbers, or inputs hold NaN.
     """
     if len(inputs) != len(labels) or labels.ndim != 1:
-        raise InputError(f"{where}: {len(inputs)} inputs and labels of shape {list(labels.shape)}; expected one class each")
+        raise InputError(
+            f"{where}: {len(inputs)} inputs and labels of shape {list(labels.shape)}; expected one class each"
+        )
     if not np.issubdtype(labels.dtype, np.integer) or (len(labels) and labels.min() < 0):
-        raise InputError(f"{where}: labels must be whole numbers from 0, got {labels.dtype} with minimum {labels.min()}")
+        raise InputError(
+            f"{where}: labels must be whole numbers from 0, got {labels.dtype} with minimum {labels.min()}"
+        )
     finite(inputs, where)
     return Samples(inputs, torch.from_numpy(labels.astype(np.int64)))
 

@@ -62,5 +62,7 @@ def _wait_for_nodes(grid: Grid, clients: int) -> None:
     deadline = time.monotonic() + NODES_TIMEOUT
     while (here := len(list(grid.get_node_ids()))) < clients:
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{here} of {clients} nodes after {NODES_TIMEOUT:.0f} s; start the others, or ask for fewer clients")
+            raise RuntimeError(
+                f"{here} of {clients} nodes after {NODES_TIMEOUT:.0f} s; start the others, or ask for fewer clients"
+            )
         time.sleep(0.5)

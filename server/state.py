@@ -56,7 +56,9 @@ def charted(state: ServerState, charts: tuple[Chart, ...], scenario: Scenario, t
     draw = torch_generator(scenario.seed, "small networks")
     head: dict[str, Tensor] = {}
     if task.classifies:
-        head = scenario.head.network.init(Task(kind="classification", input_shape=(latent,), outputs=task.outputs), draw)
+        head = scenario.head.network.init(
+            Task(kind="classification", input_shape=(latent,), outputs=task.outputs), draw
+        )
         head["head.weight"] = torch.zeros_like(head["head.weight"])
     return replace(
         state,

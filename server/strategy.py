@@ -14,7 +14,7 @@ from federation.composition import PARTS, candidates, chosen, novelty_threshold
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.manifold import Chart, Encoder
 from federation.randomness import generator
-from federation.records import ACTION, Order, Stage, read_contribution, to_arrays
+from federation.records import ACTION, Order, Stage, read_contribution
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed
@@ -38,7 +38,9 @@ class ManifoldStrategy(Strategy):
         observe: called after each round.
     """
 
-    def __init__(self, scenario: Scenario, task: Task, clients: int, observe: Observer = lambda record, state: None) -> None:
+    def __init__(
+        self, scenario: Scenario, task: Task, clients: int, observe: Observer = lambda record, state: None
+    ) -> None:
         self.scenario, self.task, self.clients, self._observe = scenario, task, clients, observe
         self.steps = schedule(scenario, task)
         self.state = initial(scenario, task)
@@ -155,7 +157,9 @@ class ManifoldStrategy(Strategy):
             for name, tensor in expected.items():
                 if name not in sums or sums[name].shape != tensor.shape:
                     shape = list(sums[name].shape) if name in sums else "nothing"
-                    raise ValueError(f"client {who}: {name} of region {region} is {shape}, expected {list(tensor.shape)}")
+                    raise ValueError(
+                        f"client {who}: {name} of region {region} is {shape}, expected {list(tensor.shape)}"
+                    )
         return contribution, nodes
 
     def _expected(self, stage: Stage) -> Parameters:

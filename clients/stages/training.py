@@ -26,9 +26,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     samples = [member.data.train for member in cohort]
     trained = train_models(starts, samples, scenario.model, task, scenario.local, rate, first.seed, address)
     return [
-        Contribution(
-            (member.number,), {int(order.settings["region"]): _term(trained, index, len(member.data.train))}
-        )
+        Contribution((member.number,), {int(order.settings["region"]): _term(trained, index, len(member.data.train))})
         for index, (order, member) in enumerate(zip(orders, cohort, strict=True))
     ]
 
@@ -62,4 +60,8 @@ def _term(trained: Trained, index: int, samples: int) -> dict[str, Tensor]:
 def trained_metrics(trained: Trained, index: int) -> dict[str, Tensor]:
     """Sums of one client's losses and visits in one round of training."""
     visited = trained.visited[index].double()
-    return {"metric/loss": trained.loss[index].double() * visited, "metric/visited": visited, "metric/clients": torch.ones((), dtype=torch.float64)}
+    return {
+        "metric/loss": trained.loss[index].double() * visited,
+        "metric/visited": visited,
+        "metric/clients": torch.ones((), dtype=torch.float64),
+    }

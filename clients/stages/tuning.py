@@ -24,7 +24,10 @@ def tune(
     return [
         Contribution(
             (member.number,),
-            {EVERYWHERE: weighted({n: t[i] for n, t in trained.parameters.items()}, samples[i]) | trained_metrics(trained, i)},
+            {
+                EVERYWHERE: weighted({n: t[i] for n, t in trained.parameters.items()}, samples[i])
+                | trained_metrics(trained, i)
+            },
         )
         for i, member in enumerate(cohort)
     ]

@@ -46,7 +46,9 @@ class Chart:
     def __add__(self, other: "Chart") -> "Chart":
         labels = sorted({*self.components, *other.components})
         mine, theirs = self.components, other.components
-        return Chart({c: mine[c] + theirs[c] if c in mine and c in theirs else mine.get(c) or theirs[c] for c in labels})
+        return Chart(
+            {c: mine[c] + theirs[c] if c in mine and c in theirs else mine.get(c) or theirs[c] for c in labels}
+        )
 
     @property
     def whole(self) -> Moments:

@@ -40,7 +40,11 @@ class PrincipalComponents(EncoderRule):
 
     def moments(self, inputs: Float[Tensor, "samples *shape"]) -> dict[str, Tensor]:
         rows = self.features.apply(inputs).double()
-        return {"count": torch.tensor(float(len(rows)), dtype=torch.float64), "sum": rows.sum(0), "second": rows.T @ rows}
+        return {
+            "count": torch.tensor(float(len(rows)), dtype=torch.float64),
+            "sum": rows.sum(0),
+            "second": rows.T @ rows,
+        }
 
     def fit(self, sums: Parameters) -> dict[str, Tensor]:
         mean = sums["sum"] / sums["count"]

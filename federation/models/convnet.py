@@ -84,7 +84,9 @@ class Convnet(ElasticFamily):
 
 def _image(task: Task) -> tuple[int, int, int]:
     if len(task.input_shape) != 3:
-        raise ValueError(f"a convnet needs inputs [channels, height, width], got {list(task.input_shape)}; use model.kind=mlp")
+        raise ValueError(
+            f"a convnet needs inputs [channels, height, width], got {list(task.input_shape)}; use model.kind=mlp"
+        )
     channels, height, width = task.input_shape
     return channels, height, width
 
@@ -95,7 +97,9 @@ def _kernel(task: Task, stage: int) -> tuple[int, int]:
     return full if height > 1 else 1, full if width > 1 else 1
 
 
-def _folded(inputs: Float[Tensor, "clients samples channels height width"]) -> Float[Tensor, "samples folded height width"]:
+def _folded(
+    inputs: Float[Tensor, "clients samples channels height width"],
+) -> Float[Tensor, "samples folded height width"]:
     """Clients move beside the channels, where grouped convolutions keep them apart."""
     return inputs.transpose(0, 1).flatten(1, 2)
 

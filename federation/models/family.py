@@ -94,4 +94,6 @@ class ElasticFamily(Rule):
         for _ in range(40):
             middle = sqrt(low * high)
             low, high = (middle, high) if self.widened(middle).parameters(task) < parameters else (low, middle)
-        return min((self.widened(low), self.widened(high)), key=lambda family: abs(family.parameters(task) - parameters))
+        return min(
+            (self.widened(low), self.widened(high)), key=lambda family: abs(family.parameters(task) - parameters)
+        )

@@ -47,7 +47,9 @@ class Central(Method):
             if (epoch + 1) % scenario.local.epochs == 0:
                 answer = single_model(family, {n: t[0].detach().clone() for n, t in model.items()}, task)
                 nobody = np.full(len(probe), -1)
-                curve.append(((epoch + 1) // scenario.local.epochs, task.score(answer(probe.inputs, nobody), probe.targets)))
+                curve.append(
+                    ((epoch + 1) // scenario.local.epochs, task.score(answer(probe.inputs, nobody), probe.targets))
+                )
                 trial.on_round()
         flops = training_flops(family, task, epochs * len(pooled))
         return Contender(answer, monolith_cost(family, task), training_flops=flops, curve=tuple(curve))

@@ -38,7 +38,9 @@ def run_world(trial: Trial) -> WorldRun:
             curve.append((gradient_rounds, task.score(_interim(state, scenario, task, probe.inputs), probe.targets)))
 
     outcome = federate(grid, scenario, task, len(trial.federation.clients), observe)
-    flops = sum(_round_flops(record, scenario, task, outcome.world.router, outcome.world.head) for record in outcome.history)
+    flops = sum(
+        _round_flops(record, scenario, task, outcome.world.router, outcome.world.head) for record in outcome.history
+    )
     return WorldRun(outcome, grid.traffic, flops, tuple(curve))
 
 
@@ -79,7 +81,9 @@ def _interim(state: ServerState, scenario: Scenario, task: Task, inputs: Tensor)
         return world_model(state, scenario, task).predict(inputs)
 
 
-def _round_flops(record: RoundRecord, scenario: Scenario, task: Task, router: dict[str, Tensor], head: dict[str, Tensor]) -> float:
+def _round_flops(
+    record: RoundRecord, scenario: Scenario, task: Task, router: dict[str, Tensor], head: dict[str, Tensor]
+) -> float:
     if record.stage in (Stage.PRIOR, Stage.EXPERTS):
         return training_flops(scenario.model, task, record.visited)
     small = count(router) if record.stage is Stage.ROUTER else count(head)

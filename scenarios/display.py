@@ -1,0 +1,120 @@
+"""What the terminal shows: progress bars on standard error, tables on standard output."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from scenarios.baselines import METHODS
+
+
+class Silent:
+    """No progress."""
+
+    def __enter__(self) -> "Silent":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def begin(self, label: str, rounds: int) -> None:
+        """Ignored."""
+
+    def advance(self) -> None:
+        """Ignored."""
+
+
+class Bars:
+    """One bar for what runs now: rounds done, time taken and time left."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:34}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("rounds"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task("starting", total=None)
+
+    def __enter__(self) -> "Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def begin(self, label: str, rounds: int) -> None:
+        """A new piece of work."""
+        self._progress.reset(self._task, description=label, total=rounds)
+
+    def advance(self) -> None:
+        """One round is done."""
+        self._progress.advance(self._task)
+
+
+def simulation_lines(result: Mapping[str, Any]) -> None:
+    """The scores and the place of a finished simulation."""
+    parts = ", ".join(f"{part} {weight:g}" for part, weight in result["composition"].items() if weight)
+    console = Console()
+    console.print(f"union test  {result['metric']} [bold]{result['union']:.4f}[/]  (one test set, client unknown)")
+    console.print(f"local tests {result['metric']} [bold]{result['local']:.4f}[/]  (each client's own, mean)")
+    console.print(f"{result['clients']} clients, {result['regions']} regions; answers by {parts}")
+    console.print(f"world model in {result['out']}")
+
+
+def comparison_tables(result: Mapping[str, Any], out: Path) -> None:
+    """The two protocols, each in a table of its own, and the budgets."""
+    console = Console()
+    console.print(_scores(result, "union", "Union test: one test set from all regions, the client unknown"))
+    console.print(_scores(result, "local", "Local tests: each client's own samples, mean over clients"))
+    console.print(_budgets(result["budget"]))
+    for name, reason in result["skipped"].items():
+        console.print(f"{name}: left out, {reason}")
+    console.print(f"report: {out / 'report.html'}")
+
+
+def _scores(result: Mapping[str, Any], protocol: str, title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in ("method", result["metric"], "95 % interval", "minus world", "what"):
+        table.add_column(column, justify="left" if column in ("method", "what") else "right")
+    for name, row in result[protocol].items():
+        interval = f"{row['ci95'][0]:.4f} .. {row['ci95'][1]:.4f}" if row["ci95"] else "one seed"
+        table.add_row(name, f"{row['mean']:.4f}", interval, f"{row['minus_world']['mean']:+.4f}", METHODS[name].title)
+    return table
+
+
+def _budgets(budget: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(title="Budgets", title_justify="left")
+    columns = (
+        "total_parameters",
+        "active_parameters",
+        "bytes_up",
+        "bytes_down",
+        "training_flops",
+        "query_flops",
+        "seconds",
+    )
+    for column in ("method", *columns):
+        table.add_column(column.replace("_", " "), justify="left" if column == "method" else "right")
+    for name, row in budget.items():
+        table.add_row(name, *(readable(row[column]) for column in columns))
+    return table
+
+
+def readable(number: float) -> str:
+    """A number with a unit prefix: 12.3 k, 4.56 G."""
+    for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(number) >= scale:
+            return f"{number / scale:.3g} {prefix}"
+    return f"{number:.3g}"

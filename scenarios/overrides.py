@@ -1,0 +1,54 @@
+"""Overrides of a scenario's fields from the command line and from TOML."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from federation.rules import InputError
+
+
+def collected(settings: list[str] | None, config: Path | None, data_dir: Path | None) -> dict[str, Any]:
+    """All overrides by dotted field. What is given by --set wins over the file.
+
+    Raises:
+        InputError: a setting without a value, an unreadable file.
+    """
+    overrides = {} if config is None else flattened(_read(config))
+    if data_dir is not None:
+        if not data_dir.is_dir():
+            raise InputError(f"no data folder {data_dir}; name an existing one by --data-dir")
+        overrides["data.dir"] = str(data_dir)
+    for setting in settings or []:
+        field, equals, text = setting.partition("=")
+        if not equals or not field:
+            raise InputError(f"--set {setting}: expected FIELD=VALUE, such as local.learning_rate=0.05")
+        overrides[field.strip()] = value_of(text.strip())
+    return overrides
+
+
+def value_of(text: str) -> Any:
+    """A TOML value; what is none is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def flattened(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted fields."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--config {path} cannot be read ({error}); name an existing TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"--config {path} is no TOML: {error}") from None

@@ -1,0 +1,52 @@
+"""One simulated federation, from data to world model, without rivals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from federation.scenario import Opened, open_run, run_config
+from scenarios.baselines import METHODS, Trial
+from scenarios.baselines.contract import WorldRun
+from scenarios.baselines.world import contender, run_world
+from scenarios.compare import WORLD, Progress, scored
+from scenarios.engines import Engine, grids
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A finished run and its scores."""
+
+    opened: Opened
+    run: WorldRun
+    union: float
+    local: float
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data."""
+        world = self.run.outcome.world
+        return {
+            "scenario": self.opened.scenario.name,
+            "seed": self.opened.scenario.seed,
+            "metric": world.design.task.metric,
+            "union": self.union,
+            "local": self.local,
+            "clients": len(self.opened.federation().clients),
+            "regions": world.design.regions,
+            "composition": world.design.composition,
+            "bytes_up": self.run.traffic.up,
+            "bytes_down": self.run.traffic.down,
+            "refused": sum(len(record.refused) for record in self.run.outcome.history),
+        }
+
+
+def simulate(
+    reference: str, overrides: Mapping[str, Any], seed: int, progress: Progress, engine: Engine = "cohort"
+) -> Simulation:
+    """Run all phases of a scenario."""
+    config = run_config(reference, overrides, seed)
+    opened = open_run(config)
+    trial = Trial(opened, grids(engine, opened, config), on_round=progress.advance)
+    progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
+    run = run_world(trial)
+    union, local = scored(METHODS[WORLD], contender(run), opened.federation())
+    return Simulation(opened, run, union, local)
