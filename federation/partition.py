@@ -80,13 +80,13 @@ class Dirichlet(_Counted):
             except ValueError:
                 continue
         raise InputError(
-            f"no Dirichlet({self.alpha}) split gives each of {self.clients} clients {self.min_samples} of the {samples} "
-            "samples; raise partition.alpha, or lower partition.clients or partition.min_samples"
+            f"no Dirichlet({self.alpha}) split gives each of {self.clients} clients {self.min_samples} of the "
+            f"{samples} samples; raise partition.alpha, or lower partition.clients or partition.min_samples"
         )
 
 
 class Shards(_Counted):
-    """Label skew: rows sorted by class are cut into equal shards; each client gets a few. Source: McMahan et al. (2017)."""
+    """Label skew: rows sorted by class are cut into equal shards, a few a client. Source: McMahan et al. (2017)."""
 
     shards: int = Field(default=2, ge=1)
 

@@ -54,8 +54,8 @@ class Order:
         """The order as it travels."""
         config = ConfigRecord(
             {"stage": str(self.stage), "round": self.round, "progress": self.progress, "seed": self.seed}
-            | {f"settings/{name}": float(value) for name, value in self.settings.items()}
         )
+        config.update({f"settings/{name}": float(value) for name, value in self.settings.items()})
         return RecordDict({ARRAYS: to_arrays(self.tensors), CONFIG: config})
 
     @staticmethod
@@ -99,7 +99,9 @@ def read_contribution(record: RecordDict, stage: Stage, round_: int) -> tuple[Co
         raise ValueError("the reply lacks its arrays or its config")
     config = record.config_records[CONFIG]
     if (config.get("stage"), config.get("round")) != (str(stage), round_):
-        raise ValueError(f"stale reply: answers {config.get('stage')} {config.get('round')}, expected {stage} {round_}")
+        raise ValueError(
+            f"stale reply: answers {config.get('stage')!r} {config.get('round')!r}, expected {stage} {round_}"
+        )
     sums: dict[int, dict[str, Tensor]] = {}
     for full, tensor in from_arrays(record.array_records[ARRAYS]).items():
         region, _, name = full.partition("/")

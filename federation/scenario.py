@@ -66,7 +66,7 @@ class HeadSettings(Frozen):
 
 
 class RouterSettings(Frozen):
-    """The gate's rule and its federated tuning on -log sum_i g_i p_i, with each row's own expert also masked (mixloo)."""
+    """The gate's rule, tuned on -log sum_i g_i p_i; in a share of the loss each row's own expert is masked (mixloo)."""
 
     rule: RoutingRule = TunedResidual()
     rounds: int = Field(default=10, ge=0)
@@ -201,7 +201,8 @@ def _module(reference: str) -> ModuleType:
         if not path.is_file():
             raise InputError(f"no scenario file {reference}; give the path of an existing Python file")
         spec = importlib.util.spec_from_file_location(f"scenario_{path.stem}", path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""One's own data: an npz file with x_train, y_train, x_test, y_test, and optionally group_train (the natural client)."""
+"""One's own data: an npz file with x_train, y_train, x_test, y_test, optionally group_train (the natural client)."""
 
 from pathlib import Path
 from typing import Any

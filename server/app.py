@@ -34,7 +34,7 @@ def federate(
     """Run all phases of a scenario over a grid.
 
     Raises:
-        RoundLost: a round brought no usable reply.
+        RoundLostError: a round brought no usable reply.
     """
     _wait_for_nodes(grid, clients)
     strategy = ManifoldStrategy(scenario, task, clients, observe)

@@ -97,7 +97,8 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
 
 def evidence_tensors(state: ServerState) -> dict[str, Tensor]:
     """What clients download once, to judge their own samples by."""
-    assert state.encoder is not None and state.atlas is not None
+    assert state.encoder is not None
+    assert state.atlas is not None
     experts = stacked([model.parameters for model in state.experts])
     return (
         prefixed("encoder", state.encoder.weights)

@@ -26,7 +26,7 @@ Observer = Callable[[RoundRecord, ServerState], None]
 """Told of each finished round."""
 
 
-class RoundLost(RuntimeError):
+class RoundLostError(RuntimeError):
     """Nobody's reply could be used: the run cannot go on."""
 
 
@@ -84,7 +84,7 @@ class ManifoldStrategy(Strategy):
                 refused.append(str(error))
         if not accepted:
             cause = refused[0] if refused else "no client answered in time"
-            raise RoundLost(f"{step.stage} round {step.round + 1}: no usable reply of {len(refused)}; {cause}")
+            raise RoundLostError(f"{step.stage} round {step.round + 1}: no usable reply of {len(refused)}; {cause}")
         total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
         before = self.state
         self.state = self._advance(step, total)

@@ -113,7 +113,7 @@ def described(node: int, error: Exception) -> str:
 
 
 def payload(message: Message) -> int:
-    """Bytes of the tensors in a message's body; for a reply that stands for several clients, of all their own replies."""
+    """Bytes of the tensors in a message's body; of a merged reply, those of all its clients' own replies."""
     if not message.has_content():
         return 0
     merged = message.content.config_records.get(TRAFFIC)

@@ -73,7 +73,8 @@ class Atlas:
         squared = z.square() @ precision.T - 2 * z @ (precision * self.mean).T + (precision * self.mean.square()).sum(1)
         distance = squared - along.square().sum(-1)
         volume = self.diagonal.log().sum(1) + 2 * root.diagonal(dim1=1, dim2=2).log().sum(1)
-        return self.log_weight - 0.5 * (distance + volume + z.shape[1] * log(2 * pi))
+        density: Tensor = self.log_weight - 0.5 * (distance + volume + z.shape[1] * log(2 * pi))
+        return density
 
     def scores(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
         """s_i(z) = log sum over the components of region i; NEVER for a region without any."""

@@ -90,7 +90,7 @@ class ChartRule(Frozen):
         """One client's chart as named sums. A client with too few samples of everything sends nothing."""
         of = torch.zeros(len(latent), dtype=torch.int64) if labels is None or not self.by_label else labels
         sums = {}
-        for label in of.unique().tolist():
+        for label in sorted(set(of.tolist())):
             rows = latent[of == label].double()
             if len(rows) >= self.min_count:
                 sums[f"count/{label}"] = torch.tensor(float(len(rows)), dtype=torch.float64)

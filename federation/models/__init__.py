@@ -1,4 +1,4 @@
-"""Elastic model families, one a file. To add one: a file here with a subclass of `ElasticFamily`, and a contract row."""
+"""Elastic families, one a file. To add one: a file here with a subclass of `ElasticFamily`, and a contract row."""
 
 from federation.models.convnet import Convnet
 from federation.models.family import ElasticFamily, Size

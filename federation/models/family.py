@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from math import ceil, prod, sqrt
+from types import EllipsisType
 from typing import Self
 
 import torch
@@ -46,7 +47,7 @@ class ElasticFamily(Rule):
     def apply(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
     ) -> Float[Tensor, "clients samples outputs"]:
-        """Outputs (logits or values) of one model a client on that client's own inputs; sizes are read off the shapes."""
+        """Logits or values of each client's model on that client's inputs; sizes are read off the shapes."""
 
     @abstractmethod
     def multiplies(self, task: Task, size: Size = FULL) -> int:
@@ -72,8 +73,8 @@ class ElasticFamily(Rule):
         """The model of a smaller size inside this one; a leading clients axis is kept."""
         cut = {}
         for name, shape in self.shapes(task, size).items():
-            corner = tuple(slice(0, length) for length in shape)
-            cut[name] = parameters[name][(..., *corner)]
+            corner: tuple[EllipsisType | slice, ...] = (..., *(slice(0, length) for length in shape))
+            cut[name] = parameters[name][corner]
         return cut
 
     def lift(self, part: Parameters, whole: Parameters) -> dict[str, Tensor]:

@@ -41,7 +41,7 @@ class Central(Method):
             for start in range(0, len(pooled), batch):
                 rows = pooled.take(order[start : start + batch])
                 optimizer.zero_grad()
-                task.losses(family.apply(model, rows.inputs[None])[0], rows.targets).mean().backward()
+                torch.autograd.backward(task.losses(family.apply(model, rows.inputs[None])[0], rows.targets).mean())
                 optimizer.step()
                 schedule.step()
             if (epoch + 1) % scenario.local.epochs == 0:

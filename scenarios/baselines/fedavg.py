@@ -2,6 +2,7 @@
 
 import json
 import random
+from typing import Any
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
@@ -70,7 +71,7 @@ class FedAvgTotal(FedAvg):
         return size.total_parameters
 
 
-def sampling(trial: Trial) -> dict[str, float | int]:
+def sampling(trial: Trial) -> dict[str, Any]:
     """How Flower's strategies choose the clients of a round: as the world model does."""
     clients = len(trial.federation.clients)
     asked = max(1, round(trial.scenario.fraction * clients))

@@ -8,7 +8,7 @@ from torch import Tensor
 from federation.records import Stage
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import count
+from federation.tensors import Parameters, count
 from scenarios.baselines.contract import Contender, Method, Trial, WorldRun, training_flops
 from server.app import federate
 from server.history import RoundRecord
@@ -81,9 +81,7 @@ def _interim(state: ServerState, scenario: Scenario, task: Task, inputs: Tensor)
         return world_model(state, scenario, task).predict(inputs)
 
 
-def _round_flops(
-    record: RoundRecord, scenario: Scenario, task: Task, router: dict[str, Tensor], head: dict[str, Tensor]
-) -> float:
+def _round_flops(record: RoundRecord, scenario: Scenario, task: Task, router: Parameters, head: Parameters) -> float:
     if record.stage in (Stage.PRIOR, Stage.EXPERTS):
         return training_flops(scenario.model, task, record.visited)
     small = count(router) if record.stage is Stage.ROUTER else count(head)
