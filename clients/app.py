@@ -1,6 +1,6 @@
 """The Flower ClientApp: decode orders, train a cohort, encode contributions. One client is a cohort of one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
@@ -47,12 +47,19 @@ def serve_cohort(messages: Sequence[Message], contexts: Sequence[Context]) -> li
         return _replies(messages, contexts, fit_ok, _mean_record(kept) if kept else None, _upload(m for m, _ in kept))
     answered = _contributions(messages, contexts)
     finite = [contribution.finite() for _, contribution in answered]
-    nodes = [context.node_id for context, good in zip(contexts, finite, strict=True) if good]
+    node_of = {
+        client: context.node_id for (_, c), context in zip(answered, contexts, strict=True) for client in c.clients
+    }
     order = answered[0][0]
     usable = [contribution for (_, contribution), good in zip(answered, finite, strict=True) if good]
     upload = _upload(sums for contribution in usable for sums in contribution.sums.values())
-    record = contribution_record(Contribution.total(usable), order.stage, order.round, nodes) if usable else None
+    record = _merged_record(usable, order, node_of) if usable else None
     return _replies(messages, contexts, finite, record, upload)
+
+
+def _merged_record(usable: Sequence[Contribution], order: Order, node_of: Mapping[int, int]) -> RecordDict:
+    total = Contribution.total(usable)
+    return contribution_record(total, order.stage, order.round, [node_of[client] for client in total.clients])
 
 
 def _upload(tensors: Iterable[Parameters]) -> int:

@@ -145,6 +145,7 @@ class Opened:
 def _federation(opened: Opened) -> FederatedData:
     scenario = opened.scenario
     dataset = opened.load(scenario.data, scenario.seed)
+    scenario.model.shapes(dataset.task)  # refuses inputs that the family cannot read, before anything runs
     return federate(dataset, scenario.partition, scenario.held_out, scenario.seed)
 
 

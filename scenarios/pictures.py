@@ -1,92 +1,70 @@
-"""The report's pictures: each function takes plain data and returns one inline SVG that reads on light and dark pages."""
+"""The report's pictures: each function takes plain data and returns one inline SVG, fit for light and dark pages."""
 
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
-from itertools import groupby
-from math import isfinite, sqrt
+from itertools import combinations, groupby, pairwise
+from math import ceil, sqrt
 from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb, to_rgba
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
-INK, RULE = "#7b828c", "#9aa1ab"
-"""Text and rules: mid-grays that read on white and on black; a page may set --picture-ink and --picture-rule."""
+Look = dict[str, Any]
+"""How something is drawn: keyword arguments of matplotlib."""
 
-BLUE, VERMILLION = "#0072b2", "#d55e00"
-METHOD_COLOURS = {
-    "world": VERMILLION,
-    "central": BLUE,
-    "central_total": BLUE,
-    "fedavg": "#009e73",
-    "fedavg_total": "#009e73",
-    "fedprox": "#e69f00",
-    "fedadam": "#cc79a7",
-    "local": "#56b4e9",
-}
-"""Okabe and Ito's palette; the larger monoliths share a colour with the smaller ones and are dashed."""
+Scores = Mapping[str, Mapping[str, Any]]
+"""One protocol of `comparison.json`: each method's row."""
 
-GROUP_COLOURS = (
-    "#cc6677",
-    "#88ccee",
-    "#ddcc77",
-    "#44aa99",
-    "#aa4499",
-    "#999933",
-    "#5b6fc4",
-    "#b0517a",
-    "#5aa469",
-    "#a9adb3",
+INK, RULE, TEXT, DARK, LIGHT = "#7b828c", "#9aa1ab", "#16191c", "#14171a", "#ffffff"
+"""Text and rules: mid-grays that read on white and on black. Then text on faint, bright and strong colours."""
+
+BLUE, VERMILLION, GREEN, ORANGE, PINK, SKY = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9"
+"""The palette of Okabe and Ito, safe for colour-blind readers."""
+
+METHOD_COLOURS = {"world": VERMILLION, "central": BLUE, "central_total": BLUE, "fedavg": GREEN, "fedavg_total": GREEN}
+METHOD_COLOURS |= {"fedprox": ORANGE, "fedadam": PINK, "local": SKY}
+"""A larger monolith shares its colour with the smaller one and is dashed; methods without a curve are gray."""
+
+THEMED = {INK: "ink", RULE: "rule", TEXT: "text", BLUE: "blue", VERMILLION: "world"}
+"""Colours that a page may replace: it sets --picture-ink and so on."""
+
+GROUP_COLOURS = [f"#{c}" for c in ("c67", "8ce", "dc7", "4a9", "a49", "993", "67d", "b57", "5a6", "aaa")]
+"""After Tol's muted scheme, its darkest colours made lighter for dark pages."""
+
+STYLE: Any = (
+    {"svg.fonttype": "none", "font.family": ["DejaVu Sans"], "font.size": 10, "legend.frameon": False}
+    | dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK)
+    | dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), RULE)
+    | dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width", "grid.linewidth"), 0.6)
+    | {"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "grid.alpha": 0.35}
 )
-"""After Tol's muted scheme, its darkest three made lighter for dark pages."""
-
-STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "font.family": ["DejaVu Sans"],
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": RULE,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.color": RULE,
-    "ytick.color": RULE,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "grid.color": RULE,
-    "grid.linewidth": 0.5,
-    "grid.alpha": 0.35,
-    "legend.frameon": False,
-}
-WIDTH = 7.4
-LEAST_R2 = -0.25
-"""Where axes of R2 end: a diverged model's value has no bound."""
-LEAST_OVERLAP, LEAST_GATE = 0.02, 0.005
-ANNOTATED = 12
-"""Largest number of experts whose heatmap has numbers in its cells."""
+WIDTH, DOTS_MARGIN, DOTS_ROW = 7.4, 0.78, 0.31
+"""Inches: of every picture, and of a dot plot's axis and rows."""
+LEAST_R2, LEAST_OVERLAP, LEAST_GATE = -0.25, 0.02, 0.005
+"""What is less is not drawn: a diverged model's R2 has no bound."""
+ANNOTATED, UPRIGHT, ROOMY = 12, 16, 32
+"""Up to how many regions pictures have numbers in cells, labels that need no turning, and a label for each."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How a score is written and on which axis it is drawn."""
+    """How a score is written and drawn: accuracy in per cent, R2 as it is."""
 
     name: str
 
     @property
     def percent(self) -> bool:
-        """Whether scores are shares, shown in per cent."""
+        """Whether scores are shares."""
         return self.name == "accuracy"
 
     @property
@@ -99,14 +77,17 @@ class Metric:
         """Label of an axis."""
         return "accuracy, %" if self.percent else "R²"
 
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Least and greatest value that is drawn."""
-        return (0.0, 100.0) if self.percent else (LEAST_R2, 1.0)
+    def limits(self, values: Sequence[float]) -> tuple[float, float]:
+        """An axis that holds the shown values as far as they are possible ones, with some air."""
+        least, greatest = (0.0, 100.0) if self.percent else (LEAST_R2, 1.0)
+        low = max(least, min(values, default=least))
+        high = max(low, min(greatest, max(values, default=greatest)))
+        air = 0.06 * max(high - low, 0.2 * self.scale)
+        return max(least, low - air), min(greatest + 0.006 * self.scale, high + air)
 
     def value(self, score: float | None) -> str:
         """A score as text."""
-        if score is None or not isfinite(score):
+        if score is None:
             return "no value"
         return signed(f"{100 * score:.1f}\u00a0%" if self.percent else f"{score:.3f}")
 
@@ -120,54 +101,47 @@ def signed(text: str) -> str:
     return text.replace("-", "\u2212")
 
 
-def dot_plot(scores: Mapping[str, Mapping[str, Any]], metric: Metric, protocol: str) -> str:
-    """Mean, 95 % interval and single seeds of each method, best first. Empty if no method has a score."""
+def dot_plot(scores: Scores, metric: Metric, protocol: str) -> str:
+    """Mean, 95 % interval and single seeds of each method, best first; empty if no method has a score."""
     rows = _ranked(scores)
-    if not rows:
-        return ""
-    label = f"{protocol}: " + ", ".join(f"{name} {metric.value(scores[name]['mean'])}" for name in rows)
-    return _svg(lambda figure: _draw_dots(figure, scores, metric), _dots_height(rows), label)
+    told = ", ".join(f"{name} {metric.value(scores[name]['mean'])}" for name in rows)
+    draw = partial(_draw_dots, scores=scores, metric=metric)
+    return _svg(draw, DOTS_MARGIN + DOTS_ROW * len(rows), f"{protocol}: {told}") if rows else ""
 
 
 def save_overview(comparison_json: Mapping[str, Any], path: Path) -> None:
     """Write the union-test picture by itself, as SVG or PNG, whichever the path ends in."""
     scores, metric = comparison_json["union"], Metric(comparison_json["metric"])
     if path.suffix == ".svg":
-        svg = dot_plot(scores, metric, "Union test").replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-        path.write_text(svg + "\n", encoding="utf-8")
+        path.write_text(dot_plot(scores, metric, "Union test") + "\n", encoding="utf-8")
         return
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, _dots_height(_ranked(scores))), layout="constrained")
+        figure = Figure(figsize=(WIDTH, DOTS_MARGIN + DOTS_ROW * len(_ranked(scores))), layout="constrained")
         _draw_dots(figure, scores, metric)
         figure.savefig(path, dpi=200, transparent=True, metadata={"Software": None})
 
 
-def _ranked(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    finite = [name for name, row in scores.items() if row["mean"] is not None and isfinite(row["mean"])]
-    return sorted(finite, key=lambda name: -scores[name]["mean"])
+def _ranked(scores: Scores) -> list[str]:
+    known = [name for name, row in scores.items() if row["mean"] is not None]
+    return sorted(known, key=lambda name: -scores[name]["mean"])
 
 
-def _dots_height(rows: Sequence[str]) -> float:
-    return 0.75 + 0.29 * len(rows)
-
-
-def _draw_dots(figure: Figure, scores: Mapping[str, Mapping[str, Any]], metric: Metric) -> None:
-    axes, rows = figure.subplots(), _ranked(scores)
-    shown = [value for name in rows for value in _extent(scores[name])]
-    low, high = _limits(shown, metric)
+def _draw_dots(figure: Figure, scores: Scores, metric: Metric) -> None:
+    axes, rows, scale = figure.subplots(), _ranked(scores), metric.scale
+    seeds = {name: [scale * v for v in scores[name]["per_seed"] if v is not None] for name in rows}
+    bars = {name: [scale * end for end in scores[name]["ci95"] or () if end is not None] for name in rows}
+    low, high = metric.limits([value for name in rows for value in (*seeds[name], *bars[name])])
     if "world" in rows:
-        axes.axvline(metric.scale * scores["world"]["mean"], color=VERMILLION, linewidth=0.8, alpha=0.5)
+        axes.axvline(scale * scores["world"]["mean"], color=VERMILLION, linewidth=0.8, alpha=0.5)
     for place, name in enumerate(rows):
-        row, colour = scores[name], VERMILLION if name == "world" else BLUE
-        mean = metric.scale * row["mean"]
-        if row["ci95"]:
-            ends = np.clip(metric.scale * np.array(row["ci95"]), low, high)
-            axes.plot(ends, [place, place], color=colour, linewidth=2.6, alpha=0.4, solid_capstyle="butt")
-            seeds = [metric.scale * value for value in row["per_seed"] if value is not None and low <= metric.scale * value]
-            axes.plot(seeds, [place] * len(seeds), "|", color=colour, markersize=8, markeredgewidth=0.9, alpha=0.8)
-        axes.plot(max(mean, low), place, "o" if mean >= low else "<", color=colour, markersize=6.5, clip_on=False)
-        note = metric.value(row["mean"])
-        axes.text(1.02, place, note, transform=axes.get_yaxis_transform(), va="center", color=colour if name == "world" else INK)
+        colour, mean = VERMILLION if name == "world" else BLUE, scale * scores[name]["mean"]
+        axes.plot(bars[name], [place] * len(bars[name]), color=colour, linewidth=2.6, alpha=0.4)
+        if len(seeds[name]) > 1:
+            axes.plot(seeds[name], [place] * len(seeds[name]), "|", color=colour, markersize=8, alpha=0.8)
+        inside = max(mean, low + 0.01 * (high - low))
+        axes.plot(inside, place, "o" if mean >= low else "<", color=colour, markersize=6.5, clip_on=False)
+        note: Look = {"va": "center_baseline", "color": colour if name == "world" else INK}
+        axes.text(1.02, place, metric.value(scores[name]["mean"]), transform=axes.get_yaxis_transform(), **note)
     axes.set(xlim=(low, high), ylim=(len(rows) - 0.4, -0.6), xlabel=metric.axis)
     axes.set_yticks(range(len(rows)), rows)
     axes.tick_params(axis="y", length=0)
@@ -175,117 +149,89 @@ def _draw_dots(figure: Figure, scores: Mapping[str, Mapping[str, Any]], metric: 
     axes.grid(axis="x")
 
 
-def _extent(row: Mapping[str, Any]) -> list[float]:
-    seeds = [value for value in row["per_seed"] if value is not None]
-    return [value for value in (*seeds, *(row["ci95"] or ())) if isfinite(value)]
-
-
-def _limits(values: Sequence[float], metric: Metric) -> tuple[float, float]:
-    """An axis that holds the values as far as they are possible ones, with some air."""
-    least, greatest = metric.limits
-    low, high = metric.scale * min(values), metric.scale * max(values)
-    air = 0.06 * max(high - low, 0.02 * metric.scale)
-    return max(least, low - air), min(greatest + (0.5 if metric.percent else 0.005), high + air)
-
-
 def learning_curves(
-    curves: Mapping[str, Sequence[Sequence[float]]], finals: Mapping[str, float], phases: Sequence[str], metric: Metric
+    curves: Mapping[str, Sequence[Any]], finals: Mapping[str, float | None], phases: Sequence[str], metric: Metric
 ) -> str:
     """Union score by gradient round on one seed; a method without a curve is a dotted line at its final score."""
+    last = max([len(phases), 1, *(point[0] for points in curves.values() for point in points)])
+    points_of = {n: curves.get(n) or [(0, final), (last, final)] for n, final in finals.items() if final is not None}
+    drawn = {n: [(x, metric.scale * y) for x, y in points if y is not None] for n, points in points_of.items()}
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        ends, values = {}, []
-        last = max([x for points in curves.values() for x, _ in points], default=1)
-        for name, final in finals.items():
-            if not isfinite(final):
-                continue
-            points = [(x, metric.scale * y) for x, y in curves.get(name, ()) if y is not None and isfinite(y)]
-            colour, shown = METHOD_COLOURS.get(name, INK), points or [(0, metric.scale * final), (last, metric.scale * final)]
-            dashes: Any = ("--" if name.endswith("_total") else "-") if points else (0, (1, 2.5))
-            strong = 2.2 if name == "world" else 1.4
-            axes.plot(*zip(*shown, strict=True), color=colour, linestyle=dashes, linewidth=strong if points else 1.0)
-            ends[name], values = shown[-1][1], [*values, *(y / metric.scale for _, y in shown)]
-        low, high = _limits(values, metric)
+        low, high = metric.limits([y for points in drawn.values() for _, y in points])
+        for name, points in drawn.items():
+            still, alone = not curves.get(name), "o" if len(points) == 1 else ""
+            line: Look = {"linewidth": 2.2 if name == "world" else 1.1 if still else 1.4, "marker": alone}
+            line["linestyle"] = (0, (1, 2.5)) if still else "--" if name.endswith("_total") else "-"
+            axes.plot(*zip(*points, strict=True), color=METHOD_COLOURS.get(name, INK), **line)
         _shade(axes, phases)
         axes.set(xlim=(0, last), ylim=(low, high), xlabel="rounds of gradient steps", ylabel=metric.axis)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
-        for name, place in _spread({n: max(y, low) for n, y in ends.items()}, 0.052 * (high - low)).items():
-            bold = "bold" if name == "world" else "normal"
+        ends = {name: min(max(points[-1][1], low), high) for name, points in drawn.items() if points}
+        for name, place in _spread(ends, 0.058 * (high - low), low).items():
+            note: Look = {"va": "center", "weight": "bold" if name == "world" else "normal"}
             colour = METHOD_COLOURS.get(name, INK)
-            axes.text(1.015, place, name, transform=axes.get_yaxis_transform(), va="center", color=colour, weight=bold)
+            axes.text(1.015, place, name, transform=axes.get_yaxis_transform(), color=colour, **note)
 
     return _svg(draw, 3.9, "Union score by gradient round, one line for each method")
 
 
-def _spread(places: Mapping[str, float], gap: float) -> dict[str, float]:
-    """Places of labels moved apart so that no two are nearer than `gap`, the topmost ones moved least."""
-    spread: dict[str, float] = {}
-    above = float("inf")
-    for name in sorted(places, key=lambda n: -places[n]):
-        above = spread[name] = min(places[name], above - gap)
+def _spread(places: Mapping[str, float], gap: float, low: float) -> dict[str, float]:
+    """Places of labels, moved apart so that no two are nearer than `gap`, and up again if they sink below `low`."""
+    names, spread = sorted(places, key=lambda n: -places[n]), dict(places)
+    for above, name in pairwise(names):
+        spread[name] = min(spread[name], spread[above] - gap)
+    for number, name in enumerate(reversed(names)):
+        spread[name] = max(spread[name], low + number * gap)
     return spread
 
 
-def _shade(axes: Axes, phases: Sequence[str]) -> None:
-    """Every second phase in gray, and each phase's name above its first round. `phases` has one entry a round."""
+def _shade(axes: Axes, phases: Sequence[str], named: bool = True) -> None:
+    """Every second phase in gray, its name above it; `phases` has one entry a round."""
     start = 0
     for number, (phase, rounds) in enumerate(groupby(phases)):
-        length = len(list(rounds))
+        end = start + len(list(rounds))
         if number % 2 == 0:
-            axes.axvspan(start, start + length, color=RULE, alpha=0.13, linewidth=0)
-        wide = length > 0.055 * len(phases) + 0.011 * len(phases) * len(phase)
-        middle = start + length / 2
-        axes.text(
-            middle,
-            1.015,
-            phase,
-            transform=axes.get_xaxis_transform(),
-            ha="center",
-            va="bottom",
-            rotation=0 if wide else 90,
-            fontsize=8,
-        )
-        start += length
+            axes.axvspan(start, end, color=RULE, alpha=0.13, linewidth=0)
+        if named:
+            turn = 0 if (end - start) / len(phases) > 0.025 * len(phase) / 1.6 else 90
+            above: Look = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom", "fontsize": 9}
+            axes.text((start + end) / 2, 1.015, phase, rotation=turn, **above)
+        start = end
 
 
-def atlas_map(regions: Sequence[Mapping[str, Any]], overlaps: Sequence[Sequence[float]], shares: Sequence[float]) -> str:
+def atlas_map(regions: Sequence[Mapping[str, Any]], overlaps: Sequence[Any], shares: Sequence[float]) -> str:
     """Regions in the first two principal directions of their centres: area by samples, lines by overlap."""
     placed = [region for region in regions if region["x"] is not None]
-    colours = group_colours(regions)
+    groups = sorted({region["group"] for region in placed if region["group"]}, key=lambda group: (len(group), group))
+    colours = dict(zip(groups, GROUP_COLOURS, strict=False)) if len(groups) <= len(GROUP_COLOURS) else {}
     most = max((region["samples"] for region in placed), default=1.0)
+    largest, least = (32, 13) if len(placed) <= ROOMY else (16, 3)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        for i, one in enumerate(placed):
-            for other in placed[i + 1 :]:
-                a, b = one["region"], other["region"]
-                overlap = (overlaps[a][b] + overlaps[b][a]) / 2
-                if overlap >= LEAST_OVERLAP:
-                    ends = [one["x"], other["x"]], [one["y"], other["y"]]
-                    axes.plot(*ends, color=RULE, linewidth=0.6 + 7 * overlap, alpha=0.45, zorder=1)
-        for region in placed:
-            colour, side = colours.get(region["group"], GROUP_COLOURS[1]), 14 + 20 * sqrt(region["samples"] / most)
-            axes.plot(region["x"], region["y"], "o", color=colour, markersize=side, alpha=0.85, markeredgecolor=INK, zorder=2)
-            inside = {"ha": "center", "va": "center", "fontsize": 8, "color": "#14171a", "zorder": 3}
+        for one, other in combinations(placed, 2):
+            overlap = (overlaps[one["region"]][other["region"]] + overlaps[other["region"]][one["region"]]) / 2
+            if overlap >= LEAST_OVERLAP:
+                line: Look = {"color": RULE, "linewidth": 0.6 + 7 * overlap, "alpha": 0.45, "zorder": 1}
+                axes.plot([one["x"], other["x"]], [one["y"], other["y"]], **line)
+        for region in sorted(placed, key=lambda region: -region["samples"]):
+            side = max(least, largest * sqrt(region["samples"] / most))
+            disc: Look = {"color": colours.get(region["group"], SKY), "alpha": 0.85, "markeredgecolor": INK}
+            axes.plot(region["x"], region["y"], "o", markersize=side, markeredgewidth=0.7, **disc)
+        for region in placed if len(placed) <= ROOMY else []:
+            inside: Look = {"ha": "center", "va": "center", "fontsize": 9, "color": DARK, "zorder": 3}
             axes.text(region["x"], region["y"], str(region["region"]), **inside)
         axes.margins(0.09)
-        axes.set(xlabel=_direction("first", shares, 0), ylabel=_direction("second", shares, 1), xticks=[], yticks=[])
-        handles = [Line2D([], [], color=c, marker="o", linewidth=0, markersize=7, label=g) for g, c in colours.items()]
-        if len(handles) > 1:
-            figure.legend(handles=handles, loc="outside right upper", labelcolor=INK, handletextpad=0.2)
+        first, second = (f"{100 * share:.0f} % of the centres' variance" for share in shares)
+        axes.set(xlabel=f"first direction, {first}", ylabel=f"second direction, {second}", xticks=[], yticks=[])
+        keys = [Line2D([], [], color=colour, marker="o", linewidth=0, label=group) for group, colour in colours.items()]
+        if len(keys) > 1:
+            figure.legend(handles=keys, loc="outside right upper", handletextpad=0.2)
 
     return _svg(draw, 4.6, f"Map of {len(placed)} regions in latent space")
-
-
-def group_colours(regions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """A colour for each group of regions; none if the groups are more than can be told apart."""
-    groups = sorted({region["group"] for region in regions if region["group"]}, key=lambda g: (len(g), g))
-    return dict(zip(groups, GROUP_COLOURS, strict=False)) if len(groups) <= len(GROUP_COLOURS) else {}
-
-
-def _direction(which: str, shares: Sequence[float], number: int) -> str:
-    return f"{which} principal direction ({100 * shares[number]:.0f} %)" if number < len(shares) else ""
 
 
 def routing_heatmap(rows: Sequence[str], columns: Sequence[str], gates: Sequence[Sequence[float]]) -> str:
@@ -293,52 +239,63 @@ def routing_heatmap(rows: Sequence[str], columns: Sequence[str], gates: Sequence
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        for r, row in enumerate(gates):
-            for c, gate in enumerate(row):
-                if gate >= LEAST_GATE:
-                    axes.add_patch(Rectangle((c - 0.5, r - 0.5), 1, 1, color=to_rgba(BLUE, sqrt(gate)), linewidth=0))
-                    if len(columns) <= ANNOTATED:
-                        ink = "#ffffff" if gate > 0.35 else INK
-                        axes.text(c, r, f"{100 * gate:.0f}", ha="center", va="center", fontsize=8, color=ink)
+        cells = [(r, c, gate) for r, row in enumerate(gates) for c, gate in enumerate(row) if gate >= LEAST_GATE]
+        for r, c, gate in cells:
+            # The square root keeps small gates visible.
+            axes.add_patch(Rectangle((c - 0.5, r - 0.5), 1, 1, color=to_rgba(BLUE, sqrt(gate)), linewidth=0))
+            if len(columns) <= ANNOTATED:
+                colour = LIGHT if gate > 0.5 else TEXT
+                axes.text(c, r, f"{100 * gate:.0f}", ha="center", va="center", fontsize=9, color=colour)
         axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5), xlabel="expert")
-        small = 8 if max(len(rows), len(columns)) <= 32 else 5
-        axes.set_xticks(range(len(columns)), columns, fontsize=small, rotation=90 if len(columns) > 16 else 0)
-        axes.set_yticks(range(len(rows)), rows, fontsize=small)
+        across, down = ceil(len(columns) / ROOMY), ceil(len(rows) / ROOMY)
+        axes.set_xticks(range(0, len(columns), across), columns[::across], fontsize=9)
+        axes.tick_params(axis="x", rotation=90 if len(columns) > UPRIGHT else 0)
+        axes.set_yticks(range(0, len(rows), down), rows[::down], fontsize=9)
         axes.tick_params(length=0)
-        for side in axes.spines.values():
-            side.set_visible(True)
+        axes.spines[:].set_visible(True)
 
-    return _svg(draw, min(9.0, 1.1 + 0.2 * len(rows)), f"Mean gate of {len(columns)} experts on {len(rows)} kinds of samples")
+    height = min(9.0, 1.1 + 0.2 * len(rows))
+    return _svg(draw, height, f"Mean gate of {len(columns)} experts on samples of {len(rows)} regions")
 
 
 def rounds_plot(rounds: Sequence[Mapping[str, Any]]) -> str:
     """Training loss and fixed-point residual by round, with the phases shaded."""
+    phases = [record["stage"] for record in rounds]
 
     def draw(figure: Figure) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True)
-        phases = [record["stage"] for record in rounds]
-        for axes, field, colour, label in ((upper, "loss", BLUE, "loss, nats"), (lower, "residual", VERMILLION, "residual")):
-            start = 0
-            for _, group in groupby(rounds, key=lambda record: record["stage"]):
-                records = list(group)
-                points = [(start + n + 0.5, r[field]) for n, r in enumerate(records) if r[field] is not None]
+        for axes, field, colour in ((upper, "loss", BLUE), (lower, "residual", VERMILLION)):
+            for _, phase in groupby(enumerate(rounds), key=lambda entry: entry[1]["stage"]):
+                points = [(number + 0.5, record[field]) for number, record in phase if record[field] is not None]
                 if points:
                     axes.plot(*zip(*points, strict=True), "o-", color=colour, markersize=3.5, linewidth=1.3)
-                start += len(records)
-            _shade(axes, phases if axes is upper else [])
-            axes.set(ylabel=label)
+            _shade(axes, phases, named=axes is upper)
+            axes.set(ylim=(0, None), ylabel=f"training {field}" if field == "loss" else field)
             axes.grid(axis="y")
         lower.set(xlim=(0, len(rounds)), xlabel="round")
+        lower.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     return _svg(draw, 4.4, "Training loss and fixed-point residual by round")
 
 
 def _svg(draw: Callable[[Figure], None], height: float, description: str) -> str:
-    """Draw on a fresh transparent figure; the result has no dates, no ids that clash, and themable grays."""
+    """Draw on a fresh transparent figure; equal data give an equal text, without dates."""
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": description}):
         figure, out = Figure(figsize=(WIDTH, height), layout="constrained"), io.StringIO()
         draw(figure)
-        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(out, format="svg", transparent=True, metadata=nothing)
-    svg = out.getvalue()
-    return svg
+    return _inline(out.getvalue(), description)
+
+
+def _inline(svg: str, description: str) -> str:
+    """The `svg` element alone, as wide as its place, without rules or names that would reach into the page."""
+    view = re.search(r'viewBox="[^"]*"', svg)
+    assert view is not None
+    body = re.sub(r'<g id="[^"]*">', "<g>", svg[svg.index("<g ") : svg.rindex("</svg>")])
+    body = body.replace("'DejaVu Sans'", "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif")
+    for colour, name in THEMED.items():
+        body = body.replace(colour, f"var(--picture-{name}, {colour})")
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    about = f'role="img" aria-label="{escape(description)}" stroke-linejoin="round"'
+    return f"<svg {names} {view.group()} {about}>{body}</svg>"

@@ -6,23 +6,28 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
 PACKAGES = ("federation", "clients", "server", "scenarios")
 
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads that spin starve others on a busy machine
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/federation must not pass for the package federation
-imported = [name for name in PACKAGES if name in sys.modules]
+imported = [name for name in (*PACKAGES, "torch") if name in sys.modules]
 if imported:
-    raise RuntimeError(f"{', '.join(imported)} imported before the type checker was installed")
+    raise RuntimeError(f"{', '.join(imported)} imported before the tests were set up")
 install_import_hook(list(PACKAGES), "typechecker.checked")
-
-torch.set_num_threads(2)
 
 settings.register_profile("manifold", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("manifold")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_threads() -> None:
+    import torch
+
+    torch.set_num_threads(2)
 
 
 @pytest.fixture(scope="session", autouse=True)

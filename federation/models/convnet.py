@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from federation.models.family import FULL, ElasticFamily, Shapes, Size, share
-from federation.rules import Several
+from federation.rules import InputError, Several
 from federation.task import Task
 from federation.tensors import Parameters
 
@@ -84,7 +84,7 @@ class Convnet(ElasticFamily):
 
 def _image(task: Task) -> tuple[int, int, int]:
     if len(task.input_shape) != 3:
-        raise ValueError(
+        raise InputError(
             f"a convnet needs inputs [channels, height, width], got {list(task.input_shape)}; use model.kind=mlp"
         )
     channels, height, width = task.input_shape

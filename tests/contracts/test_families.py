@@ -129,10 +129,18 @@ def test_a_slice_of_a_cohort_is_the_cohort_of_slices(family, task):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)], ids=str)
 @every_family
 def test_a_cohort_computes_and_learns_what_its_members_do_alone(family, task, dtype, tolerance):
-    cohort = {name: t.to(dtype).requires_grad_() for name, t in stacked([model_of(family, task, s) for s in (0, 1, 2)]).items()}
-    rows, slopes = rows_of(task, 3, 4).to(dtype), torch.randn(3, 4, task.outputs, generator=torch.Generator().manual_seed(2))
+    cohort = {
+        name: t.to(dtype).requires_grad_()
+        for name, t in stacked([model_of(family, task, s) for s in (0, 1, 2)]).items()
+    }
+    rows, slopes = (
+        rows_of(task, 3, 4).to(dtype),
+        torch.randn(3, 4, task.outputs, generator=torch.Generator().manual_seed(2)),
+    )
     together = family.apply(cohort, rows)
-    gradients = dict(zip(cohort, torch.autograd.grad((together * slopes / 100).sum(), list(cohort.values())), strict=True))
+    gradients = dict(
+        zip(cohort, torch.autograd.grad((together * slopes / 100).sum(), list(cohort.values())), strict=True)
+    )
     for member in range(3):
         single = {name: t[member : member + 1].detach().clone().requires_grad_() for name, t in cohort.items()}
         outputs = family.apply(single, rows[member : member + 1])
@@ -208,17 +216,27 @@ def test_multiplies_are_those_that_torch_counts(family, task, size):
     assert 2 * family.multiplies(task, size) == counter.get_total_flops()
 
 
-@pytest.mark.parametrize("parameters", [5_000, 20_000, 100_000])
+@pytest.mark.parametrize("times", [10, 40])
 @every_family
-def test_a_family_is_sized_to_a_number_of_parameters(family, task, parameters):
-    sized = family.sized_to(task, parameters)
+def test_a_family_is_sized_to_a_number_of_parameters(family, task, times):
+    wanted = times * family.parameters(task)
+    sized = family.sized_to(task, wanted)
     assert type(sized) is type(family)
-    assert sized.parameters(task) == pytest.approx(parameters, rel=0.08)
+    assert sized.parameters(task) == pytest.approx(wanted, rel=0.05)
 
 
 @every_family
 def test_a_family_sized_to_its_own_parameters_keeps_them(family, task):
     assert family.sized_to(task, family.parameters(task)).parameters(task) == family.parameters(task)
+
+
+@pytest.mark.xfail(
+    reason="ElasticFamily.sized_to searches factors up to 64 only, and says nothing when that is too few"
+)
+def test_a_family_grows_as_far_as_it_must():
+    family, task = Mlp(width=12, blocks=0), FLAT
+    wanted = 100 * family.parameters(task)
+    assert family.sized_to(task, wanted).parameters(task) == pytest.approx(wanted, rel=0.05)
 
 
 def test_parameters_and_multiplies_of_a_small_mlp():

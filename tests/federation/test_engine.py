@@ -1,0 +1,193 @@
+"""Grids in one process: faster ones equal the serial one, and a client that fails fails alone."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
+
+from clients.app import app, serve_cohort
+from federation.contribution import EVERYWHERE
+from federation.engine import CohortGrid, LocalGrid, SerialGrid, Traffic
+from federation.engine.local import payload
+from federation.records import ACTION, Order, Stage, read_contribution
+from federation.scenario import open_run, run_config
+from federation.world_model import WorldModel
+from server.app import federate
+
+CLIENTS = 5
+OVERRIDES = {
+    "partition.clients": CLIENTS,
+    "data.limit": 300,
+    "model.width": 8,
+    "local.momentum": 0.5,
+    "prior.rounds": 2,
+    "experts.rounds": 1,
+    "head.rounds": 1,
+    "router.rounds": 1,
+}
+CONFIG = run_config("digits", OVERRIDES, seed=1)
+
+
+def serial(clients: int = CLIENTS, **options) -> SerialGrid:
+    return SerialGrid(app, clients, CONFIG, **options)
+
+
+def cohort(clients: int = CLIENTS, **options) -> CohortGrid:
+    return CohortGrid(app, serve_cohort, clients, CONFIG, **options)
+
+
+both = pytest.mark.parametrize("grid", [serial, cohort], ids=["serial", "cohort"])
+
+
+@dataclass(frozen=True)
+class Run:
+    world: WorldModel
+    traffic: Traffic
+    answered: list[int]
+
+
+def run(grid: LocalGrid) -> Run:
+    opened = open_run(CONFIG)
+    outcome = federate(grid, opened.scenario, opened.federation().task, CLIENTS)
+    return Run(outcome.world, grid.traffic, [record.answered for record in outcome.history])
+
+
+@pytest.fixture(scope="module")
+def reference() -> Run:
+    return run(serial())
+
+
+def tensors(world: WorldModel) -> dict[str, torch.Tensor]:
+    models = {"encoder": world.encoder.weights, "atlas": world.atlas.tensors(), "experts": world.experts}
+    models |= {"router": world.router, "head": world.head, "prior": world.prior}
+    return {f"{part}/{name}": t for part, model in models.items() for name, t in model.items()}
+
+
+def orders(grid: LocalGrid, nodes: list[int]) -> list[Message]:
+    body = Order(Stage.ENCODER, round=0, settings={"region": EVERYWHERE}).to_record()
+    return [grid.create_message(body, ACTION, node, "1") for node in nodes]
+
+
+def asked(grid: LocalGrid, nodes: list[int]) -> list[Message]:
+    return list(grid.send_and_receive(orders(grid, nodes)))
+
+
+# --- parity ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_runs_of_these_tests_have_clients_of_different_sizes():
+    assert len({len(client.train) for client in open_run(CONFIG).federation().clients}) > 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 64])
+def test_cohorts_of_any_size_give_the_model_of_the_serial_grid(reference, size):
+    other = run(cohort(cohort=size))
+    expected, actual = tensors(reference.world), tensors(other.world)
+    assert actual.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(actual[name], tensor, rtol=1e-5, atol=1e-5)
+    assert other.world.design.composition == reference.world.design.composition
+    assert other.world.design.novelty_threshold == pytest.approx(reference.world.design.novelty_threshold, rel=1e-5)
+    queries = open_run(CONFIG).federation().union_test.inputs
+    torch.testing.assert_close(other.world.predict(queries), reference.world.predict(queries), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [2, 64])
+def test_a_reply_that_stands_for_many_counts_the_bytes_of_all(reference, size):
+    other = run(cohort(cohort=size))
+    assert other.traffic == reference.traffic
+    assert other.answered == reference.answered
+    assert reference.traffic.up > 0 < reference.traffic.down
+
+
+def test_clients_may_be_visited_in_any_order(reference):
+    other = run(cohort(cohort=2, visit=lambda messages: list(reversed(messages))))
+    for name, tensor in tensors(reference.world).items():
+        torch.testing.assert_close(tensors(other.world)[name], tensor, rtol=1e-5, atol=1e-5)
+
+
+# --- one round -------------------------------------------------------------------------------------------------------
+
+
+@both
+def test_all_clients_are_in_the_sum_of_a_round(grid):
+    replies = asked(grid(), [1, 2, 3, 4, 5])
+    read = [read_contribution(reply.content, Stage.ENCODER, 0) for reply in replies]
+    assert sorted(client for contribution, _ in read for client in contribution.clients) == [0, 1, 2, 3, 4]
+    assert sorted(node for _, nodes in read for node in nodes) == [1, 2, 3, 4, 5]
+    rows = sum(len(client.train) for client in open_run(CONFIG).federation().clients)
+    assert sum(float(contribution.everywhere()["count"]) for contribution, _ in read) == rows
+
+
+def test_a_cohort_answers_once_for_all_and_a_serial_grid_once_for_each():
+    assert [len(asked(grid, [1, 2, 3, 4, 5])) for grid in (serial(), cohort(), cohort(cohort=2))] == [5, 1, 3]
+
+
+@both
+def test_a_client_that_raises_is_named_and_the_others_survive(grid):
+    replies = asked(grid(clients=CLIENTS + 1), [1, 2, 3, 4, 5, 6])  # the sixth node holds no client of the federation
+    errors = [reply.error for reply in replies if reply.has_error()]
+    good = [read_contribution(reply.content, Stage.ENCODER, 0)[0] for reply in replies if reply.has_content()]
+    assert [error.code for error in errors] == [ErrorCode.CLIENT_APP_RAISED_EXCEPTION]
+    assert "client 5: ValueError: partition-id 5 of a federation of 5 clients" in errors[0].reason
+    assert sorted(client for contribution in good for client in contribution.clients) == [0, 1, 2, 3, 4]
+
+
+@both
+def test_a_node_that_does_not_exist_is_answered_with_an_error(grid):
+    replies = asked(grid(), [2, 99])
+    errors = [reply.error for reply in replies if reply.has_error()]
+    assert [(error.code, error.reason) for error in errors] == [(ErrorCode.NODE_UNAVAILABLE, "no node 99")]
+    assert len(replies) == 2
+
+
+@both
+def test_an_order_that_no_client_understands_is_answered_with_errors(grid):
+    made = grid()
+    order = Order(Stage.CHARTING, round=0)  # without the encoder that it needs
+    messages = [made.create_message(order.to_record(), ACTION, node, "1") for node in (1, 2)]
+    replies = list(made.send_and_receive(messages))
+    assert [reply.has_error() for reply in replies] == [True, True]
+    assert [f"client {n}: " in reply.error.reason for n, reply in enumerate(replies)] == [True, True]
+
+
+@both
+def test_progress_counts_every_client_once(grid):
+    answered = []
+    asked(grid(on_reply=answered.append), [1, 2, 3, 4, 5])
+    assert sum(answered) == 5
+
+
+# --- nodes and replies -----------------------------------------------------------------------------------------------
+
+
+def test_node_n_plus_one_holds_partition_n():
+    grid = serial()
+    assert list(grid.get_node_ids()) == [1, 2, 3, 4, 5]
+    configs = [grid.contexts[node].node_config for node in grid.get_node_ids()]
+    assert configs == [{"partition-id": n, "num-partitions": 5} for n in range(5)]
+    assert all(dict(context.run_config) == CONFIG for context in grid.contexts.values())
+
+
+def test_a_reply_can_be_pulled_once():
+    grid = serial()
+    names = list(grid.push_messages(orders(grid, [1, 2])))
+    assert len(set(names)) == 2
+    assert [reply.metadata.reply_to_message_id for reply in grid.pull_messages(names)] == names
+    assert list(grid.pull_messages(names)) == []
+
+
+def test_traffic_counts_the_bytes_of_tensors_in_both_directions():
+    grid = serial()
+    body = Order(Stage.ENCODER, 0, tensors={"x": torch.zeros(3, 4), "y": torch.zeros((), dtype=torch.float64)})
+    replies = list(grid.send_and_receive([grid.create_message(body.to_record(), ACTION, n, "1") for n in (1, 2)]))
+    moments = 8 * (1 + 64 + 64 * 64)  # count, sum and second moments of 64 pixels, in float64
+    assert grid.traffic == Traffic(down=2 * (12 * 4 + 8), up=2 * moments)
+    assert [payload(reply) for reply in replies] == [moments, moments]
+
+
+def test_an_error_weighs_nothing():
+    grid = serial()
+    assert payload(Message(Error(1, "no"), reply_to=orders(grid, [1])[0])) == 0

@@ -1,0 +1,329 @@
+"""Encoder, charts, atlas and regions against numpy, scipy and scikit-learn, and by hand."""
+
+from math import exp, log
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
+from sklearn.decomposition import PCA
+
+from federation.contribution import EVERYWHERE, Contribution
+from federation.manifold import (
+    Atlas,
+    Chart,
+    ChartRule,
+    Encoder,
+    PooledPixels,
+    PrincipalComponents,
+    PrivateRegions,
+    SharedRegions,
+    SignalStatistics,
+)
+from federation.manifold.atlas import NEVER
+from federation.manifold.chart import Moments
+from federation.routing import ChartPosterior, TunedResidual, gates
+
+UNSHRUNK = 1e-12
+
+
+def moments(count: float, mean: list[float], covariance: list[list[float]]) -> Moments:
+    """The sums of `count` samples with exactly this mean and covariance."""
+    centre, spread = torch.tensor(mean, dtype=torch.float64), torch.tensor(covariance, dtype=torch.float64)
+    return Moments(count, count * centre, count * (spread + torch.outer(centre, centre)))
+
+
+def covariances(atlas: Atlas) -> torch.Tensor:
+    return torch.diag_embed(atlas.diagonal) + atlas.factor @ atlas.factor.transpose(1, 2)
+
+
+def normal_rows(seed: int, count: int, mean: tuple[float, ...], spread: float = 1.0) -> torch.Tensor:
+    draw = np.random.default_rng(seed)
+    return torch.tensor(np.array(mean) + spread * draw.normal(size=(count, len(mean))), dtype=torch.float32)
+
+
+def chart_of(rows: torch.Tensor, labels: torch.Tensor | None = None, rule: ChartRule | None = None) -> Chart:
+    return Chart.from_sums((rule or ChartRule()).sums(rows, labels))
+
+
+# --- encoder ---------------------------------------------------------------------------------------------------------
+
+
+def test_components_of_split_data_are_those_of_the_pooled_data():
+    draw = np.random.default_rng(0)
+    rows = draw.normal(size=(120, 6)) @ np.diag([5, 3, 2, 1, 0.5, 0.1]) @ np.linalg.qr(draw.normal(size=(6, 6)))[0] + 4
+    pooled = torch.tensor(rows, dtype=torch.float32)
+    rule = PrincipalComponents(dimensions=4)
+    pieces = [pooled[:10], pooled[10:75], pooled[75:]]
+    total = Contribution.total(Contribution((n,), {EVERYWHERE: rule.moments(p)}) for n, p in enumerate(pieces))
+    latent = Encoder(rule, rule.fit(total.everywhere()))(pooled).numpy()
+    reference = PCA(n_components=4, whiten=True).fit_transform(rows) * np.sqrt(120 / 119)  # sklearn divides by n - 1
+    signs = np.sign((latent * reference).sum(0))
+    np.testing.assert_allclose(latent, signs * reference, atol=1e-4)
+
+
+def test_encoded_samples_have_mean_zero_and_unit_covariance():
+    rule, rows = PrincipalComponents(dimensions=3), normal_rows(0, 200, (1.0, -2.0, 3.0, 0.0), 2.5)
+    latent = Encoder(rule, rule.fit(rule.moments(rows)))(rows)
+    torch.testing.assert_close(latent.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(latent.T @ latent / 200, torch.eye(3), atol=1e-4, rtol=0)
+
+
+def test_the_sign_of_a_component_is_that_of_its_largest_weight():
+    rule = PrincipalComponents(dimensions=1)
+    weights = rule.fit(rule.moments(torch.tensor([[-3.0, 1.0], [3.0, -1.0]])))
+    assert weights["projection"][0, 0] > 0 > weights["projection"][1, 0]
+
+
+def test_directions_without_variance_are_left_out():
+    rule, rows = PrincipalComponents(dimensions=5), torch.zeros(50, 5)
+    rows[:, 1:3] = normal_rows(0, 50, (0.0, 0.0))
+    assert rule.fit(rule.moments(rows))["projection"].shape == (5, 2)
+
+
+@pytest.mark.xfail(reason="PrincipalComponents.fit keeps all directions when none has variance, and divides by zero")
+def test_an_encoder_of_constant_inputs_stays_finite():
+    rule, rows = PrincipalComponents(dimensions=2), torch.ones(10, 3)
+    assert bool(rule.fit(rule.moments(rows))["projection"].isfinite().all())
+
+
+def test_an_encoder_counts_its_weights():
+    rule = PrincipalComponents(dimensions=2)
+    assert Encoder(rule, rule.fit(rule.moments(normal_rows(0, 20, (0.0,) * 5)))).parameters == 5 + 5 * 2
+
+
+def test_pooled_pixels_are_the_means_of_patches():
+    image = torch.arange(16, dtype=torch.float32).reshape(1, 1, 4, 4)
+    assert PooledPixels(pool=2).apply(image).tolist() == [[2.5, 4.5, 10.5, 12.5]]
+
+
+def test_a_patch_larger_than_the_image_is_the_image():
+    assert PooledPixels(pool=9).apply(torch.arange(4.0).reshape(1, 1, 2, 2)).tolist() == [[1.5]]
+
+
+def test_a_wave_has_its_mean_its_deviation_and_power_at_its_own_frequency():
+    time = torch.arange(64) / 64
+    signal = (5 + 2 * torch.sin(2 * torch.pi * 3 * time)).reshape(1, 1, 64, 1)
+    features = SignalStatistics(frequencies=8).apply(signal)[0]
+    assert float(features[0]) == pytest.approx(5)
+    assert float(features[1]) == pytest.approx(
+        0.5 * log(2 + 1e-4), abs=1e-4
+    )  # a sine's variance is half its squared height
+    assert float(features[2 + 2]) == pytest.approx(0.5 * log(64 + 1e-4), abs=1e-4)  # (height * samples / 2)^2 / samples
+    assert int(features[2:].argmax()) == 2
+    assert len(features) == 2 + 8
+
+
+# --- charts ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_chart_has_the_count_mean_and_scatter_of_its_samples():
+    rows = torch.tensor([[0.0, 0.0], [2.0, 0.0], [4.0, 6.0]])
+    whole = chart_of(rows, rule=ChartRule(min_count=2)).whole
+    assert whole.count == 3
+    assert whole.mean.tolist() == [2.0, 2.0]
+    torch.testing.assert_close(whole.scatter, torch.tensor([[8.0, 12.0], [12.0, 24.0]], dtype=torch.float64))
+
+
+@given(st.integers(2, 20), st.integers(2, 20), st.integers(0, 1000))
+def test_charts_add_up_to_the_chart_of_all_samples(first, second, seed):
+    rows, rule = normal_rows(seed, first + second, (1.0, 2.0)), ChartRule(min_count=2)
+    added = chart_of(rows[:first], rule=rule) + chart_of(rows[first:], rule=rule)
+    pooled = chart_of(rows, rule=rule).whole
+    assert added.whole.count == pooled.count
+    torch.testing.assert_close(added.whole.mean, pooled.mean, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(added.whole.scatter, pooled.scatter, rtol=1e-4, atol=1e-4)
+
+
+def test_added_charts_hold_the_components_of_both():
+    a = chart_of(normal_rows(0, 12, (0.0,)), torch.tensor([1] * 6 + [4] * 6))
+    b = chart_of(normal_rows(1, 15, (0.0,)), torch.tensor([0] * 5 + [4] * 10))
+    assert {label: m.count for label, m in (a + b).components.items()} == {0: 5, 1: 6, 4: 16}
+    assert {label: m.count for label, m in (a + Chart()).components.items()} == {1: 6, 4: 6}
+
+
+def test_components_with_too_few_samples_are_never_sent():
+    labels = torch.tensor([0] * 5 + [1] * 4 + [2] * 6)
+    sums = ChartRule(min_count=5).sums(normal_rows(0, 15, (0.0, 0.0)), labels)
+    assert sorted(sums) == ["count/0", "count/2", "second/0", "second/2", "sum/0", "sum/2"]
+
+
+def test_a_client_with_too_few_samples_of_everything_sends_nothing():
+    assert ChartRule(min_count=5).sums(normal_rows(0, 8, (0.0,)), torch.tensor([0, 1] * 4)) == {}
+    assert Chart.from_sums({}).components == {}
+
+
+@pytest.mark.parametrize("labels", [None, torch.tensor([0, 1, 2] * 3)])
+def test_without_labels_a_region_is_one_component(labels):
+    assert list(chart_of(normal_rows(0, 9, (0.0,)), labels, ChartRule(by_label=False)).components) == [0]
+
+
+# --- atlas -----------------------------------------------------------------------------------------------------------
+
+
+TWO = [
+    Chart({0: moments(30, [0.0, 1.0, 2.0], [[2.0, 0.5, 0.1], [0.5, 1.0, 0.2], [0.1, 0.2, 0.5]])}),
+    Chart({1: moments(10, [1.0, 0.0, 0.0], [[1.0, -0.3, 0.0], [-0.3, 3.0, 0.4], [0.0, 0.4, 1.0]])}),
+]
+
+
+def test_scores_are_log_densities_weighted_by_counts():
+    atlas = Atlas.of(TWO, ChartRule(rank=3, shrinkage=UNSHRUNK))
+    points = normal_rows(0, 50, (0.5, 0.5, 0.5), 2.0)
+    scores = atlas.scores(points).numpy()
+    for region, chart in enumerate(TWO):
+        m = chart.whole
+        density = multivariate_normal(m.mean.numpy(), (m.scatter / m.count).numpy())
+        np.testing.assert_allclose(scores[:, region], log(m.count) + density.logpdf(points.double().numpy()), atol=1e-6)
+
+
+def test_a_region_of_several_components_scores_their_sum():
+    both = Chart({**TWO[0].components, **TWO[1].components})
+    rule, points = ChartRule(rank=3, shrinkage=UNSHRUNK), normal_rows(0, 20, (0.5, 0.5, 0.5))
+    apart = Atlas.of(TWO, rule).scores(points)
+    torch.testing.assert_close(Atlas.of([both], rule).scores(points)[:, 0], apart.logsumexp(1))
+    torch.testing.assert_close(Atlas.of([both], rule).label_scores(points, 2), apart)
+
+
+def test_with_two_gaussians_the_posterior_is_the_one_of_bayes():
+    charts = [Chart({0: moments(30, [0.0], [[1.0]])}), Chart({0: moments(10, [2.0], [[1.0]])})]
+    posterior = Atlas.of(charts, ChartRule(rank=1, shrinkage=UNSHRUNK)).scores(torch.tensor([[1.0], [0.0]])).softmax(1)
+    assert posterior[0].tolist() == pytest.approx([0.75, 0.25], abs=1e-6)
+    assert float(posterior[1, 0]) == pytest.approx(3 / (3 + exp(-2)), abs=1e-6)
+
+
+def test_covariances_are_shrunk_towards_the_pooled_one():
+    charts = [Chart({0: moments(10, [0.0], [[1.0]])}), Chart({0: moments(30, [9.0], [[5.0]])})]
+    atlas = Atlas.of(charts, ChartRule(rank=1, shrinkage=10))
+    # pooled (10 * 1 + 30 * 5) / 40 = 4; then (10 * 1 + 10 * 4) / 20 and (30 * 5 + 10 * 4) / 40
+    assert covariances(atlas).flatten().tolist() == pytest.approx([2.5, 4.75])
+
+
+def test_a_low_rank_keeps_the_leading_direction_and_all_variances():
+    covariance = torch.tensor([[4.0, 2.0, 0.0], [2.0, 3.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    chart = Chart({0: moments(20, [0.0, 0.0, 0.0], covariance.tolist())})
+    kept = covariances(Atlas.of([chart], ChartRule(rank=1, shrinkage=UNSHRUNK)))[0]
+    torch.testing.assert_close(kept.diagonal(), covariance.diagonal())
+    top = torch.linalg.eigh(covariance).eigenvectors[:, -1]
+    assert float(top @ kept @ top) > 0.9 * float(top @ covariance @ top)
+
+
+def test_a_component_without_spread_still_has_a_density():
+    chart = Chart({0: moments(20, [1.0, 2.0], [[0.0, 0.0], [0.0, 0.0]])})
+    atlas = Atlas.of([chart], ChartRule(rank=2))
+    assert bool(atlas.scores(torch.tensor([[1.0, 2.0], [5.0, 5.0]])).isfinite().all())
+
+
+def test_novelty_is_minus_the_log_density_of_the_whole_federation():
+    atlas = Atlas.of(TWO, ChartRule(rank=3, shrinkage=UNSHRUNK))
+    points = normal_rows(0, 20, (0.5, 0.5, 0.5)).double()
+    parts = [multivariate_normal(c.whole.mean.numpy(), (c.whole.scatter / c.whole.count).numpy()) for c in TWO]
+    density = 0.75 * parts[0].pdf(points.numpy()) + 0.25 * parts[1].pdf(points.numpy())
+    np.testing.assert_allclose(atlas.novelty(points.float()).numpy(), -np.log(density), atol=1e-5)
+
+
+def test_relative_scores_end_at_zero_for_the_best_region():
+    atlas = Atlas.of(TWO, ChartRule())
+    relative = atlas.relative_scores(normal_rows(0, 20, (0.5, 0.5, 0.5)))
+    assert relative.amax(1).tolist() == [0.0] * 20
+    assert atlas.relative_scores(torch.full((1, 3), 1e4)).min() >= -1000
+
+
+@pytest.mark.parametrize("rule", [ChartPosterior(), TunedResidual()])
+def test_nothing_is_ever_routed_to_an_empty_chart(rule):
+    atlas = Atlas.of([TWO[0], Chart(), TWO[1]], ChartRule(rank=3))
+    latent = normal_rows(0, 40, (0.5, 0.5, 0.5), 3.0)
+    assert atlas.scores(latent)[:, 1].tolist() == [NEVER] * 40
+    weights = {n: t[None] for n, t in rule.init(3, 3, torch.Generator().manual_seed(0)).items()}
+    gate = gates(rule.logits(weights, latent[None], atlas.relative_scores(latent)[None])[0], rule.top)
+    assert gate[:, 1].tolist() == [0.0] * 40
+    assert atlas.overlaps(seed=0)[1].tolist() == [0.0] * 3
+
+
+def test_an_atlas_without_any_component_is_refused():
+    with pytest.raises(
+        ValueError, match="no client had enough samples of anything to send a chart; lower charts.min_count"
+    ):
+        Atlas.of([Chart(), Chart()], ChartRule())
+
+
+def test_overlaps_are_shares_of_the_regions():
+    rows = Atlas.of(TWO, ChartRule(rank=3)).overlaps(seed=0)
+    torch.testing.assert_close(rows.sum(1), torch.ones(2, dtype=torch.float64))
+    assert bool((rows > 0).all())
+
+
+def test_identical_regions_overlap_by_half():
+    twin = Chart({0: moments(20, [0.0, 1.0], [[1.0, 0.2], [0.2, 1.0]])})
+    rows = Atlas.of([twin, twin], ChartRule()).overlaps(seed=0)
+    torch.testing.assert_close(rows, torch.full((2, 2), 0.5, dtype=torch.float64))
+
+
+def test_distant_regions_do_not_overlap():
+    charts = [Chart({0: moments(20, [centre, 0.0], [[1.0, 0.0], [0.0, 1.0]])}) for centre in (0.0, 100.0)]
+    rows = Atlas.of(charts, ChartRule()).overlaps(seed=0)
+    torch.testing.assert_close(rows, torch.eye(2, dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+def test_overlaps_are_determined_by_the_seed():
+    atlas = Atlas.of(TWO, ChartRule())
+    assert torch.equal(atlas.overlaps(seed=1), atlas.overlaps(seed=1))
+    assert not torch.equal(atlas.overlaps(seed=1), atlas.overlaps(seed=2))
+
+
+def test_an_atlas_survives_the_wire():
+    atlas, points = Atlas.of([TWO[0], Chart(), TWO[1]], ChartRule()), normal_rows(0, 20, (0.5, 0.5, 0.5))
+    again = Atlas.from_tensors(3, atlas.tensors())
+    torch.testing.assert_close(again.scores(points), atlas.scores(points), rtol=1e-5, atol=1e-5)
+
+
+def test_an_atlas_counts_the_real_numbers_of_its_charts():
+    atlas = Atlas.of(TWO, ChartRule(rank=2))
+    assert atlas.parameters == 2 * (3 + 3 + 3 * 2 + 1)  # mean, diagonal, factor, log weight of two components
+
+
+# --- regions ---------------------------------------------------------------------------------------------------------
+
+
+def separated(centres: list[tuple[float, float]], count: int = 200) -> list[Chart]:
+    """One client a centre."""
+    return [chart_of(normal_rows(seed, count, centre)) for seed, centre in enumerate(centres)]
+
+
+LEFT, RIGHT, ABOVE = (-9.0, 0.0), (9.0, 0.0), (0.0, 9.0)
+
+
+def test_private_regions_are_the_clients():
+    assert PrivateRegions().assign(separated([LEFT, LEFT, RIGHT])) == (0, 1, 2)
+
+
+def test_shared_regions_find_the_true_number_of_separated_mixtures():
+    charts = separated([LEFT, RIGHT, LEFT, ABOVE, RIGHT, ABOVE, LEFT])
+    assert SharedRegions().assign(charts) == (0, 1, 0, 2, 1, 2, 0)
+
+
+def test_clients_of_one_gaussian_are_one_region():
+    assert SharedRegions().assign(separated([LEFT] * 5)) == (0,) * 5
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
+def test_shared_regions_are_as_many_as_asked(count):
+    regions = SharedRegions(count=count).assign(separated([LEFT, RIGHT, LEFT, ABOVE, RIGHT, ABOVE]))
+    assert set(regions) == set(range(count))
+
+
+def test_more_regions_than_clients_are_one_each():
+    assert SharedRegions(count=9).assign(separated([LEFT, LEFT, RIGHT])) == (0, 1, 2)
+
+
+def test_the_closest_regions_merge_first():
+    charts = separated([LEFT, (9.0, 0.5), RIGHT])
+    assert SharedRegions(count=2).assign(charts) == (0, 1, 1)
+
+
+def test_a_client_without_a_chart_joins_the_first_region():
+    charts = separated([LEFT, RIGHT, LEFT])
+    assert SharedRegions().assign([charts[0], Chart(), charts[1], charts[2]]) == (0, 0, 1, 0)
+    assert SharedRegions().assign([Chart(), Chart()]) == (0, 0)

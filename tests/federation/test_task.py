@@ -1,0 +1,80 @@
+"""Classes and real values: the one place where the two differ."""
+
+from math import exp, isnan, log
+
+import pytest
+import torch
+
+from federation.task import Task
+
+CLASSES = Task(kind="classification", input_shape=(2,), outputs=3)
+VALUES = Task(kind="regression", input_shape=(2,), outputs=2)
+
+
+def test_the_loss_of_a_class_is_its_cross_entropy_in_nats():
+    outputs = torch.tensor([[0.0, 0.0, 0.0], [log(2.0), 0.0, 0.0]])
+    assert CLASSES.losses(outputs, torch.tensor([1, 0])).tolist() == pytest.approx([log(3), log(2)])
+
+
+def test_the_loss_of_a_value_is_half_its_squared_error():
+    outputs, targets = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [0.0, 0.0]])
+    assert VALUES.losses(outputs, targets).tolist() == [2.5, 0.0]
+
+
+@pytest.mark.parametrize("leading", [(4,), (2, 4), (3, 2, 4)])
+def test_losses_keep_the_leading_axes(leading):
+    draw = torch.Generator().manual_seed(0)
+    outputs = torch.randn(*leading, 3, generator=draw)
+    targets = torch.randint(3, leading, generator=draw)
+    flat = CLASSES.losses(outputs.reshape(-1, 3), targets.reshape(-1))
+    assert torch.equal(CLASSES.losses(outputs, targets).reshape(-1), flat)
+    values = torch.randn(*leading, 2, generator=draw)
+    assert VALUES.losses(values, torch.zeros_like(values)).shape == leading
+
+
+def test_answers_are_probabilities_of_classes_or_the_values_themselves():
+    outputs = torch.tensor([[log(1.0), log(3.0), log(4.0)]])
+    assert CLASSES.answers(outputs)[0].tolist() == pytest.approx([0.125, 0.375, 0.5])
+    values = torch.tensor([[1.5, -2.0]])
+    assert VALUES.answers(values) is values
+
+
+def test_the_likelihood_of_a_class_is_its_probability():
+    answers = torch.tensor([[0.2, 0.3, 0.5], [0.1, 0.8, 0.1]])
+    assert CLASSES.likelihoods(answers, torch.tensor([2, 0])).tolist() == pytest.approx([0.5, 0.1])
+
+
+def test_the_likelihood_of_a_value_falls_with_its_squared_error():
+    likelihoods = VALUES.likelihoods(torch.tensor([[1.0, 2.0], [3.0, 3.0]]), torch.tensor([[1.0, 2.0], [2.0, 2.0]]))
+    assert likelihoods.tolist() == pytest.approx([1.0, exp(-1)])
+
+
+@pytest.mark.parametrize("task", [CLASSES, VALUES], ids=["classes", "values"])
+def test_minus_the_log_likelihood_of_an_answer_is_its_loss(task):
+    outputs = torch.randn(5, task.outputs, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, 1, 2, 0, 1]) if task.classifies else torch.zeros(5, 2)
+    torch.testing.assert_close(-task.likelihoods(task.answers(outputs), targets).log(), task.losses(outputs, targets))
+
+
+def test_the_score_of_classes_is_the_share_of_right_answers():
+    answers = torch.tensor([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.2, 0.5, 0.3], [0.0, 0.0, 1.0]])
+    assert CLASSES.metric == "accuracy"
+    assert CLASSES.score(answers, torch.tensor([0, 1, 2, 2])) == 0.75
+
+
+def test_the_score_of_values_is_one_when_right_and_zero_for_the_mean():
+    targets = torch.tensor([[0.0, 1.0], [2.0, 5.0]])
+    assert VALUES.metric == "r2"
+    assert VALUES.score(targets, targets) == 1.0
+    assert VALUES.score(targets.mean(0).expand(2, 2), targets) == 0.0
+    assert VALUES.score(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), targets) == pytest.approx(1 - 4 / 10)
+
+
+@pytest.mark.parametrize("task", [CLASSES, VALUES], ids=["classes", "values"])
+def test_the_score_of_nothing_is_not_a_number(task):
+    targets = torch.zeros(0, dtype=torch.int64) if task.classifies else torch.zeros(0, 2)
+    assert isnan(task.score(torch.zeros(0, task.outputs), targets))
+
+
+def test_targets_are_whole_numbers_or_real():
+    assert (CLASSES.target_dtype(), VALUES.target_dtype()) == (torch.int64, torch.float32)

@@ -1,0 +1,125 @@
+"""The same scenario and seed give the same world model on every engine."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from federation.scenario import open_run, run_config
+from scenarios.compare import compare
+from scenarios.engines import open_grid
+from server.app import app as server_app
+from server.app import federate
+from tests.small import ROUNDS, Quiet
+
+CONFIG = run_config("digits", ROUNDS, 0)
+
+
+def tensors(engine, **options):
+    opened = open_run(CONFIG)
+    federation = opened.federation()
+    clients = len(federation.clients)
+    outcome = federate(open_grid(engine, clients, CONFIG, **options), opened.scenario, federation.task, clients)
+    world = outcome.world
+    named = {"encoder": world.encoder.weights, "atlas": world.atlas.tensors(), "experts": world.experts}
+    named |= {"router": world.router, "head": world.head, "prior": world.prior}
+    flat = {f"{part}/{name}": t for part, model in named.items() for name, t in model.items()}
+    return flat, world.predict(federation.union_test.inputs)
+
+
+def assert_close(one, other, tolerance):
+    assert one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(
+            one[name], other[name], rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.fixture(scope="module")
+def serial():
+    return tensors("serial")
+
+
+def test_the_cohort_engine_equals_the_serial_one(serial):
+    weights, answers = tensors("cohort")
+    assert_close(weights, serial[0], 1e-5)
+    torch.testing.assert_close(answers, serial[1], rtol=1e-5, atol=1e-5)
+
+
+def test_the_order_in_which_clients_are_visited_changes_nothing(serial):
+    weights, answers = tensors("serial", visit=lambda messages: list(reversed(messages)))
+    assert_close(weights, serial[0], 1e-6)
+    torch.testing.assert_close(answers, serial[1], rtol=1e-6, atol=1e-6)
+
+
+def test_the_cohort_engine_does_not_care_about_the_order_either():
+    assert_close(tensors("cohort", visit=lambda m: list(reversed(m)))[0], tensors("cohort")[0], 1e-6)
+
+
+def test_the_same_seed_gives_the_same_comparison_but_for_times():
+    runs = [compare("digits", ROUNDS, [0, 1], ["world", "central", "fedavg"], Quiet()).dump() for _ in range(2)]
+    for run in runs:
+        for row in run["budget"].values():
+            del row["seconds"]
+    assert runs[0] == runs[1]
+
+
+def test_another_visiting_order_gives_the_same_comparison():
+    there, back = (
+        compare("digits", ROUNDS, [0], ["world", "fedavg", "fedprox"], Quiet(), visit=visit).dump()
+        for visit in (list, lambda messages: list(reversed(messages)))
+    )
+    for method, row in there["union"].items():
+        assert back["union"][method]["per_seed"] == pytest.approx(row["per_seed"], abs=1e-6)
+
+
+def test_the_server_app_saves_the_same_world_model_as_the_command_line_gets(serial, tmp_path):
+    from flwr.app import Context, RecordDict
+
+    grid = open_grid("serial", ROUNDS["partition.clients"], CONFIG)
+    server_app(grid, Context(1, 1, {}, RecordDict(), {**CONFIG, "out": str(tmp_path)}))
+    assert_close(load_file(tmp_path / "world_model.safetensors"), serial[0], 1e-7)
+
+
+def test_flwr_run_on_flowers_own_simulation_equals_the_serial_engine(serial, tmp_path):
+    root, home = Path(__file__).parents[2], tmp_path / "home"
+    home.mkdir()
+    (home / "config.toml").write_text(
+        '[superlink]\ndefault = "local-simulation"\n[superlink.local-simulation]\naddress = ":local:"\n'
+        f"options.num-supernodes = {ROUNDS['partition.clients']}\n"
+        "options.backend.client-resources.num-cpus = 1\noptions.backend.client-resources.num-gpus = 0.0\n"
+    )
+    run = tmp_path / "run.toml"
+    run.write_text(f"overrides = '{json.dumps(ROUNDS)}'\nout = \"{tmp_path / 'out'}\"\n")
+    environment = os.environ | {
+        "FLWR_HOME": str(home),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    command = ["flwr", "run", str(root), "local-simulation", "--stream", "--run-config", str(run)]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    finally:
+        _end_superlink(home)
+    out = tmp_path / "out" / "world_model.safetensors"
+    assert out.is_file(), done.stdout[-2000:] + done.stderr[-2000:]
+    assert_close(load_file(out), serial[0], 1e-5)
+
+
+def _end_superlink(home):
+    """`flwr run` leaves its local SuperLink running: end it, by the home folder on its command line."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if any("flower-superlink" in word for word in words) and any(str(home) in word for word in words):
+            os.kill(int(process.name), signal.SIGTERM)

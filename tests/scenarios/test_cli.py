@@ -1,0 +1,246 @@
+"""The command line as a user meets it: results, one clear line for bad input, exit status 0, 1 or 2."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from federation.world_model import WorldModel
+from scenarios.cli import main
+from tests.small import flags
+
+
+def status(*arguments):
+    with pytest.raises(SystemExit) as exit_:
+        main(list(arguments))
+    return exit_.value.code
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MANIFOLD_DATA", raising=False)
+
+
+def npz(**changes):
+    draw = np.random.Generator(np.random.PCG64(0))
+    arrays = {
+        "x_train": draw.normal(size=(120, 6)).astype(np.float32),
+        "y_train": np.arange(120) % 3,
+        "x_test": draw.normal(size=(30, 6)).astype(np.float32),
+        "y_test": np.arange(30) % 3,
+    }
+    arrays |= changes
+    np.savez("mine.npz", **{name: array for name, array in arrays.items() if array is not None})
+    return ("compare", "npz", "--set", "data.path=mine.npz", "--quiet")
+
+
+def test_list_names_scenarios_and_methods(capsys):
+    assert status("list") == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("digits", "domains", "npz", "fedavg_total", "oracle"))
+
+
+def test_show_prints_what_config_reads(capsys):
+    assert status("show", "digits", "--set", "local.learning_rate=0.05", "--set", "regions.kind=shared_regions") == 0
+    text = capsys.readouterr().out
+    Path("mine.toml").write_text(text, encoding="utf-8")
+    assert status("show", "digits", "--config", "mine.toml") == 0
+    assert capsys.readouterr().out == text
+    assert "learning_rate = 0.05" in text
+    assert 'kind = "shared_regions"' in text
+
+
+def test_set_wins_over_the_file(capsys):
+    Path("mine.toml").write_text("[local]\nlearning_rate = 0.5\n", encoding="utf-8")
+    assert status("show", "digits", "--config", "mine.toml", "--set", "local.learning_rate=0.25", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["local"]["learning_rate"] == 0.25
+
+
+def test_compare_prints_one_json_object_and_writes_the_run(capsys):
+    assert (
+        status(
+            "compare", "digits", "--json", "--seeds", "2", "--methods", "world,central,fedavg", "--out", "run", *flags()
+        )
+        == 0
+    )
+    result = json.loads(capsys.readouterr().out)
+    assert result["scenario"] == "digits"
+    assert result["seeds"] == [0, 1]
+    assert list(result["union"]) == list(result["local"]) == list(result["budget"]) == ["world", "central", "fedavg"]
+    row = result["union"]["central"]
+    assert row["mean"] == pytest.approx(sum(row["per_seed"]) / 2)
+    assert row["ci95"][0] <= row["mean"] <= row["ci95"][1]
+    assert set(result["budget"]["world"]) == {
+        "total_parameters", "active_parameters", "bytes_up", "bytes_down", "training_flops", "query_flops", "seconds",
+    }  # fmt: skip
+    assert result["out"] == "run"
+    names = {file.name for file in Path("run").iterdir()}
+    assert names >= {
+        "config.json",
+        "metrics.jsonl",
+        "comparison.json",
+        "report.html",
+        "world_model.json",
+        "world_model.safetensors",
+    }
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert "Union test" in page
+    assert "Local tests" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert [file for file in Path("run").iterdir() if file.suffix in (".pkl", ".pt", ".pickle")] == []
+
+
+def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
+    assert status("compare", "digits", "--quiet", "--out", "run", *flags()) == 0
+    printed = capsys.readouterr().out
+    assert "central_total" in printed
+    comparison = json.loads(Path("run/comparison.json").read_text())
+    assert list(comparison["union"]) == [
+        "world", "central", "central_total", "fedavg", "fedavg_total", "fedprox", "fedadam", "local", "uniform", "head", "oracle",
+    ]  # fmt: skip
+    first = Path("run/report.html").read_text(encoding="utf-8")
+    Path("run/report.html").unlink()
+    assert status("report", "run") == 0
+    assert Path("run/report.html").read_text(encoding="utf-8") == first
+
+
+def test_monoliths_are_sized_to_the_world_model():
+    assert (
+        status("compare", "digits", "--quiet", "--out", "run", "--methods", "central,central_total,fedavg", *flags())
+        == 0
+    )
+    budget = json.loads(Path("run/comparison.json").read_text())["budget"]
+    world = budget["world"]
+    assert budget["central"]["total_parameters"] == pytest.approx(world["active_parameters"], rel=0.03)
+    assert budget["fedavg"]["total_parameters"] == pytest.approx(world["active_parameters"], rel=0.03)
+    assert budget["central_total"]["total_parameters"] == pytest.approx(world["total_parameters"], rel=0.03)
+
+
+def test_simulate_saves_a_world_model_that_answers_in_three_lines(capsys):
+    assert status("simulate", "digits", "--json", "--engine", "serial", "--out", "run", *flags()) == 0
+    result = json.loads(capsys.readouterr().out)
+    answers = WorldModel.load("run").predict(torch.zeros(3, 64))
+    assert answers.shape == (3, 10)
+    assert result["clients"] == 5
+    assert result["union"] > 0.5
+
+
+def test_ones_own_classes_run_with_natural_clients():
+    command = npz(group_train=np.repeat(["ann", "bob", "cat"], 40))
+    assert status(*command, "--out", "run", "--methods", "world,local", *flags(partition__clients=10)) == 0
+    config = json.loads(Path("run/config.json").read_text())
+    assert config["settings"]["partition"]["kind"] == "automatic"
+
+
+def test_ones_own_real_valued_targets_run_and_skip_the_head():
+    draw = np.random.Generator(np.random.PCG64(1))
+    x = draw.normal(size=(300, 4))
+    y = x @ np.array([1.0, -2.0, 0.5, 0.0])
+    command = npz(x_train=x[:200], y_train=y[:200], x_test=x[200:], y_test=y[200:])
+    assert (
+        status(*command, "--out", "run", "--methods", "world,central,head", *flags(prior__rounds=5, local__epochs=5))
+        == 0
+    )
+    comparison = json.loads(Path("run/comparison.json").read_text())
+    assert comparison["metric"] == "r2"
+    assert comparison["union"]["central"]["mean"] > 0.8
+    assert "head" in comparison["skipped"]
+
+
+def test_a_scenario_file_works_like_a_name():
+    Path("mine.py").write_text(
+        "from scenarios.digits import SCENARIO as DIGITS, load\n"
+        "SCENARIO = DIGITS.model_copy(update={'name': 'mine', 'title': 'Mine'})\n",
+        encoding="utf-8",
+    )
+    assert status("simulate", "./mine.py", "--quiet", "--out", "run", *flags()) == 0
+    assert json.loads(Path("run/simulation.json").read_text())["scenario"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["compare", "digit"], "unknown scenario 'digit'; did you mean 'digits'?"),
+        (["compare", "./none.py"], "no scenario file ./none.py"),
+        (["simulate", "digits", "--set", "local.learning_rat=0.1"], "did you mean 'learning_rate'?"),
+        (["simulate", "digits", "--set", "locl.epochs=1"], "did you mean 'local'?"),
+        (["simulate", "digits", "--set", "local.epochs=many"], "local.epochs: Input should be a valid integer, got 'many'"),
+        (["simulate", "digits", "--set", "local.epochs=0"], "local.epochs: Input should be greater than or equal to 1, got 0"),
+        (["simulate", "digits", "--set", "local.epochs"], "expected FIELD=VALUE"),
+        (["simulate", "digits", "--set", "model.kind=mpl"], "did you mean 'mlp'?"),
+        (["simulate", "digits", "--set", "model.kind=convnet"], "a convnet needs inputs [channels, height, width]"),
+        (["simulate", "digits", "--set", "partition.kind=natural"], "needs data that name their clients"),
+        (["simulate", "digits", "--set", "partition.clients=100000"], "more than the"),
+        (["simulate", "digits", "--config", "none.toml"], "--config none.toml cannot be read"),
+        (["simulate", "fashion"], "--data-dir or MANIFOLD_DATA"),
+        (["simulate", "fashion", "--data-dir", "."], "no data file fashion_mnist.npz"),
+        (["simulate", "fashion", "--data-dir", "none"], "no data folder none"),
+        (["compare", "digits", "--methods", "world,fedavgg"], "did you mean 'fedavg'?"),
+        (["compare", "digits", "--seeds", "0"], "--seeds"),
+        (["compare", "digits", "--out", "."], "exists already"),
+        (["compare", "npz"], "--set data.path=mine.npz"),
+        (["compare"], "SCENARIO"),
+        (["report", "."], "no readable comparison.json"),
+    ],
+)  # fmt: skip
+def test_bad_input_gets_one_clear_line_status_two_and_no_folder(arguments, line, capsys):
+    assert status(*arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    assert line in printed.err
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"y_test": None}, "lacks y_test"),
+        ({"x_test": np.zeros((30, 5), np.float32)}, "x_test has samples of [5], x_train of [6]"),
+        ({"x_train": np.zeros((119, 6), np.float32)}, "119 inputs and labels of shape [120]"),
+        ({"y_train": np.arange(120) % 3 - 1}, "whole numbers from 0"),
+        ({"y_test": np.full(30, 7)}, "training classes end at 2"),
+        ({"y_train": np.zeros(120, np.int64)}, "one class only"),
+        ({"x_train": np.full((120, 6), np.nan, np.float32)}, "720 values are NaN or infinite"),
+        ({"x_train": np.zeros((0, 6), np.float32)}, "with n > 0"),
+        ({"x_train": np.zeros((120, 2, 2, 2, 2), np.float32)}, "expected [n, features]"),
+        ({"x_train": np.full((120, 6), "a")}, "expected numbers"),
+        ({"group_train": np.zeros(7)}, "one client name a training sample"),
+        ({"y_train": np.full(120, np.inf), "y_test": np.zeros(30)}, "NaN or infinite"),
+    ],
+)
+def test_bad_data_get_one_clear_line_and_leave_no_run(changes, line, capsys):
+    assert status(*npz(**changes)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert line in error
+    assert not Path("runs").exists()
+
+
+def test_a_corrupt_file_is_named(capsys):
+    Path("mine.npz").write_bytes(b"PK\x03\x04 this is no archive")
+    assert status("compare", "npz", "--set", "data.path=mine.npz") == 2
+    assert "mine.npz is no readable npz file" in capsys.readouterr().err
+
+
+def test_an_output_folder_that_cannot_be_made_is_named(capsys):
+    Path("file").write_text("in the way", encoding="utf-8")
+    assert status("simulate", "digits", "--out", "file/run", *flags()) == 2
+    assert "output folder file/run cannot be made" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_ends_with_status_one(capsys, monkeypatch):
+    monkeypatch.setattr("scenarios.baselines.world.federate", _lost)
+    assert status("simulate", "digits", "--quiet", "--out", "run", *flags()) == 1
+    assert capsys.readouterr().err.startswith("failed: ")
+
+
+def _lost(*arguments):
+    from server.strategy import RoundLostError
+
+    raise RoundLostError("prior round 1: no usable reply of 5; client 0: out of memory")

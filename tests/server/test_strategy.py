@@ -1,0 +1,142 @@
+"""The rounds of the server: what it asks, what it refuses, and what it makes of the sums."""
+
+import pytest
+import torch
+from flwr.app import Array, ConfigRecord, RecordDict
+
+from clients.app import app
+from federation.engine import SerialGrid
+from federation.records import ARRAYS, CONFIG, Stage, from_arrays
+from federation.scenario import open_run, run_config
+from server.app import federate
+from server.schedule import schedule
+from server.strategy import ManifoldStrategy, RoundLostError
+from tests.small import ROUNDS
+
+CONFIGURATION = run_config("digits", ROUNDS, 0)
+CULPRIT = 3
+
+
+class Faulty(SerialGrid):
+    """The serial grid with one client whose replies are spoilt from the first prior round on."""
+
+    def __init__(self, spoil):
+        opened = open_run(CONFIGURATION)
+        super().__init__(app, len(opened.federation().clients), CONFIGURATION)
+        self._spoil = spoil
+
+    def serve(self, messages):
+        for message, reply in zip(messages, super().serve(messages), strict=True):
+            late = message.content.config_records[CONFIG]["stage"] != Stage.ENCODER
+            if late and message.metadata.dst_node_id == CULPRIT + 1 and reply.has_content():
+                self._spoil(reply)
+            yield reply
+
+
+def run(grid):
+    opened = open_run(CONFIGURATION)
+    federation = opened.federation()
+    return federate(grid, opened.scenario, federation.task, len(federation.clients)), federation
+
+
+def nan(reply):
+    record = reply.content.array_records[ARRAYS]
+    for name, tensor in from_arrays(record).items():
+        record[name] = Array(torch.full_like(tensor.double(), float("nan")).numpy())
+
+
+def stale(reply):
+    reply.content.config_records[CONFIG]["round"] = 99
+
+
+def empty(reply):
+    reply.content = RecordDict()
+
+
+def wrong_shape(reply):
+    record = reply.content.array_records[ARRAYS]
+    for name in list(record):
+        record[name] = Array(torch.ones(7, 7, 7).numpy())
+
+
+def somebody_else(reply):
+    reply.content.config_records[CONFIG]["clients"] = [1_000]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "cause"),
+    [
+        (nan, "NaN or infinity"),
+        (stale, "stale reply"),
+        (empty, "lacks its arrays"),
+        (wrong_shape, "expected"),
+        (somebody_else, "not of this federation"),
+    ],
+)
+def test_a_spoilt_reply_is_refused_named_and_never_stops_a_round(spoil, cause):
+    outcome, federation = run(Faulty(spoil))
+    trained = [record for record in outcome.history if record.stage in (Stage.PRIOR, Stage.EXPERTS)]
+    assert all(record.answered == len(federation.clients) - 1 for record in trained)
+    assert all(len(record.refused) == 1 and cause in record.refused[0] for record in trained)
+    assert bool(outcome.world.predict(federation.union_test.inputs).isfinite().all())
+
+
+def test_a_client_that_raises_is_refused_by_name():
+    grid = SerialGrid(app, ROUNDS["partition.clients"], CONFIGURATION)
+    grid.contexts[CULPRIT + 1].node_config = {"partition-id": 10_000}
+    outcome, _ = run_in(grid)
+    assert "partition-id 10000" in outcome.history[0].refused[0]
+    assert outcome.history[0].answered == ROUNDS["partition.clients"] - 1
+
+
+def run_in(grid):
+    opened = open_run(CONFIGURATION)
+    federation = opened.federation()
+    return federate(grid, opened.scenario, federation.task, len(federation.clients)), federation
+
+
+def test_a_round_without_any_usable_reply_ends_the_run_and_says_why():
+    grid = SerialGrid(app, ROUNDS["partition.clients"], CONFIGURATION)
+    for context in grid.contexts.values():
+        context.node_config = {"partition-id": -5}
+    with pytest.raises(RoundLostError, match=r"encoder round 1: no usable reply of 5; client 0: ValueError"):
+        run_in(grid)
+
+
+def test_the_phases_come_in_the_order_of_the_method():
+    opened = open_run(CONFIGURATION)
+    steps = schedule(opened.scenario, opened.federation().task)
+    assert [str(step.stage) for step in steps] == [
+        "encoder", "prior", "prior", "charting", "experts", "evidence", "head", "router", "composition", "novelty",
+    ]  # fmt: skip
+    assert [step.progress for step in steps if step.stage is Stage.PRIOR] == [0.0, 0.5]
+
+
+def test_a_fraction_of_the_clients_is_a_seeded_sample():
+    config = run_config("digits", ROUNDS | {"fraction": 0.4}, 0)
+    opened = open_run(config)
+    federation = opened.federation()
+    asked = []
+    for _ in range(2):
+        grid = SerialGrid(app, len(federation.clients), config)
+        history = federate(grid, opened.scenario, federation.task, len(federation.clients)).history
+        asked.append([record.answered for record in history])
+    assert asked[0] == asked[1]
+    assert asked[0] == [5, 2, 2, 5, 2, 5, 2, 2, 5, 5]
+
+
+def test_the_residual_shrinks_as_the_prior_comes_to_rest():
+    config = run_config("digits", ROUNDS | {"prior.rounds": 12, "local.learning_rate": 0.02}, 0)
+    opened = open_run(config)
+    federation = opened.federation()
+    grid = SerialGrid(app, len(federation.clients), config)
+    history = federate(grid, opened.scenario, federation.task, len(federation.clients)).history
+    residuals = [record.residual for record in history if record.stage is Stage.PRIOR]
+    assert residuals[-1] < residuals[0]
+
+
+def test_evaluation_is_left_to_whoever_holds_the_test_set():
+    opened = open_run(CONFIGURATION)
+    strategy = ManifoldStrategy(opened.scenario, opened.federation().task, 5)
+    assert strategy.configure_evaluate(1, None, ConfigRecord(), None) == []
+    assert strategy.aggregate_evaluate(1, []) is None
