@@ -102,13 +102,10 @@ def train(
                     slope = slope + local.weight_decay * leaf
                 if proximal:
                     slope = slope + proximal * (leaf - start[name])
-                if not everyone:
-                    slope = slope * _along(active[:, step], slope)
                 if local.momentum:
-                    velocity[name] = slope = torch.where(
-                        _along(active[:, step], slope).bool(), local.momentum * velocity[name] + slope, 0 * slope
-                    )
-                model[name] = leaf.detach() - rate * slope
+                    velocity[name] = slope = local.momentum * velocity[name] + slope
+                moved = leaf.detach() - rate * slope
+                model[name] = moved if everyone else torch.where(_along(active[:, step], leaf), moved, leaf.detach())
     visited = plan.real.sum((1, 2))
     return Trained({n: t.detach() for n, t in model.items()}, (total / visited.clamp_min(1)).float(), visited)
 
@@ -123,5 +120,5 @@ def rows_of(values: Tensor, rows: Int[Tensor, "clients batch"]) -> Tensor:
     return values[torch.arange(len(rows)).unsqueeze(1), rows]
 
 
-def _along(flags: Bool[Tensor, " clients"], like: Tensor) -> Tensor:
-    return flags.view(-1, *[1] * (like.dim() - 1)).to(like.dtype)
+def _along(flags: Bool[Tensor, " clients"], like: Tensor) -> Bool[Tensor, "clients ..."]:
+    return flags.view(-1, *[1] * (like.dim() - 1))

@@ -59,11 +59,14 @@ def novelty_histogram(
 
 def novelty_quantile(histogram: Float[Tensor, " bins"], quantile: float) -> float:
     """The upper edge of the bin that holds the quantile; infinity where nothing was counted."""
-    total = float(histogram.sum())
-    if total == 0:
+    if float(histogram.sum()) == 0:
         return float("inf")
-    place = int(torch.searchsorted(histogram.cumsum(0), torch.tensor(quantile * total, dtype=histogram.dtype)))
-    return float(torch.tensor((min(place, BINS - 1) + 1) / BINS * 2 * REACH - REACH).sinh())
+    return float(torch.tensor((_quantile_bin(histogram, quantile) + 1) / BINS * 2 * REACH - REACH).sinh())
+
+
+def _quantile_bin(histogram: Float[Tensor, " bins"], quantile: float) -> int:
+    share = torch.tensor(quantile * float(histogram.sum()), dtype=histogram.dtype)
+    return min(int(torch.searchsorted(histogram.cumsum(0), share)), BINS - 1)
 
 
 def _parts_used(choice: Mapping[str, float]) -> int:
@@ -78,7 +81,9 @@ def novelty_threshold(sums: Parameters, quantile: float) -> float:
     held-out sample as that one is above the median.
     """
     counts, gain = sums["count"], sums["composition"] - sums["generalist"]
-    beyond, top = novelty_quantile(counts, quantile), novelty_quantile(counts, 1.0)
-    edges = ((torch.arange(BINS) + 1) / BINS * 2 * REACH - REACH).sinh()
-    pays = float(gain[edges > beyond * (1 + 1e-6)].sum()) > 0
-    return beyond if pays else 2 * top - novelty_quantile(counts, 0.5)
+    if float(counts.sum()) == 0:
+        return float("inf")
+    pays = float(gain[_quantile_bin(counts, quantile) + 1 :].sum()) > 0
+    if pays:
+        return novelty_quantile(counts, quantile)
+    return 2 * novelty_quantile(counts, 1.0) - novelty_quantile(counts, 0.5)

@@ -179,19 +179,15 @@ class WorldModel:
         """
         try:
             manifest = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
-            if manifest.get("version") != VERSION:
-                raise InputError(
-                    f"{folder} holds a world model of version {manifest.get('version')}, expected {VERSION}"
-                )
-            design = Design.model_validate_json(json.dumps(manifest))
-            tensors = load_file(Path(folder) / WEIGHTS)
-        except (OSError, SafetensorError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
+            version = manifest["version"]
+            if version == VERSION:
+                return WorldModel.of(Design.model_validate(manifest), load_file(Path(folder) / WEIGHTS))
+        except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
+            cause = " ".join(str(error).split())
             raise InputError(
-                f"{folder} holds no readable world model ({error}); give the folder of a finished run"
+                f"{folder} holds no readable world model ({cause}); give the folder of a finished run"
             ) from error
-        return WorldModel.of(design, tensors)
+        raise InputError(f"{folder} holds a world model of version {version}, expected {VERSION}; update the package")
 
     @staticmethod
     def of(design: Design, tensors: Parameters) -> "WorldModel":

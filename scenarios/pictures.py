@@ -122,8 +122,7 @@ def save_overview(comparison_json: Mapping[str, Any], path: Path) -> None:
 
 
 def _ranked(scores: Scores) -> list[str]:
-    known = [name for name, row in scores.items() if row["mean"] is not None]
-    return sorted(known, key=lambda name: -scores[name]["mean"])
+    return sorted((n for n, row in scores.items() if row["mean"] is not None), key=lambda n: -scores[n]["mean"])
 
 
 def _draw_dots(figure: Figure, scores: Scores, metric: Metric) -> None:

@@ -21,6 +21,7 @@ from federation.tensors import Parameters, prefixed
 from server.history import RoundRecord, trained_sums
 from server.schedule import EVERYBODY, Step, schedule
 from server.state import Model, ServerState, charted, evidence_tensors, initial
+from server.validation import check
 
 Observer = Callable[[RoundRecord, ServerState], None]
 """Told of each finished round."""
@@ -147,30 +148,10 @@ class ManifoldStrategy(Strategy):
         if reply.has_error():
             raise ValueError(reply.error.reason or f"error {reply.error.code}")
         contribution, nodes = read_contribution(reply.content, step.stage, step.round)
-        who = ", ".join(map(str, contribution.clients[:3]))
         if not all(0 <= number < self.clients for number in contribution.clients):
-            raise ValueError(f"client {who}: not of this federation of {self.clients}")
-        if not contribution.finite():
-            raise ValueError(f"client {who}: NaN or infinity in its sums")
-        expected = self._expected(step.stage)
-        for region, sums in contribution.sums.items():
-            for name, tensor in expected.items():
-                if name not in sums or sums[name].shape != tensor.shape:
-                    shape = list(sums[name].shape) if name in sums else "nothing"
-                    raise ValueError(
-                        f"client {who}: {name} of region {region} is {shape}, expected {list(tensor.shape)}"
-                    )
+            raise ValueError(f"client {contribution.clients[0]}: not of this federation of {self.clients}")
+        check(contribution, step.stage, self.state, self.scenario, self.task)
         return contribution, nodes
-
-    def _expected(self, stage: Stage) -> Parameters:
-        """Tensors whose shapes every contribution of a stage must repeat."""
-        trained = {
-            Stage.PRIOR: self.state.prior.parameters,
-            Stage.EXPERTS: self.state.prior.parameters,
-            Stage.HEAD: self.state.head,
-            Stage.ROUTER: self.state.router,
-        }
-        return trained.get(stage, {})
 
     def _advance(self, step: Step, total: Contribution) -> ServerState:
         """The next state from one round's sums."""

@@ -12,6 +12,9 @@ from federation.manifold.features import FeatureMap, Flat
 from federation.rules import Rule
 from federation.tensors import Parameters, count
 
+LEAST_VARIANCE = 1e-12
+"""Below this a direction counts as constant."""
+
 
 class EncoderRule(Rule):
     """Contract: an encoder fitted from one sum over clients."""
@@ -50,10 +53,10 @@ class PrincipalComponents(EncoderRule):
         mean = sums["sum"] / sums["count"]
         covariance = sums["second"] / sums["count"] - torch.outer(mean, mean)
         values, vectors = torch.linalg.eigh(covariance)
-        kept = min(self.dimensions, int((values > 1e-9 * values[-1]).sum()))
+        kept = max(1, min(self.dimensions, int((values > 1e-9 * values[-1].clamp_min(LEAST_VARIANCE)).sum())))
         values, vectors = values[-kept:].flip(0), vectors[:, -kept:].flip(1)
         signs = vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
-        return {"mean": mean.float(), "projection": (vectors * signs / values.sqrt()).float()}
+        return {"mean": mean.float(), "projection": (vectors * signs / values.clamp_min(LEAST_VARIANCE).sqrt()).float()}
 
     def apply(self, weights: Parameters, inputs: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples latent"]:
         return (self.features.apply(inputs) - weights["mean"]) @ weights["projection"]

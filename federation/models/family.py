@@ -91,7 +91,9 @@ class ElasticFamily(Rule):
 
     def sized_to(self, task: Task, parameters: int) -> Self:
         """The family whose full model is closest to this number of parameters."""
-        low, high = 0.02, 64.0
+        low, high = 0.02, 1.0
+        while self.widened(high).parameters(task) < parameters:
+            high *= 2
         for _ in range(40):
             middle = sqrt(low * high)
             low, high = (middle, high) if self.widened(middle).parameters(task) < parameters else (low, middle)

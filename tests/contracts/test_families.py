@@ -230,9 +230,6 @@ def test_a_family_sized_to_its_own_parameters_keeps_them(family, task):
     assert family.sized_to(task, family.parameters(task)).parameters(task) == family.parameters(task)
 
 
-@pytest.mark.xfail(
-    reason="ElasticFamily.sized_to searches factors up to 64 only, and says nothing when that is too few"
-)
 def test_a_family_grows_as_far_as_it_must():
     family, task = Mlp(width=12, blocks=0), FLAT
     wanted = 100 * family.parameters(task)

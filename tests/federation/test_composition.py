@@ -198,9 +198,6 @@ def test_what_the_generalist_gains_below_the_quantile_does_not_count():
     assert threshold > sinh(129 / 64)
 
 
-@pytest.mark.xfail(
-    reason="novelty_threshold: for a negative quantile, beyond * (1 + 1e-6) lies below it, so its own bin counts"
-)
 def test_what_the_generalist_gains_at_a_negative_quantile_does_not_count_either():
     novelty = torch.tensor([-RARE] * 98 + [-COMMON] * 2)  # dense regions: log densities above zero
     at = (novelty == novelty[0]).float()
@@ -208,7 +205,6 @@ def test_what_the_generalist_gains_at_a_negative_quantile_does_not_count_either(
     assert threshold == pytest.approx(2 * 0 - sinh(-64 / 64), rel=1e-6)
 
 
-@pytest.mark.xfail(reason="novelty_threshold: 2 * inf - inf is NaN where no client held anything out")
 def test_without_held_out_samples_nothing_is_novel():
     nothing = judged(torch.zeros(0), torch.zeros(0), torch.zeros(0))
     threshold = novelty_threshold(nothing, 0.99)

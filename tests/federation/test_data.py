@@ -117,7 +117,9 @@ def test_a_test_sample_of_a_group_that_no_client_has_is_a_stranger_s():
 
 
 def test_a_class_that_a_group_never_trained_on_still_goes_to_that_group():
-    labels = torch.where(torch.arange(200) < 20, torch.zeros(()), torch.arange(200) % 4).long()  # group 0 saw class 0 only
+    labels = torch.where(
+        torch.arange(200) < 20, torch.zeros(()), torch.arange(200) % 4
+    ).long()  # group 0 saw class 0 only
     dataset = replace(NATURAL, train=Samples(DATASET.train.inputs, labels))
     assert federate(dataset, Natural(), 0.2, 0).union_client[:10].tolist() == [0] * 10
 
@@ -155,7 +157,9 @@ def test_without_domains_all_clients_are_of_one():
 
 def test_a_split_that_would_leak_is_refused():
     dataset = replace(NATURAL, leaks_unless_natural="windows of one recording overlap")
-    with pytest.raises(InputError, match="kind=iid leaks: windows of one recording overlap; use partition.kind=natural"):
+    with pytest.raises(
+        InputError, match="kind=iid leaks: windows of one recording overlap; use partition.kind=natural"
+    ):
         federate(dataset, Iid(clients=3), 0.2, 0)
     assert len(federate(dataset, Natural(), 0.2, 0).clients) == 4
 

@@ -50,7 +50,9 @@ def test_the_seed_determines_the_split(rule):
     assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
 
 
-@pytest.mark.parametrize("rule", [RULES[n] for n in ("iid", "dirichlet", "shards", "natural, cut")], ids=lambda rule: rule.kind())
+@pytest.mark.parametrize(
+    "rule", [RULES[n] for n in ("iid", "dirichlet", "shards", "natural, cut")], ids=lambda rule: rule.kind()
+)
 def test_another_seed_gives_another_split(rule):
     first, other = split(rule, seed=3), split(rule, seed=4)
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))

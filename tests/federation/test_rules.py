@@ -49,7 +49,9 @@ DISHES = st.one_of(
 )
 
 
-@pytest.mark.parametrize(("rule", "kind"), [(FishSoup, "fish_soup"), (Dish, "dish"), (RoastB2B, "roast_b2_b"), (Iid, "iid")])
+@pytest.mark.parametrize(
+    ("rule", "kind"), [(FishSoup, "fish_soup"), (Dish, "dish"), (RoastB2B, "roast_b2_b"), (Iid, "iid")]
+)
 def test_the_kind_of_a_rule_is_its_class_in_snake_case(rule, kind):
     assert rule.kind() == kind
 

@@ -89,7 +89,12 @@ def test_the_same_kind_keeps_its_fields():
 
 
 def test_fields_of_another_kind_may_come_in_any_order():
-    fields = {"partition.clients": 7, "partition.kind": "iid", "router.rule.temperature": 0.7, "router.rule.kind": "chart_posterior"}
+    fields = {
+        "partition.clients": 7,
+        "partition.kind": "iid",
+        "router.rule.temperature": 0.7,
+        "router.rule.kind": "chart_posterior",
+    }
     for overrides in (fields, dict(reversed(fields.items()))):
         changed = override(SCENARIO, overrides)
         assert changed.partition == Iid(clients=7)
@@ -232,5 +237,7 @@ def test_the_same_run_configuration_is_opened_once():
 
 
 def test_data_are_loaded_once():
-    opened = open_run(run_config("digits", {"data.limit": 100, "partition.clients": 2, "partition.kind": "iid"}, seed=0))
+    opened = open_run(
+        run_config("digits", {"data.limit": 100, "partition.clients": 2, "partition.kind": "iid"}, seed=0)
+    )
     assert opened.federation() is opened.federation()

@@ -99,7 +99,8 @@ def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
     assert "central_total" in printed
     comparison = json.loads(Path("run/comparison.json").read_text())
     assert list(comparison["union"]) == [
-        "world", "central", "central_total", "fedavg", "fedavg_total", "fedprox", "fedadam", "local", "uniform", "head", "oracle",
+        "world", "central", "central_total", "fedavg", "fedavg_total", "fedprox", "fedadam", "local", "uniform",
+        "head", "oracle",
     ]  # fmt: skip
     first = Path("run/report.html").read_text(encoding="utf-8")
     Path("run/report.html").unlink()

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from flwr.app import Array, ConfigRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from clients.app import app
 from federation.engine import SerialGrid
@@ -138,5 +138,6 @@ def test_the_residual_shrinks_as_the_prior_comes_to_rest():
 def test_evaluation_is_left_to_whoever_holds_the_test_set():
     opened = open_run(CONFIGURATION)
     strategy = ManifoldStrategy(opened.scenario, opened.federation().task, 5)
-    assert strategy.configure_evaluate(1, None, ConfigRecord(), None) == []
+    grid = SerialGrid(app, 5, CONFIGURATION)
+    assert strategy.configure_evaluate(1, ArrayRecord(), ConfigRecord(), grid) == []
     assert strategy.aggregate_evaluate(1, []) is None

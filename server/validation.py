@@ -1,0 +1,66 @@
+"""What comes from the network is checked against what was asked, before any arithmetic."""
+
+import torch
+
+from federation.composition import BINS, PARTS, candidates
+from federation.contribution import Contribution
+from federation.records import Stage
+from federation.scenario import Scenario
+from federation.task import Task
+from server.state import ServerState
+
+Shape = tuple[int, ...]
+
+
+def check(contribution: Contribution, stage: Stage, state: ServerState, scenario: Scenario, task: Task) -> None:
+    """Refuse sums that do not fit.
+
+    Raises:
+        ValueError: a sum is missing, of the wrong shape, or not finite; the text names the clients.
+    """
+    who = "client " + ", ".join(map(str, contribution.clients[:3]))
+    if not contribution.finite():
+        raise ValueError(f"{who}: NaN or infinity in its sums")
+    expected = expected_shapes(stage, state, scenario, task)
+    for region, sums in contribution.sums.items():
+        for name, shape in expected.items():
+            if name not in sums or tuple(sums[name].shape) != shape:
+                got = list(sums[name].shape) if name in sums else "nothing"
+                raise ValueError(f"{who}: {name} of region {region} is {got}, expected {list(shape)}")
+        if stage is Stage.CHARTING and state.encoder is not None:
+            latent = state.encoder(torch.zeros(1, *task.input_shape)).shape[1]
+            _check_chart(who, {name: tuple(t.shape) for name, t in sums.items()}, latent)
+
+
+def expected_shapes(stage: Stage, state: ServerState, scenario: Scenario, task: Task) -> dict[str, Shape]:
+    """Shapes that the sums of a stage must have; a chart's depend on the labels that a client holds."""
+    match stage:
+        case Stage.ENCODER:
+            sums = scenario.encoder.moments(torch.zeros(1, *task.input_shape))
+            return {name: tuple(tensor.shape) for name, tensor in sums.items()}
+        case Stage.EVIDENCE:
+            return {"ready": ()}
+        case Stage.COMPOSITION:
+            parts = [part for part in PARTS if task.classifies or part in ("mixture", "prior")]
+            options = len(candidates(parts, scenario.composition.weights, task))
+            return {"loss": (options,), "correct": (options,), "count": ()}
+        case Stage.NOVELTY:
+            return {"count": (BINS,), "composition": (BINS,), "generalist": (BINS,)}
+        case Stage.CHARTING:
+            return {}
+    model = {
+        Stage.PRIOR: state.prior.parameters,
+        Stage.EXPERTS: state.prior.parameters,
+        Stage.HEAD: state.head,
+        Stage.ROUTER: state.router,
+    }[stage]
+    return {name: tuple(tensor.shape) for name, tensor in model.items()} | {f"weight/{name}": () for name in model}
+
+
+def _check_chart(who: str, shapes: dict[str, Shape], latent: int) -> None:
+    """count/c is one number, sum/c a vector of encoder space, second/c a square of it."""
+    wanted: dict[str, Shape] = {"count": (), "sum": (latent,), "second": (latent, latent)}
+    for name, shape in shapes.items():
+        kind, _, label = name.partition("/")
+        if not label.isdigit() or shape != wanted.get(kind):
+            raise ValueError(f"{who}: {name} of its chart is {list(shape)}, expected {list(wanted.get(kind, ()))}")
