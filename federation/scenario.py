@@ -114,11 +114,6 @@ class Scenario(Frozen):
     search: Search = Search()
     seed: int = Field(default=0, ge=0)
 
-    @property
-    def gradient_rounds(self) -> int:
-        """Rounds in which clients take gradient steps: what every federated rival gets."""
-        return self.prior.rounds + self.experts.rounds + self.head.rounds + self.router.rounds
-
 
 class DataFunction(Protocol):
     """What a scenario's module defines beside its SCENARIO, under the name `load`."""

@@ -12,7 +12,6 @@ from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.engine.local import Visit, in_order
 from federation.rules import InputError, nearest
 from federation.scenario import Opened, open_run, run_config
-from federation.world_model import Cost
 from scenarios.baselines import METHODS, Contender, Method, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
@@ -58,6 +57,7 @@ class Comparison:
     world: WorldRun
     scores: tuple[Score, ...]
     skipped: Mapping[str, str]
+    compositions: tuple[dict[str, float], ...]
 
     @property
     def seeds(self) -> list[int]:
@@ -92,7 +92,8 @@ class Comparison:
             "budget": {name: _budget(self.of(name)) for name in self.methods},
             "learning_rate_factor": {name: self.of(name)[0].factor for name in self.methods},
             "skipped": dict(self.skipped),
-            "composition": self.world.outcome.world.design.composition,
+            "composition": self.compositions[0],
+            "composition_per_seed": list(self.compositions),
         }
 
 
@@ -121,13 +122,13 @@ def compare(
     """Run all methods on all seeds. Learning rates are searched on the first seed, for all methods alike."""
     scores: list[Score] = []
     factors: dict[str, float] = {}
-    size: Cost | None = None
+    compositions: list[dict[str, float]] = []
     first: tuple[Opened, WorldRun] | None = None
     skipped: dict[str, str] = {}
     for seed in seeds:
         config = run_config(reference, overrides, seed)
         opened = open_run(config)
-        trial = Trial(opened, grids(engine, opened, config, visit), size=size, on_round=progress.advance)
+        trial = Trial(opened, grids(engine, opened, config, visit), on_round=progress.advance)
         for name in check_methods(methods):
             method = METHODS[name]
             if reason := method.absent(opened.federation()):
@@ -141,8 +142,8 @@ def compare(
             if name == WORLD:
                 run = run_world(trial)
                 first = first or (opened, run)
-                size = size or run.outcome.world.cost()
-                trial, trained = replace(trial, world=run, size=size), contender(run)
+                trial, trained = replace(trial, world=run, size=run.outcome.world.cost()), contender(run)
+                compositions.append(run.outcome.world.design.composition)
             else:
                 trained = method.run(trial)
             seconds = time.perf_counter() - began
@@ -151,7 +152,7 @@ def compare(
             scores.append(score)
             on_score(score)
     assert first is not None
-    return Comparison(reference, first[0], first[1], tuple(scores), skipped)
+    return Comparison(reference, first[0], first[1], tuple(scores), skipped, tuple(compositions))
 
 
 def _searched(method: Method, trial: Trial, progress: Progress) -> float:

@@ -115,6 +115,6 @@ def _budgets(budget: Mapping[str, Mapping[str, float]]) -> Table:
 def readable(number: float) -> str:
     """A number with a unit prefix: 12.3 k, 4.56 G."""
     for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(number) >= scale:
+        if abs(number) >= 0.9995 * scale:
             return f"{number / scale:.3g} {prefix}"
-    return f"{number:.3g}"
+    return f"{number:.0f}" if abs(number) >= 100 else f"{number:.3g}"

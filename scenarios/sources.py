@@ -27,7 +27,7 @@ def read_npz(path: Path, names: tuple[str, ...]) -> Arrays:
     if not path.is_file():
         raise InputError(f"no data file {path}; name its folder by --data-dir or MANIFOLD_DATA")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is no readable npz file ({error}); fetch it again") from error

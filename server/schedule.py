@@ -39,3 +39,12 @@ def schedule(scenario: Scenario, task: Task) -> tuple[Step, ...]:
         (Stage.NOVELTY, 1),
     ]
     return tuple(Step(stage, number, rounds) for stage, rounds in plan for number in range(rounds))
+
+
+TRAINED = {Stage.PRIOR, Stage.EXPERTS, Stage.HEAD, Stage.ROUTER}
+"""Stages in which clients take gradient steps."""
+
+
+def gradient_rounds(scenario: Scenario, task: Task) -> int:
+    """Rounds of gradient steps, all phases together: what every federated rival gets."""
+    return sum(step.stage in TRAINED for step in schedule(scenario, task))

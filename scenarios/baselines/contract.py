@@ -18,6 +18,7 @@ from federation.task import Task
 from federation.tensors import Parameters
 from federation.world_model import Cost
 from server.app import Outcome
+from server.schedule import gradient_rounds
 
 Answer = Callable[[Tensor, NDArray[np.int64]], Tensor]
 """Answers to inputs, given the client of each (-1: unknown). Only personalised methods may look at the client."""
@@ -42,7 +43,7 @@ class Trial:
     Attributes:
         share: of the rounds that are run; less than one in a search.
         world: this seed's world model; None only for the world model itself.
-        size: parameters of the first seed's world model, to which monoliths are sized on every seed.
+        size: parameters of this seed's world model, to which monoliths are sized.
         on_round: called after each round, for progress.
     """
 
@@ -72,7 +73,7 @@ class Trial:
     @property
     def rounds(self) -> int:
         """Rounds of gradient steps: those of all the world model's phases together."""
-        return max(1, ceil(self.share * self.scenario.gradient_rounds))
+        return max(1, ceil(self.share * gradient_rounds(self.scenario, self.task)))
 
     @property
     def learning_rate(self) -> float:

@@ -1,5 +1,7 @@
 """Randomness is addressed: what is drawn depends on the address alone."""
 
+import zlib
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -32,6 +34,7 @@ def test_two_seeds_give_different_draws(one, other, address):
 
 def test_a_number_is_not_its_name():
     assert drawn(0, (1,)) != drawn(0, ("1",))
+    assert drawn(0, (zlib.crc32(b"batches"),)) != drawn(0, ("batches",))
 
 
 def test_the_order_of_an_address_matters():

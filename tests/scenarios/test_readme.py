@@ -15,11 +15,8 @@ from tests.small import ROUNDS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-LINES = [
-    line.split("#")[0].strip()
-    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-]
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+LINES = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
 COMMANDS = [line for line in LINES if line.startswith("manifold ")]
 SHRUNK = {name: value for name, value in ROUNDS.items() if not name.startswith("partition")} | {"data.limit": 300}
 DATA = os.environ.get("MANIFOLD_DATA", str(ROOT.parent / "shared" / "data"))
