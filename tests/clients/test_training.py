@@ -188,16 +188,30 @@ def test_clients_learn_their_own_samples():
         assert task.score(family.apply(model, samples.inputs[None])[0], samples.targets) == 1.0
 
 
-def test_a_client_that_has_diverged_rests_too():
+def diverging() -> tuple[Trained, Trained]:
+    """A client that is finite after one step and infinite in a second: alone, and beside one with three steps."""
     family, task, local = Mlp(width=4, blocks=0), CLASSES, LocalTraining(learning_rate=1.0, batch_size=4)
     start = family.init(task, torch.Generator().manual_seed(0))
     large, usual = client_data(task, 4, 0, torch.float32), client_data(task, 12, 1, torch.float32)
-    large = Samples(1e20 * large.inputs, large.targets)  # finite after its one step, infinite in a second one
+    large = Samples(1e20 * large.inputs, large.targets)
     alone = train_models([start], [large], family, task, local, 1.0, 0, [("x", 0)])
-    together = train_models([start] * 2, [large, usual], family, task, local, 1.0, 0, [("x", 0), ("x", 1)])
+    return alone, train_models([start] * 2, [large, usual], family, task, local, 1.0, 0, [("x", 0), ("x", 1)])
+
+
+def test_a_client_that_has_diverged_rests_too():
+    alone, together = diverging()
     assert all(bool(tensor.isfinite().all()) for tensor in alone.parameters.values())
     for name, tensor in alone.parameters.items():
         torch.testing.assert_close(together.parameters[name][0], tensor[0])
+
+
+@pytest.mark.xfail(
+    reason="train multiplies the losses of padded rows by zero, so an infinite one becomes NaN in the total"
+)
+def test_the_loss_of_a_client_that_rests_is_not_spoilt_either():
+    alone, together = diverging()
+    assert bool(alone.loss.isfinite().all())
+    torch.testing.assert_close(together.loss[0], alone.loss[0])
 
 
 # --- schedule and batches --------------------------------------------------------------------------------------------

@@ -263,7 +263,8 @@ def test_a_convnet_refuses_flat_inputs():
 
 
 @pytest.mark.parametrize(
-    ("whole", "kept", "units"), [(10, 0.25, 3), (10, 0.3, 3), (3, 0.01, 1), (1, 0.5, 1), (8, 0.5, 4), (7, 1.0, 7)]
+    ("whole", "kept", "units"),
+    [(10, 0.25, 3), (10, 0.3, 3), (3, 0.01, 1), (1, 0.5, 1), (8, 0.5, 4), (7, 1.0, 7), (100, 0.07, 7)],
 )
 def test_a_share_of_units_is_rounded_up_and_never_empty(whole, kept, units):
     assert share(whole, kept) == units

@@ -161,11 +161,6 @@ def test_an_unknown_kind_or_one_of_another_family_is_refused(kind, hint):
 # --- what a scenario says --------------------------------------------------------------------------------------------
 
 
-def test_rivals_get_as_many_rounds_as_all_phases_with_gradients():
-    rounds = {"prior.rounds": 3, "experts.rounds": 4, "head.rounds": 5, "router.rounds": 6}
-    assert override(SCENARIO, rounds).gradient_rounds == 18
-
-
 @pytest.mark.parametrize("fields", [{"momentum": 1.0}, {"batch_size": 0}, {"weight_decay": -1e-9}, {"nesterov": True}])
 def test_local_training_refuses_what_makes_no_sense(fields):
     with pytest.raises(ValidationError):

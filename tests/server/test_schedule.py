@@ -1,0 +1,69 @@
+"""The order of the phases, and which of them take gradient steps."""
+
+import pytest
+
+from federation.models import Mlp
+from federation.partition import Iid
+from federation.records import Stage
+from federation.routing import ChartPosterior
+from federation.scenario import HeadSettings, RouterSettings, Scenario, TrainingPhase
+from federation.task import Task
+from server.aggregation import Mean
+from server.schedule import TRAINED, Step, gradient_rounds, schedule
+
+CLASSES = Task(kind="classification", input_shape=(2,), outputs=3)
+VALUES = Task(kind="regression", input_shape=(2,), outputs=1)
+SCENARIO = Scenario(
+    name="small",
+    title="A small one",
+    partition=Iid(),
+    model=Mlp(),
+    aggregation=Mean(),
+    prior=TrainingPhase(rounds=3),
+    experts=TrainingPhase(rounds=4),
+    head=HeadSettings(rounds=5),
+    router=RouterSettings(rounds=6),
+)
+UNTUNED = SCENARIO.model_copy(update={"router": RouterSettings(rule=ChartPosterior(), rounds=6)})
+
+
+def rounds(scenario: Scenario, task: Task) -> dict[Stage, int]:
+    steps = schedule(scenario, task)
+    return {stage: sum(step.stage is stage for step in steps) for stage in dict.fromkeys(step.stage for step in steps)}
+
+
+def test_the_phases_follow_one_another():
+    assert list(rounds(SCENARIO, CLASSES).items()) == [
+        (Stage.ENCODER, 1),
+        (Stage.PRIOR, 3),
+        (Stage.CHARTING, 1),
+        (Stage.EXPERTS, 4),
+        (Stage.EVIDENCE, 1),
+        (Stage.HEAD, 5),
+        (Stage.ROUTER, 6),
+        (Stage.COMPOSITION, 1),
+        (Stage.NOVELTY, 1),
+    ]
+
+
+def test_real_values_have_no_head_to_tune():
+    assert Stage.HEAD not in rounds(SCENARIO, VALUES)
+
+
+def test_a_router_without_weights_has_no_rounds():
+    assert Stage.ROUTER not in rounds(UNTUNED, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "task", "expected"),
+    [(SCENARIO, CLASSES, 18), (SCENARIO, VALUES, 13), (UNTUNED, CLASSES, 12), (UNTUNED, VALUES, 7)],
+)
+def test_rivals_get_as_many_rounds_as_the_phases_that_really_take_gradient_steps(scenario, task, expected):
+    assert gradient_rounds(scenario, task) == expected
+    assert sum(number for stage, number in rounds(scenario, task).items() if stage in TRAINED) == expected
+
+
+def test_progress_is_the_share_of_the_stage_that_is_done():
+    experts = [step for step in schedule(SCENARIO, CLASSES) if step.stage is Stage.EXPERTS]
+    assert experts == [Step(Stage.EXPERTS, number, 4) for number in range(4)]
+    assert [step.progress for step in experts] == [0.0, 0.25, 0.5, 0.75]
