@@ -94,7 +94,7 @@ def train(
         leaves = {name: tensor.requires_grad_() for name, tensor in model.items()}
         row_losses = losses(leaves, plan.rows[:, step])
         slopes = torch.autograd.grad((row_losses * weights[:, step]).sum(), list(leaves.values()))
-        total += (row_losses.detach() * plan.real[:, step]).sum(1).double()
+        total += torch.where(plan.real[:, step], row_losses.detach(), 0).sum(1).double()
         everyone = bool(active[:, step].all())
         with torch.no_grad():
             for (name, leaf), slope in zip(leaves.items(), slopes, strict=True):

@@ -3,13 +3,12 @@
 import importlib
 import importlib.util
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, Protocol, cast
+from typing import Annotated, Any, Literal, Protocol, cast
 
 from pydantic import Field, ValidationError
 
@@ -25,9 +24,7 @@ from federation.rules import Frozen, InputError, Rule, Several, nearest
 class DataSettings(Frozen):
     """Where samples come from, and how many of them."""
 
-    dir: str | None = Field(
-        default_factory=lambda: os.environ.get("MANIFOLD_DATA"), description="folder of the npz files"
-    )
+    dir: str | None = Field(default=None, description="folder of the npz files; MANIFOLD_DATA where it is not set")
     path: str | None = Field(default=None, description="one npz file (scenario npz)")
     source: Literal["files", "hub"] = Field(default="files", description="npz files, or the Hugging Face hub")
     limit: int | None = Field(default=None, ge=1, description="at most this many training samples (of each part)")
@@ -79,7 +76,7 @@ class RouterSettings(Frozen):
 class CompositionSettings(Frozen):
     """Which parts may be combined, and how strong: weights tried for each on samples held out inside the federation."""
 
-    weights: Several[float] = (0.0, 0.5, 1.0)
+    weights: Several[Annotated[float, Field(gt=0)]] = Field(default=(0.5, 1.0), min_length=1)
     gain: float = Field(default=0.002, ge=0, description="nats a sample by which a further part must improve")
 
 

@@ -1,5 +1,6 @@
 """Reading and checking data: npz files from a folder that the user names, or the Hugging Face hub."""
 
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,9 +40,10 @@ def read_npz(path: Path, names: tuple[str, ...]) -> Arrays:
 
 def from_folder(settings: DataSettings, file: str, names: tuple[str, ...]) -> Arrays:
     """The arrays of a file in the user's data folder."""
-    if settings.dir is None:
+    folder = settings.dir or os.environ.get("MANIFOLD_DATA")
+    if folder is None:
         raise InputError(f"{file} is needed; name its folder by --data-dir or MANIFOLD_DATA, or --set data.source=hub")
-    return read_npz(Path(settings.dir).expanduser() / file, names)
+    return read_npz(Path(folder).expanduser() / file, names)
 
 
 def from_hub(dataset: str, image: str, label: str) -> dict[str, NDArray[Any]]:

@@ -27,7 +27,7 @@ settings.load_profile("manifold")
 def _two_threads() -> None:
     import torch
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)

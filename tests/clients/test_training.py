@@ -205,9 +205,6 @@ def test_a_client_that_has_diverged_rests_too():
         torch.testing.assert_close(together.parameters[name][0], tensor[0])
 
 
-@pytest.mark.xfail(
-    reason="train multiplies the losses of padded rows by zero, so an infinite one becomes NaN in the total"
-)
 def test_the_loss_of_a_client_that_rests_is_not_spoilt_either():
     alone, together = diverging()
     assert bool(alone.loss.isfinite().all())

@@ -44,6 +44,7 @@ def small(command):
     if words[0] in ("simulate", "compare"):
         words += [w for name, value in SHRUNK.items() for w in ("--set", f"{name}={value}")]
         words += ["--quiet", "--out", "runs/mine"]
+        words += ["--methods", "world,central"] if words[0] == "compare" and "--methods" not in words else []
         words = ["1" if before == "--seeds" else word for before, word in zip(["", *words], words, strict=False)]
     if "fashion" in words:
         words += ["--set", "partition.clients=4"]
