@@ -107,8 +107,10 @@ def test_rules_inside_rules_can_be_replaced():
 
 
 def test_lists_are_read_as_tuples():
-    changed = override(SCENARIO, {"composition.weights": [0.0, 1.0], "model.kind": "convnet", "model.channels": [4, 8]})
-    assert changed.composition.weights == (0.0, 1.0)
+    changed = override(
+        SCENARIO, {"composition.weights": [0.25, 1.0], "model.kind": "convnet", "model.channels": [4, 8]}
+    )
+    assert changed.composition.weights == (0.25, 1.0)
     assert changed.model == Convnet(channels=(4, 8))
 
 
