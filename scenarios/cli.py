@@ -26,6 +26,7 @@ from scenarios.overrides import collected
 from scenarios.report import gather, render
 from scenarios.runs import RunFolder, check_out, versions
 from scenarios.simulate import simulate as run_simulation
+from server.app import Outcome
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -76,16 +77,10 @@ def simulate(
 ) -> None:
     """Run one federation and save its world model."""
     overrides = collected(set_, config, data_dir)
-    check_out(out)
-    opened = open_run(run_config(scenario, overrides, seed))
-    opened.federation()
-    folder = RunFolder.create(out, opened.scenario.name)
-    folder.write_json("config.json", {"scenario": scenario, "versions": versions(), "settings": opened.scenario.dump()})
+    folder = _started(scenario, overrides, seed, out)
     with Silent() if quiet or json_ else Bars() as progress:
         simulation = run_simulation(scenario, overrides, seed, progress, engine)
-    for record in simulation.run.outcome.history:
-        folder.append("metrics.jsonl", record.dump())
-    simulation.run.outcome.world.save(folder.path)
+    _keep(folder, simulation.run.outcome)
     result = {**simulation.dump(), "out": str(folder.path)}
     folder.write_json("simulation.json", simulation.dump())
     print(json.dumps(result)) if json_ else simulation_lines(result)
@@ -107,11 +102,7 @@ def compare(
 ) -> None:
     """Compare the world model with monoliths and rivals at equal budget, and write a report."""
     overrides, names = collected(set_, config, data_dir), check_methods(methods.split(","))
-    check_out(out)
-    opened = open_run(run_config(scenario, overrides, seed))
-    opened.federation()
-    folder = RunFolder.create(out, opened.scenario.name)
-    folder.write_json("config.json", {"scenario": scenario, "versions": versions(), "settings": opened.scenario.dump()})
+    folder = _started(scenario, overrides, seed, out)
     with Silent() if quiet or json_ else Bars() as progress:
         comparison = run_comparison(
             scenario,
@@ -122,9 +113,7 @@ def compare(
             engine,
             on_score=lambda score: folder.append("metrics.jsonl", score.dump()),
         )
-    for record in comparison.world.outcome.history:
-        folder.append("metrics.jsonl", record.dump())
-    comparison.world.outcome.world.save(folder.path)
+    _keep(folder, comparison.world.outcome)
     result, gathered = comparison.dump(), gather(comparison)
     folder.write_json("comparison.json", result)
     folder.write_json("report.json", gathered)
@@ -138,6 +127,23 @@ def report(run: Annotated[Path, typer.Argument(help="folder of a finished compar
     folder = RunFolder(run)
     folder.write_text("report.html", render(folder.read_json("comparison.json"), folder.read_json("report.json")))
     Console().print(f"{run / 'report.html'}")
+
+
+def _started(scenario: str, overrides: dict[str, Any], seed: int, out: Path | None) -> RunFolder:
+    """The folder of a new run, made once its configuration and its data are known to be good."""
+    check_out(out)
+    opened = open_run(run_config(scenario, overrides, seed))
+    opened.federation()
+    folder = RunFolder.create(out, opened.scenario.name)
+    folder.write_json("config.json", {"scenario": scenario, "versions": versions(), "settings": opened.scenario.dump()})
+    return folder
+
+
+def _keep(folder: RunFolder, outcome: Outcome) -> None:
+    """Write the rounds and the world model of a finished run."""
+    for record in outcome.history:
+        folder.append("metrics.jsonl", record.dump())
+    outcome.world.save(folder.path)
 
 
 def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
