@@ -111,6 +111,8 @@ class Natural(PartitionRule):
             raise InputError(
                 "partition.kind=natural needs data that name their clients (group_train); use iid or dirichlet"
             )
+        if groups.min() < 0:
+            raise InputError(f"clients are numbered from 0, got {groups.min()}; renumber the groups of the samples")
         from flwr_datasets.partitioner import NaturalIdPartitioner
 
         parts = sorted(_rows(NaturalIdPartitioner("label"), groups), key=lambda rows: int(groups[rows[0]]))

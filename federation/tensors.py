@@ -27,6 +27,11 @@ def count(parameters: Parameters) -> int:
     return sum(tensor.numel() for tensor in parameters.values())
 
 
+def shapes(parameters: Parameters) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of each tensor."""
+    return {name: tuple(tensor.shape) for name, tensor in parameters.items()}
+
+
 def nbytes(tensors: Parameters) -> int:
     """Bytes of the tensors as they travel."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())

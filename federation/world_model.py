@@ -19,7 +19,7 @@ from federation.models import ElasticFamily, Mlp
 from federation.routing import RoutingRule, gates
 from federation.rules import Frozen, InputError, Several
 from federation.task import Task
-from federation.tensors import Parameters, count, prefixed, under
+from federation.tensors import Parameters, count, prefixed, shapes, under
 
 VERSION = 1
 MANIFEST, WEIGHTS = "world_model.json", "world_model.safetensors"
@@ -181,7 +181,9 @@ class WorldModel:
             manifest = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
             version = manifest["version"]
             if version == VERSION:
-                return WorldModel.of(Design.model_validate(manifest), load_file(Path(folder) / WEIGHTS))
+                world = WorldModel.of(Design.model_validate(manifest), load_file(Path(folder) / WEIGHTS))
+                world.check()
+                return world
         except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
             cause = " ".join(str(error).split())
             raise InputError(
@@ -198,6 +200,25 @@ class WorldModel:
             Atlas.from_tensors(design.regions, under("atlas", tensors)),
             *(under(name, tensors) for name in ("experts", "router", "head", "prior")),
         )
+
+    def check(self) -> None:
+        """Whether all weights have the shapes that the design asks for.
+
+        Raises:
+            ValueError: a part lacks a weight, or has one of another shape.
+        """
+        design, latent = self.design, self.atlas.mean.shape[1]
+        small = Task(kind=design.task.kind, input_shape=(latent,), outputs=design.task.outputs)
+        model, draw = design.family.shapes(design.task), torch.Generator()
+        expected = {
+            "prior": model,
+            "experts": {name: (design.regions, *shape) for name, shape in model.items()},
+            "router": shapes(design.router.init(latent, design.regions, draw)),
+            "head": design.head.shapes(small) if design.task.classifies else {},
+        }
+        for part, wanted in expected.items():
+            if shapes(getattr(self, part)) != wanted:
+                raise ValueError(f"the weights of its {part} do not fit its design")
 
     def _checked(self, inputs: Tensor | NDArray[np.float32]) -> Tensor:
         rows = torch.as_tensor(inputs, dtype=torch.float32)

@@ -38,7 +38,7 @@ class Score:
     seed: int
     method: str
     union: float
-    local: float
+    local: float | None
     factor: float
     seconds: float
     contender: Contender
@@ -81,6 +81,7 @@ class Comparison:
                     [getattr(s, protocol) for s in self.of(name)], [getattr(s, protocol) for s in self.of(WORLD)]
                 )
                 for name in self.methods
+                if all(getattr(s, protocol) is not None for s in self.of(name))
             }
             for protocol in ("union", "local")
         }
@@ -190,8 +191,9 @@ def _rounds(method: Method, trial: Trial) -> int:
 
 
 @torch.no_grad()
-def scored(method: Method, trained: Contender, federation: FederatedData) -> tuple[float, float]:
-    """Union: one test set, the client unknown. Local: each client's own held-out samples, every client counts once."""
+def scored(method: Method, trained: Contender, federation: FederatedData) -> tuple[float, float | None]:
+    """Union: one test set, the client unknown. Local: each client's own held-out samples, every client counts once;
+    None where no client has any."""
     union, task = federation.union_test, federation.task
     who = federation.union_client if method.knows_client else np.full(len(union), UNKNOWN_CLIENT)
     local = [
@@ -200,7 +202,7 @@ def scored(method: Method, trained: Contender, federation: FederatedData) -> tup
         if len(client.test)
     ]
     together = task.score(trained.answer(union.inputs, who), union.targets)
-    return together, float(np.mean(local)) if local else float("nan")
+    return together, float(np.mean(local)) if local else None
 
 
 def _budget(scores: Sequence[Score]) -> dict[str, float]:

@@ -68,7 +68,8 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
     parts = ", ".join(f"{part} {weight:g}" for part, weight in result["composition"].items() if weight)
     console = Console()
     console.print(f"union test  {result['metric']} [bold]{result['union']:.4f}[/]  (one test set, client unknown)")
-    console.print(f"local tests {result['metric']} [bold]{result['local']:.4f}[/]  (each client's own, mean)")
+    if result["local"] is not None:
+        console.print(f"local tests {result['metric']} [bold]{result['local']:.4f}[/]  (each client's own, mean)")
     console.print(f"{result['clients']} clients, {result['regions']} regions; answers by {parts}")
     console.print(f"world model in {result['out']}")
 
@@ -77,7 +78,8 @@ def comparison_tables(result: Mapping[str, Any], out: Path) -> None:
     """The two protocols, each in a table of its own, and the budgets."""
     console = Console()
     console.print(_scores(result, "union", "Union test: one test set from all regions, the client unknown"))
-    console.print(_scores(result, "local", "Local tests: each client's own samples, mean over clients"))
+    if result["local"]:
+        console.print(_scores(result, "local", "Local tests: each client's own samples, mean over clients"))
     console.print(_budgets(result["budget"]))
     for name, reason in result["skipped"].items():
         console.print(f"{name}: left out, {reason}")

@@ -13,7 +13,7 @@ from federation.scenario import DataSettings, HeadSettings, LocalTraining, Route
 from federation.task import Task
 from scenarios.femnist import femnist_arrays
 from scenarios.sources import from_folder, images, labelled, limited
-from server.aggregation import Mean
+from server.aggregation import Momentum
 
 SCENARIO = Scenario(
     name="domains",
@@ -21,15 +21,15 @@ SCENARIO = Scenario(
     data=DataSettings(limit=8_000),
     partition=Natural(within=10),
     model=Convnet(channels=(8, 16, 16), blocks=0),
-    local=LocalTraining(learning_rate=0.1, batch_size=20, epochs=1),
-    aggregation=Mean(),
+    local=LocalTraining(learning_rate=0.05, momentum=0.5, weight_decay=0.006, batch_size=5, schedule="cosine"),
+    aggregation=Momentum(),
     encoder=PrincipalComponents(dimensions=16, features=PooledPixels(pool=2)),
     charts=ChartRule(rank=1),
     regions=SharedRegions(),
-    prior=TrainingPhase(rounds=4),
-    experts=TrainingPhase(rounds=30),
-    router=RouterSettings(rule=TunedResidual(top=1), rounds=5),
-    head=HeadSettings(rounds=5),
+    prior=TrainingPhase(rounds=4, learning_rate=0.5),
+    experts=TrainingPhase(rounds=36),
+    router=RouterSettings(rule=TunedResidual(top=1), rounds=2),
+    head=HeadSettings(rounds=2),
 )
 
 TEST = 2_000

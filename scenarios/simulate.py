@@ -19,7 +19,7 @@ class Simulation:
     opened: Opened
     run: WorldRun
     union: float
-    local: float
+    local: float | None
 
     def dump(self) -> dict[str, Any]:
         """Plain data."""

@@ -7,6 +7,7 @@ from federation.contribution import Contribution
 from federation.records import Stage
 from federation.scenario import Scenario
 from federation.task import Task
+from federation.tensors import shapes
 from server.state import ServerState
 
 Shape = tuple[int, ...]
@@ -29,7 +30,7 @@ def check(contribution: Contribution, stage: Stage, state: ServerState, scenario
                 raise ValueError(f"{who}: {name} of region {region} is {got}, expected {list(shape)}")
         if stage is Stage.CHARTING and state.encoder is not None:
             latent = state.encoder(torch.zeros(1, *task.input_shape)).shape[1]
-            _check_chart(who, {name: tuple(t.shape) for name, t in sums.items()}, latent)
+            _check_chart(who, shapes(sums), latent)
 
 
 def expected_shapes(stage: Stage, state: ServerState, scenario: Scenario, task: Task) -> dict[str, Shape]:
@@ -37,7 +38,7 @@ def expected_shapes(stage: Stage, state: ServerState, scenario: Scenario, task: 
     match stage:
         case Stage.ENCODER:
             sums = scenario.encoder.moments(torch.zeros(1, *task.input_shape))
-            return {name: tuple(tensor.shape) for name, tensor in sums.items()}
+            return shapes(sums)
         case Stage.EVIDENCE:
             return {"ready": ()}
         case Stage.COMPOSITION:
@@ -54,13 +55,13 @@ def expected_shapes(stage: Stage, state: ServerState, scenario: Scenario, task: 
         Stage.HEAD: state.head,
         Stage.ROUTER: state.router,
     }[stage]
-    return {name: tuple(tensor.shape) for name, tensor in model.items()} | {f"weight/{name}": () for name in model}
+    return shapes(model) | {f"weight/{name}": () for name in model}
 
 
-def _check_chart(who: str, shapes: dict[str, Shape], latent: int) -> None:
+def _check_chart(who: str, found: dict[str, Shape], latent: int) -> None:
     """count/c is one number, sum/c a vector of encoder space, second/c a square of it."""
     wanted: dict[str, Shape] = {"count": (), "sum": (latent,), "second": (latent, latent)}
-    for name, shape in shapes.items():
+    for name, shape in found.items():
         kind, _, label = name.partition("/")
         if not label.isdigit() or shape != wanted.get(kind):
             raise ValueError(f"{who}: {name} of its chart is {list(shape)}, expected {list(wanted.get(kind, ()))}")

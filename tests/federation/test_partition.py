@@ -93,6 +93,11 @@ def test_natural_clients_are_the_groups_in_their_order():
     assert [np.unique(GROUPS[rows]).tolist() for rows in parts] == [[10], [20], [30], [50]]
 
 
+def test_groups_are_numbered_from_zero():
+    with pytest.raises(InputError, match="numbered from 0, got -1; renumber the groups"):
+        Natural().split(4, None, np.array([0, 0, -1, -1]), 0)
+
+
 def test_groups_are_cut_into_clients_of_their_own():
     parts = split(Natural(within=2))
     assert [np.unique(GROUPS[rows]).tolist() for rows in parts] == [[g] for g in (10, 10, 20, 20, 30, 30, 50, 50)]

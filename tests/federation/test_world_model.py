@@ -256,9 +256,19 @@ def garbled_weights(folder) -> None:
     (folder / WEIGHTS).write_bytes(b"no tensors at all")
 
 
+def other_experts(folder) -> None:
+    weights = load_file(folder / WEIGHTS)
+    save_file({n: t[:-1] if n.startswith("experts/") else t for n, t in weights.items()}, folder / WEIGHTS)
+
+
+def no_prior(folder) -> None:
+    weights = load_file(folder / WEIGHTS)
+    save_file({n: t for n, t in weights.items() if not n.startswith("prior/")}, folder / WEIGHTS)
+
+
 @pytest.mark.parametrize(
     "change",
-    [no_manifest, no_weights, broken_json, unknown_field, torn_weights, garbled_weights],
+    [no_manifest, no_weights, broken_json, unknown_field, torn_weights, garbled_weights, other_experts, no_prior],
     ids=lambda f: f.__name__,
 )
 def test_a_damaged_folder_is_refused(tmp_path, change):
