@@ -13,6 +13,9 @@ from federation.contribution import Contribution
 from federation.tensors import Parameters, nbytes
 
 ARRAYS, CONFIG, TRAFFIC = "arrays", "config", "traffic"
+LABELS = "labels"
+"""Name of the counts of the classes in the whole federation, among an order's tensors."""
+
 ACTION = "train.contribute"
 """The Flower message type of every order."""
 

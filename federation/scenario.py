@@ -97,6 +97,7 @@ class Scenario(Frozen):
     held_out: float = Field(default=0.15, gt=0, lt=1, description="share of each client's samples kept for decisions")
     model: ElasticFamily
     local: LocalTraining = LocalTraining()
+    calibrated: bool = Field(default=False, description="a client's classes alone train the prior and the head")
     aggregation: AggregationRule
     fraction: float = Field(default=1.0, gt=0, le=1, description="share of the clients asked in each round")
     encoder: EncoderRule = PrincipalComponents()

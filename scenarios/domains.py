@@ -22,6 +22,7 @@ SCENARIO = Scenario(
     partition=Natural(within=10),
     model=Convnet(channels=(8, 16, 16), blocks=0),
     local=LocalTraining(learning_rate=0.05, momentum=0.5, weight_decay=0.006, batch_size=5, schedule="cosine"),
+    calibrated=True,
     aggregation=Momentum(),
     encoder=PrincipalComponents(dimensions=16, features=PooledPixels(pool=2)),
     charts=ChartRule(rank=1),

@@ -1,10 +1,18 @@
 """Fashion-MNIST: 20 clients with two label shards each."""
 
 from federation.data import Dataset
-from federation.manifold import ChartRule, PooledPixels, PrincipalComponents
+from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents
 from federation.models import Convnet
 from federation.partition import Shards
-from federation.scenario import DataSettings, LocalTraining, Scenario, TrainingPhase
+from federation.scenario import (
+    DataSettings,
+    HeadSettings,
+    LocalTraining,
+    RouterSettings,
+    Scenario,
+    Search,
+    TrainingPhase,
+)
 from federation.task import Task
 from scenarios.sources import from_folder, from_hub, images, labelled, limited
 from server.aggregation import Mean
@@ -15,12 +23,15 @@ SCENARIO = Scenario(
     data=DataSettings(limit=20_000),
     partition=Shards(clients=20, shards=2),
     model=Convnet(channels=(8, 16, 16), blocks=0),
-    local=LocalTraining(learning_rate=0.1, batch_size=50, epochs=1),
+    local=LocalTraining(learning_rate=0.05, batch_size=50, epochs=1),
     aggregation=Mean(),
-    encoder=PrincipalComponents(dimensions=64, features=PooledPixels(pool=2)),
-    charts=ChartRule(rank=16),
-    prior=TrainingPhase(rounds=10),
-    experts=TrainingPhase(rounds=6),
+    encoder=PrincipalComponents(dimensions=64, features=OrientedGradients()),
+    charts=ChartRule(rank=8),
+    prior=TrainingPhase(rounds=2),
+    experts=TrainingPhase(rounds=4),
+    head=HeadSettings(rounds=12, temperature=0.1, local=LocalTraining(learning_rate=0.2)),
+    router=RouterSettings(rounds=2),
+    search=Search(share=0.2),
 )
 
 

@@ -28,6 +28,7 @@ class ServerState:
 
     prior: Model
     encoder: Encoder | None = None
+    labels: dict[str, Tensor] = field(default_factory=dict)
     charts: tuple[Chart, ...] = ()
     region_of_client: tuple[int, ...] = ()
     atlas: Atlas | None = None

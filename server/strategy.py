@@ -14,7 +14,7 @@ from federation.composition import PARTS, candidates, chosen, novelty_threshold
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.manifold import Chart, Encoder
 from federation.randomness import generator
-from federation.records import ACTION, Order, Stage, read_contribution
+from federation.records import ACTION, LABELS, Order, Stage, read_contribution
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed
@@ -114,7 +114,7 @@ class ManifoldStrategy(Strategy):
         settings: dict[str, float] = {"region": region}
         match step.stage:
             case Stage.PRIOR:
-                tensors = prefixed("model", state.prior.parameters)
+                tensors = prefixed("model", state.prior.parameters) | state.labels
                 settings |= {"learning_rate": scenario.prior.learning_rate, "region": EVERYWHERE}
             case Stage.CHARTING:
                 assert state.encoder is not None
@@ -125,7 +125,7 @@ class ManifoldStrategy(Strategy):
             case Stage.EVIDENCE:
                 tensors, settings["regions"] = evidence_tensors(state), len(state.experts)
             case Stage.HEAD:
-                tensors = prefixed("model", state.head)
+                tensors = prefixed("model", state.head) | state.labels
             case Stage.ROUTER:
                 alone = state.region_of_client.count(region) == 1 and len(state.experts) > 1
                 tensors, settings["mixloo"] = prefixed("model", state.router), scenario.router.mixloo * alone
@@ -159,7 +159,9 @@ class ManifoldStrategy(Strategy):
         everywhere = total.everywhere()
         match step.stage:
             case Stage.ENCODER:
-                return replace(state, encoder=Encoder(scenario.encoder, scenario.encoder.fit(everywhere)))
+                encoder = Encoder(scenario.encoder, scenario.encoder.fit(everywhere))
+                counted = scenario.calibrated and self.task.classifies
+                return replace(state, encoder=encoder, labels={LABELS: everywhere[LABELS]} if counted else {})
             case Stage.PRIOR:
                 return replace(state, prior=self._aggregated(state.prior, everywhere))
             case Stage.CHARTING:

@@ -4,7 +4,7 @@ import torch
 
 from federation.composition import BINS, PARTS, candidates
 from federation.contribution import Contribution
-from federation.records import Stage
+from federation.records import LABELS, Stage
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import shapes
@@ -38,7 +38,7 @@ def expected_shapes(stage: Stage, state: ServerState, scenario: Scenario, task: 
     match stage:
         case Stage.ENCODER:
             sums = scenario.encoder.moments(torch.zeros(1, *task.input_shape))
-            return shapes(sums)
+            return shapes(sums) | ({LABELS: (task.outputs,)} if task.classifies else {})
         case Stage.EVIDENCE:
             return {"ready": ()}
         case Stage.COMPOSITION:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clients.calibration import shifts
 from clients.member import Member
 from clients.stages.tuning import tune
 from clients.training import padded, rows_of
 from federation.contribution import Contribution
-from federation.records import Order
+from federation.records import LABELS, Order
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters
@@ -21,9 +22,10 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     charts = padded([m.memory["train/chart_logits"] for m in cohort])
     targets = padded([m.data.train.targets for m in cohort])
     network = scenario.head.network
+    shift = shifts([m.data.train.targets for m in cohort], orders[0].tensors.get(LABELS))
 
     def losses(head: Parameters, rows: Int[Tensor, "clients batch"]) -> Float[Tensor, "clients batch"]:
-        outputs = rows_of(charts, rows) + network.apply(head, rows_of(latent, rows))
+        outputs = rows_of(charts, rows) + network.apply(head, rows_of(latent, rows)) + shift
         return task.losses(outputs, rows_of(targets, rows))
 
     return tune(orders, cohort, losses, scenario.head.local)

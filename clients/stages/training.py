@@ -6,12 +6,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clients.calibration import shifts
 from clients.member import Member
 from clients.training import Trained, batches, learning_rate, padded, rows_of, train
 from federation.contribution import Contribution, weighted
 from federation.data import Samples
 from federation.models import ElasticFamily
-from federation.records import Order
+from federation.records import LABELS, Order
 from federation.scenario import LocalTraining, Scenario
 from federation.task import Task
 from federation.tensors import Parameters, stacked, under
@@ -24,7 +25,10 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     rate = learning_rate(scenario.local, first.progress) * first.settings["learning_rate"]
     address = [(str(first.stage), first.round, member.number) for member in cohort]
     samples = [member.data.train for member in cohort]
-    trained = train_models(starts, samples, scenario.model, task, scenario.local, rate, first.seed, address)
+    union = first.tensors.get(LABELS)
+    trained = train_models(
+        starts, samples, scenario.model, task, scenario.local, rate, first.seed, address, union=union
+    )
     return [
         Contribution((member.number,), {int(order.settings["region"]): _term(trained, index, len(member.data.train))})
         for index, (order, member) in enumerate(zip(orders, cohort, strict=True))
@@ -41,12 +45,18 @@ def train_models(
     seed: int,
     address: Sequence[tuple[int | str, ...]],
     proximal: float = 0.0,
+    union: Tensor | None = None,
 ) -> Trained:
-    """Train one model a client on that client's samples; all models are of one size."""
+    """Train one model a client on that client's samples; all models are of one size.
+
+    Args:
+        union: counts of the classes in the federation, for which losses are calibrated.
+    """
     inputs, targets = padded([s.inputs for s in samples]), padded([s.targets for s in samples])
+    shift = shifts([s.targets for s in samples], union)
 
     def losses(model: Parameters, rows: Int[Tensor, "clients batch"]) -> Float[Tensor, "clients batch"]:
-        return task.losses(family.apply(model, rows_of(inputs, rows)), rows_of(targets, rows))
+        return task.losses(family.apply(model, rows_of(inputs, rows)) + shift, rows_of(targets, rows))
 
     plan = batches([len(s) for s in samples], local, seed, address)
     return train(stacked(list(starts)), losses, plan, local, rate, proximal)

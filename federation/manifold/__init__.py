@@ -3,7 +3,7 @@
 from federation.manifold.atlas import Atlas
 from federation.manifold.chart import Chart, ChartRule
 from federation.manifold.encoder import Encoder, EncoderRule, PrincipalComponents
-from federation.manifold.features import FeatureMap, Flat, PooledPixels, SignalStatistics
+from federation.manifold.features import FeatureMap, Flat, OrientedGradients, PooledPixels, SignalStatistics
 from federation.manifold.regions import PrivateRegions, RegionRule, SharedRegions
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "EncoderRule",
     "FeatureMap",
     "Flat",
+    "OrientedGradients",
     "PooledPixels",
     "PrincipalComponents",
     "PrivateRegions",

@@ -1,6 +1,7 @@
 """Cheap fixed features that an encoder starts from. To add one: a subclass of `FeatureMap` here."""
 
 from abc import abstractmethod
+from math import cos, pi, sin
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,26 @@ class PooledPixels(FeatureMap):
 
     def apply(self, inputs: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples features"]:
         return F.avg_pool2d(inputs, [min(self.pool, side) for side in inputs.shape[2:]]).flatten(1)
+
+
+class OrientedGradients(FeatureMap):
+    """Means over square patches of an image, and how much it changes there in each of several directions.
+
+    After Dalal and Triggs (2005), without their normalisation of blocks.
+    """
+
+    patch: int = Field(default=4, ge=1)
+    directions: int = Field(default=8, ge=2)
+
+    def apply(self, inputs: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples features"]:
+        framed = F.pad(inputs, (1, 1, 1, 1), mode="replicate")
+        across = framed[..., 1:-1, 2:] - framed[..., 1:-1, :-2]
+        down = framed[..., 2:, 1:-1] - framed[..., :-2, 1:-1]
+        angles = [2 * pi * n / self.directions for n in range(self.directions)]
+        slopes = torch.cat([(across * cos(a) + down * sin(a)).relu() for a in angles], 1)
+        patch = [min(self.patch, side) for side in inputs.shape[2:]]
+        means, changes = F.avg_pool2d(inputs, patch), F.avg_pool2d(slopes, patch).sqrt()
+        return torch.cat([means, changes], 1).flatten(1)
 
 
 class SignalStatistics(FeatureMap):

@@ -3,7 +3,7 @@
 Images [channels, height, width]; a signal is an image of width one, and keeps that width.
 """
 
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,7 @@ class Convnet(ElasticFamily):
     """A strided 5x5 stem, then one 3x3 stage for each further entry of `channels`, each followed by 2x2 max-pooling,
     then `blocks` residual 3x3 blocks (the elastic depth), and a linear head on the flattened map."""
 
+    cohort: ClassVar[int] = 5
     channels: Several[int] = Field(default=(8, 16, 16), min_length=1)
     blocks: int = Field(default=1, ge=0)
 
@@ -100,8 +101,8 @@ def _kernel(task: Task, stage: int) -> tuple[int, int]:
 def _folded(
     inputs: Float[Tensor, "clients samples channels height width"],
 ) -> Float[Tensor, "samples folded height width"]:
-    """Clients move beside the channels, where grouped convolutions keep them apart."""
-    return inputs.transpose(0, 1).flatten(1, 2)
+    """Clients move beside the channels, where grouped convolutions keep them apart; channels last is fastest."""
+    return inputs.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
 
 
 def _convolve(

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from math import ceil, prod, sqrt
 from types import EllipsisType
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from jaxtyping import Float
@@ -38,6 +38,9 @@ class ElasticFamily(Rule):
     Every tensor of a smaller size is the leading corner of the same tensor of a larger one, and a shallower model
     lacks the later tensors. So slicing and lifting are the same for all families. Source: HeteroFL, Diao et al. (2021).
     """
+
+    cohort: ClassVar[int] = 64
+    """How many clients trained together make best use of a processor's cache."""
 
     @abstractmethod
     def shapes(self, task: Task, size: Size = FULL) -> Shapes:

@@ -10,7 +10,7 @@ from federation.randomness import generator, torch_generator
 from federation.world_model import Cost
 from scenarios.baselines.contract import Contender, Method, Trial, monolith_cost, single_model, training_flops
 
-BATCH, RATE, MOMENTUM = 32, 0.03, 0.9
+BATCH, RATE, MOMENTUM = 50, 0.05, 0.9
 """Its own, since a federation's batches are averaged over clients; the search moves the rate for this data set."""
 
 

@@ -16,6 +16,7 @@ from federation.manifold import (
     Chart,
     ChartRule,
     Encoder,
+    OrientedGradients,
     PooledPixels,
     PrincipalComponents,
     PrivateRegions,
@@ -100,6 +101,17 @@ def test_pooled_pixels_are_the_means_of_patches():
 
 def test_a_patch_larger_than_the_image_is_the_image():
     assert PooledPixels(pool=9).apply(torch.arange(4.0).reshape(1, 1, 2, 2)).tolist() == [[1.5]]
+
+
+def test_oriented_gradients_are_patch_means_and_the_slope_in_each_direction():
+    ramp = torch.arange(4.0).repeat(4, 1).reshape(1, 1, 4, 4)  # rises by one a pixel to the right
+    features = OrientedGradients(patch=4, directions=4).apply(ramp)[0]
+    across = (2 + 2 + 1 + 1) / 4  # central differences, halved at both edges
+    assert features.tolist() == pytest.approx([1.5, across**0.5, 0, 0, 0], abs=1e-3)
+
+
+def test_a_flat_image_has_no_gradients():
+    assert OrientedGradients(patch=2, directions=8).apply(torch.ones(1, 1, 4, 4))[0, 4:].abs().max() == 0
 
 
 def test_a_wave_has_its_mean_its_deviation_and_power_at_its_own_frequency():
