@@ -21,7 +21,7 @@ from scenarios.baselines import METHODS
 from scenarios.compare import check_methods
 from scenarios.compare import compare as run_comparison
 from scenarios.display import Bars, Silent, comparison_tables, simulation_lines
-from scenarios.engines import Engine
+from scenarios.engines import Engine, Kind
 from scenarios.overrides import collected
 from scenarios.report import gather, render
 from scenarios.runs import RunFolder, check_out, versions
@@ -40,7 +40,11 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="first seed")]
 Out = Annotated[Path | None, typer.Option("--out", help="new folder for the results (default runs/SCENARIO-TIME)")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output, and nothing else there")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
-Which = Annotated[Engine, typer.Option("--engine", help="cohort: many clients at once; serial: one after another")]
+Which = Annotated[Kind, typer.Option("--engine", help="cohort: many clients at once; serial: one after another")]
+NumberOfWorkers = Annotated[
+    int | None, typer.Option("--workers", min=0, help="Ray processes; default one a processor, 0 for none but this one")
+]
+RayAddress = Annotated[str | None, typer.Option("--ray-address", help="Ray cluster to join; default a private one")]
 
 
 @app.command("list")
@@ -71,6 +75,8 @@ def simulate(
     data_dir: DataDir = None,
     seed: Seed = 0,
     engine: Which = "cohort",
+    workers: NumberOfWorkers = None,
+    ray_address: RayAddress = None,
     out: Out = None,
     json_: Json = False,
     quiet: Quiet = False,
@@ -79,7 +85,7 @@ def simulate(
     overrides = collected(set_, config, data_dir)
     folder = _started(scenario, overrides, seed, out)
     with Silent() if quiet or json_ else Bars() as progress:
-        simulation = run_simulation(scenario, overrides, seed, progress, engine)
+        simulation = run_simulation(scenario, overrides, seed, progress, Engine(engine, workers, ray_address))
     _keep(folder, simulation.run.outcome)
     result = {**simulation.dump(), "out": str(folder.path)}
     folder.write_json("simulation.json", simulation.dump())
@@ -96,6 +102,8 @@ def compare(
     data_dir: DataDir = None,
     seed: Seed = 0,
     engine: Which = "cohort",
+    workers: NumberOfWorkers = None,
+    ray_address: RayAddress = None,
     out: Out = None,
     json_: Json = False,
     quiet: Quiet = False,
@@ -110,7 +118,7 @@ def compare(
             range(seed, seed + seeds),
             names,
             progress,
-            engine,
+            Engine(engine, workers, ray_address),
             on_score=lambda score: folder.append("metrics.jsonl", score.dump()),
         )
     _keep(folder, comparison.world.outcome)

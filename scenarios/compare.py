@@ -15,7 +15,7 @@ from federation.scenario import Opened, open_run, run_config
 from scenarios.baselines import METHODS, Contender, Method, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
-from scenarios.engines import Engine, grids
+from scenarios.engines import RAY, Engine
 from scenarios.statistics import summary
 
 WORLD = "world"
@@ -116,7 +116,7 @@ def compare(
     seeds: Sequence[int],
     methods: Sequence[str],
     progress: Progress,
-    engine: Engine = "cohort",
+    engine: Engine = RAY,
     visit: Visit = in_order,
     on_score: Callable[[Score], None] = lambda score: None,
 ) -> Comparison:
@@ -129,7 +129,7 @@ def compare(
     for seed in seeds:
         config = run_config(reference, overrides, seed)
         opened = open_run(config)
-        trial = Trial(opened, grids(engine, opened, config, visit), on_round=progress.advance)
+        trial = Trial(opened, engine.grids(opened, config, visit), on_round=progress.advance)
         for name in check_methods(methods):
             method = METHODS[name]
             if reason := method.absent(opened.federation()):

@@ -1,35 +1,59 @@
 """Which grid runs a simulated federation: the place where engines meet the client's code."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from clients.app import app, serve_cohort
-from federation.engine import CohortGrid, LocalGrid, SerialGrid
+from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Workers
 from federation.engine.cohort import COHORT
 from federation.engine.local import Visit, in_order
 from federation.scenario import Opened
 
-Engine = Literal["cohort", "serial"]
+Kind = Literal["cohort", "serial"]
 
 
-def open_grid(
-    engine: Engine,
-    clients: int,
-    run_config: dict[str, str | int],
-    *,
-    cohort: int = COHORT,
-    visit: Visit = in_order,
-    on_reply: Callable[[int], None] = lambda answered: None,
-) -> LocalGrid:
-    """A fresh grid: `cohort` trains many clients at once, `serial` one after another, where a breakpoint works."""
-    if engine == "serial":
-        return SerialGrid(app, clients, run_config, visit=visit, on_reply=on_reply)
-    return CohortGrid(app, serve_cohort, clients, run_config, cohort=cohort, visit=visit, on_reply=on_reply)
+@dataclass(frozen=True)
+class Engine:
+    """How clients are run.
+
+    Attributes:
+        kind: `cohort` trains many clients at once, `serial` one after another, where a breakpoint works.
+        workers: Ray processes that serve cohorts, one a processor where it is not set; 0 serves them in this process.
+        ray_address: a running Ray cluster to join.
+    """
+
+    kind: Kind = "cohort"
+    workers: int | None = None
+    ray_address: str | None = None
+
+    def grid(
+        self,
+        clients: int,
+        run_config: dict[str, str | int],
+        *,
+        cohort: int = COHORT,
+        visit: Visit = in_order,
+        on_reply: Callable[[int], None] = lambda answered: None,
+    ) -> LocalGrid:
+        """A fresh grid."""
+        if self.kind == "serial":
+            return SerialGrid(app, clients, run_config, visit=visit, on_reply=on_reply)
+        return CohortGrid(self._workers(), clients, run_config, cohort=cohort, visit=visit, on_reply=on_reply)
+
+    def grids(
+        self, opened: Opened, run_config: dict[str, str | int], visit: Visit = in_order
+    ) -> Callable[[], LocalGrid]:
+        """A maker of fresh grids for one opened scenario."""
+        cohort = opened.scenario.model.cohort
+        return lambda: self.grid(len(opened.federation().clients), run_config, cohort=cohort, visit=visit)
+
+    def _workers(self) -> Workers:
+        if self.workers == 0:
+            return Here(serve_cohort)
+        from federation.engine.workers import ray_workers  # Ray takes seconds to import
+
+        return ray_workers(serve_cohort, self.workers, self.ray_address)
 
 
-def grids(
-    engine: Engine, opened: Opened, run_config: dict[str, str | int], visit: Visit = in_order
-) -> Callable[[], LocalGrid]:
-    """A maker of fresh grids for one opened scenario."""
-    cohort = opened.scenario.model.cohort
-    return lambda: open_grid(engine, len(opened.federation().clients), run_config, cohort=cohort, visit=visit)
+RAY, HERE, SERIAL = Engine(), Engine(workers=0), Engine("serial")

@@ -9,7 +9,7 @@ from scenarios.baselines import METHODS, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
 from scenarios.compare import WORLD, Progress, scored
-from scenarios.engines import Engine, grids
+from scenarios.engines import RAY, Engine
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Simulation:
 
 
 def simulate(
-    reference: str, overrides: Mapping[str, Any], seed: int, progress: Progress, engine: Engine = "cohort"
+    reference: str, overrides: Mapping[str, Any], seed: int, progress: Progress, engine: Engine = RAY
 ) -> Simulation:
     """Run all phases of a scenario."""
     config = run_config(reference, overrides, seed)
     opened = open_run(config)
-    trial = Trial(opened, grids(engine, opened, config), on_round=progress.advance)
+    trial = Trial(opened, engine.grids(opened, config), on_round=progress.advance)
     progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
     run = run_world(trial)
     union, local = scored(METHODS[WORLD], contender(run), opened.federation())

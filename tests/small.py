@@ -16,7 +16,7 @@ ROUNDS: dict[str, Any] = {
 def flags(**more: Any) -> list[str]:
     """The same as command-line flags."""
     fields = ROUNDS | {name.replace("__", "."): value for name, value in more.items()}
-    return [word for field, value in fields.items() for word in ("--set", f"{field}={value}")]
+    return ["--workers", "0"] + [word for field, value in fields.items() for word in ("--set", f"{field}={value}")]
 
 
 class Quiet:

@@ -9,7 +9,7 @@ from flwr.common.constant import ErrorCode
 
 from clients.app import app, serve_cohort
 from federation.contribution import EVERYWHERE
-from federation.engine import CohortGrid, LocalGrid, SerialGrid, Traffic
+from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Traffic
 from federation.engine.local import payload
 from federation.records import ACTION, Order, Stage, read_contribution
 from federation.scenario import open_run, run_config
@@ -35,7 +35,7 @@ def serial(clients: int = CLIENTS, **options) -> SerialGrid:
 
 
 def cohort(clients: int = CLIENTS, **options) -> CohortGrid:
-    return CohortGrid(app, serve_cohort, clients, CONFIG, **options)
+    return CohortGrid(Here(serve_cohort), clients, CONFIG, **options)
 
 
 both = pytest.mark.parametrize("grid", [serial, cohort], ids=["serial", "cohort"])

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from federation.scenario import open_run, run_config
 from scenarios.compare import compare
-from scenarios.engines import open_grid
+from scenarios.engines import HERE, SERIAL
 from server.app import app as server_app
 from server.app import federate
 from tests.small import ROUNDS, Quiet
@@ -25,7 +25,7 @@ def tensors(engine, **options):
     opened = open_run(CONFIG)
     federation = opened.federation()
     clients = len(federation.clients)
-    outcome = federate(open_grid(engine, clients, CONFIG, **options), opened.scenario, federation.task, clients)
+    outcome = federate(engine.grid(clients, CONFIG, **options), opened.scenario, federation.task, clients)
     world = outcome.world
     named = {"encoder": world.encoder.weights, "atlas": world.atlas.tensors(), "experts": world.experts}
     named |= {"router": world.router, "head": world.head, "prior": world.prior}
@@ -43,27 +43,27 @@ def assert_close(one, other, tolerance):
 
 @pytest.fixture(scope="module")
 def serial():
-    return tensors("serial")
+    return tensors(SERIAL)
 
 
 def test_the_cohort_engine_equals_the_serial_one(serial):
-    weights, answers = tensors("cohort")
+    weights, answers = tensors(HERE)
     assert_close(weights, serial[0], 1e-5)
     torch.testing.assert_close(answers, serial[1], rtol=1e-5, atol=1e-5)
 
 
 def test_the_order_in_which_clients_are_visited_changes_nothing(serial):
-    weights, answers = tensors("serial", visit=lambda messages: list(reversed(messages)))
+    weights, answers = tensors(SERIAL, visit=lambda messages: list(reversed(messages)))
     assert_close(weights, serial[0], 1e-6)
     torch.testing.assert_close(answers, serial[1], rtol=1e-6, atol=1e-6)
 
 
 def test_the_cohort_engine_does_not_care_about_the_order_either():
-    assert_close(tensors("cohort", visit=lambda m: list(reversed(m)))[0], tensors("cohort")[0], 1e-6)
+    assert_close(tensors(HERE, visit=lambda m: list(reversed(m)))[0], tensors(HERE)[0], 1e-6)
 
 
 def test_the_same_seed_gives_the_same_comparison_but_for_times():
-    runs = [compare("digits", ROUNDS, [0, 1], ["world", "central", "fedavg"], Quiet()).dump() for _ in range(2)]
+    runs = [compare("digits", ROUNDS, [0, 1], ["world", "central", "fedavg"], Quiet(), HERE).dump() for _ in range(2)]
     for run in runs:
         for row in run["budget"].values():
             del row["seconds"]
@@ -72,7 +72,7 @@ def test_the_same_seed_gives_the_same_comparison_but_for_times():
 
 def test_another_visiting_order_gives_the_same_comparison():
     there, back = (
-        compare("digits", ROUNDS, [0], ["world", "fedavg", "fedprox"], Quiet(), visit=visit).dump()
+        compare("digits", ROUNDS, [0], ["world", "fedavg", "fedprox"], Quiet(), HERE, visit).dump()
         for visit in (list, lambda messages: list(reversed(messages)))
     )
     for method, row in there["union"].items():

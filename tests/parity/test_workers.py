@@ -1,0 +1,68 @@
+"""Ray's workers: their number changes no bit, and neither does the death of one of them."""
+
+import os
+import signal
+import threading
+
+import pytest
+import torch
+
+from clients.app import serve_cohort
+from federation.contribution import EVERYWHERE
+from federation.engine import CohortGrid, Here
+from federation.engine.workers import RayWorkers
+from federation.records import ACTION, Order, Stage, read_contribution
+from federation.scenario import open_run, run_config
+from server.app import federate
+from tests.apps import deadly, slow
+from tests.small import ROUNDS
+
+CONFIG = run_config("digits", ROUNDS, 0)
+CLIENTS, COHORT = int(ROUNDS["partition.clients"]), 2
+
+
+def model(workers, visit=lambda messages: messages):
+    opened = open_run(CONFIG)
+    grid = CohortGrid(workers, CLIENTS, CONFIG, cohort=COHORT, visit=visit)
+    world = federate(grid, opened.scenario, opened.federation().task, CLIENTS).world
+    return {**world.experts, **{f"router/{n}": t for n, t in world.router.items()}, **world.head}, grid.traffic
+
+
+def first_round(workers):
+    grid = CohortGrid(workers, CLIENTS, CONFIG, cohort=COHORT)
+    body = Order(Stage.ENCODER, round=0, settings={"region": EVERYWHERE}).to_record()
+    replies = list(grid.send_and_receive([grid.create_message(body, ACTION, n + 1, "1") for n in range(CLIENTS)]))
+    good = [read_contribution(reply.content, Stage.ENCODER, 0)[0] for reply in replies if reply.has_content()]
+    clients = sorted(client for contribution in good for client in contribution.clients)
+    count = sum(float(contribution.everywhere()["count"]) for contribution in good)
+    return clients, count, [reply.error.reason for reply in replies if reply.has_error()]
+
+
+@pytest.fixture(scope="module")
+def here():
+    torch.set_num_threads(1)
+    return model(Here(serve_cohort))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_any_number_of_workers_gives_the_same_bits_as_none(here, count):
+    weights, traffic = model(RayWorkers(serve_cohort, count))
+    assert weights.keys() == here[0].keys()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in here[0].items())
+    assert traffic == here[1]
+
+
+def test_a_worker_killed_in_mid_round_changes_nothing():
+    undisturbed = first_round(Here(serve_cohort))
+    workers = RayWorkers(slow, 2)
+    victim = workers.processes()[0]
+    threading.Timer(0.5, os.kill, (victim, signal.SIGKILL)).start()
+    assert first_round(workers) == undisturbed
+    assert victim not in workers.processes()
+
+
+def test_a_client_that_kills_its_worker_is_refused_alone():
+    clients, _, errors = first_round(RayWorkers(deadly, 2))
+    assert clients == [0, 1, 3, 4]
+    assert len(errors) == 1
+    assert errors[0].startswith("client 2: its worker died 3 times")
