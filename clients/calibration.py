@@ -30,6 +30,6 @@ def shift(targets: Int[Tensor, " samples"], union: Float[Tensor, " outputs"]) ->
     return ratio.log().clamp_min(LEAST).float()
 
 
-def shifts(targets: Sequence[Int[Tensor, " _"]], union: Tensor | None) -> Float[Tensor, "clients 1 outputs"] | float:
+def shifts(targets: Sequence[Tensor], union: Tensor | None) -> Float[Tensor, "clients 1 outputs"] | float:
     """The shift of each client, to be added to logits [clients, rows, outputs]; zero where nothing is calibrated."""
     return 0.0 if union is None else torch.stack([shift(own, union) for own in targets]).unsqueeze(1)

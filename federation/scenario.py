@@ -113,6 +113,10 @@ class Scenario(Frozen):
     seed: int = Field(default=0, ge=0)
 
 
+PATHS = ("data.dir", "data.path")
+"""Fields that name files."""
+
+
 class DataFunction(Protocol):
     """What a scenario's module defines beside its SCENARIO, under the name `load`."""
 
@@ -190,7 +194,7 @@ def _replace(fields: dict[str, Any], path: str, value: Any) -> None:
 
 
 def _module(reference: str) -> ModuleType:
-    if reference.endswith(".py") or "/" in reference:
+    if _is_path(reference):
         path = Path(reference)
         if not path.is_file():
             raise InputError(f"no scenario file {reference}; give the path of an existing Python file")
@@ -217,8 +221,17 @@ def scenario_names() -> list[str]:
 
 
 def run_config(reference: str, overrides: Mapping[str, Any], seed: int) -> dict[str, str | int]:
-    """How a scenario is named in Flower's run configuration, so that every node opens the same one."""
-    return {"scenario": reference, "overrides": json.dumps(dict(overrides), sort_keys=True), "seed": seed}
+    """How a scenario is named in Flower's run configuration, so that every process opens the same one.
+
+    Paths become absolute, since processes may have other working folders.
+    """
+    whole = str(Path(reference).resolve()) if _is_path(reference) else reference
+    paths = {key: str(Path(overrides[key]).expanduser().resolve()) for key in PATHS if overrides.get(key)}
+    return {"scenario": whole, "overrides": json.dumps({**overrides, **paths}, sort_keys=True), "seed": seed}
+
+
+def _is_path(reference: str) -> bool:
+    return reference.endswith(".py") or "/" in reference
 
 
 def open_run(config: Mapping[str, Any]) -> Opened:

@@ -183,7 +183,7 @@ def test_traffic_counts_the_bytes_of_tensors_in_both_directions():
     grid = serial()
     body = Order(Stage.ENCODER, 0, tensors={"x": torch.zeros(3, 4), "y": torch.zeros((), dtype=torch.float64)})
     replies = list(grid.send_and_receive([grid.create_message(body.to_record(), ACTION, n, "1") for n in (1, 2)]))
-    moments = 8 * (1 + 64 + 64 * 64)  # count, sum and second moments of 64 pixels, in float64
+    moments = 8 * (1 + 64 + 64 * 64 + 10)  # count, sum and second moments of 64 pixels, and 10 classes, in float64
     assert grid.traffic == Traffic(down=2 * (12 * 4 + 8), up=2 * moments)
     assert [payload(reply) for reply in replies] == [moments, moments]
 

@@ -82,7 +82,7 @@ def test_another_visiting_order_gives_the_same_comparison():
 def test_the_server_app_saves_the_same_world_model_as_the_command_line_gets(serial, tmp_path):
     from flwr.app import Context, RecordDict
 
-    grid = open_grid("serial", ROUNDS["partition.clients"], CONFIG)
+    grid = SERIAL.grid(ROUNDS["partition.clients"], CONFIG)
     server_app(grid, Context(1, 1, {}, RecordDict(), {**CONFIG, "out": str(tmp_path)}))
     assert_close(load_file(tmp_path / "world_model.safetensors"), serial[0], 1e-7)
 

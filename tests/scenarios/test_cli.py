@@ -165,7 +165,7 @@ def test_a_scenario_file_works_like_a_name():
     ("arguments", "line"),
     [
         (["compare", "digit"], "unknown scenario 'digit'; did you mean 'digits'?"),
-        (["compare", "./none.py"], "no scenario file ./none.py"),
+        (["compare", "./none.py"], "none.py; give the path of an existing Python file"),
         (["simulate", "digits", "--set", "local.learning_rat=0.1"], "did you mean 'learning_rate'?"),
         (["simulate", "digits", "--set", "locl.epochs=1"], "did you mean 'local'?"),
         (["simulate", "digits", "--set", "local.epochs=many"], "Input should be a valid integer, got 'many'"),
