@@ -177,7 +177,7 @@ def test_a_scenario_file_works_like_a_name():
         (["simulate", "digits", "--set", "partition.clients=100000"], "more than the"),
         (["simulate", "digits", "--config", "none.toml"], "--config none.toml cannot be read"),
         (["simulate", "fashion"], "--data-dir or MANIFOLD_DATA"),
-        (["simulate", "fashion", "--data-dir", "."], "no data file fashion_mnist.npz"),
+        (["simulate", "fashion", "--data-dir", "."], "fashion_mnist.npz; name its folder by --data-dir"),
         (["simulate", "fashion", "--data-dir", "none"], "no data folder none"),
         (["compare", "digits", "--methods", "world,fedavgg"], "did you mean 'fedavg'?"),
         (["compare", "digits", "--seeds", "0"], "--seeds"),
