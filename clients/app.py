@@ -1,21 +1,20 @@
 """The Flower ClientApp: decode orders, train a cohort, encode contributions. One client is a cohort of one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
-import torch
-from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.common.constant import ErrorCode
 
 from clients.member import Member, Memory
 from clients.stages import STAGES
-from clients.stages.training import train_models
+from clients.stages.training import train_models, weighed
 from clients.training import learning_rate
-from federation.contribution import Contribution
+from federation.contribution import EVERYWHERE, WEIGHT, Answers, Contribution, Weighed, coverage_mean
+from federation.engine import Asked, Served
 from federation.models import ElasticFamily
 from federation.records import ACTION, ARRAYS, CONFIG, TRAFFIC, Order, contribution_record, read_model, to_arrays
 from federation.scenario import Opened, open_run
-from federation.tensors import Parameters, nbytes
+from federation.tensors import nbytes
 
 MEMORY = "memory"
 
@@ -25,123 +24,107 @@ app = ClientApp()
 @app.train(ACTION.split(".")[1])
 def contribute(message: Message, context: Context) -> Message:
     """Answer one order of the server's strategy."""
-    [(order, contribution)] = _contributions([message], [context])
-    return Message(contribution_record(contribution, order.stage, order.round, [context.node_id]), reply_to=message)
+    opened = open_run(context.run_config)
+    member = _member(opened, int(context.node_config["partition-id"]), context.state)
+    order = Order.from_record(message.content)
+    total = _answers([order], [member], opened).total([0])
+    if remembered := member.memory.written:
+        context.state[MEMORY] = to_arrays(remembered)
+    return Message(contribution_record(total, order.stage, order.round, [context.node_id]), reply_to=message)
 
 
 @app.train()
 def fit(message: Message, context: Context) -> Message:
     """Train one model for Flower's own strategies: arrays in, arrays and `num-examples` out."""
-    return Message(_mean_record(_fitted([message], [context])), reply_to=message)
+    opened = open_run(context.run_config)
+    member = _member(opened, int(context.node_config["partition-id"]), context.state)
+    fitted = _fitted(message.content, [member], opened)
+    return Message(_mean_record(fitted.total([0]), fitted), reply_to=message)
 
 
-def serve_cohort(messages: Sequence[Message], contexts: Sequence[Context]) -> list[Message]:
-    """One reply that stands for all clients, and an error reply for each whose result is not finite.
+def serve_cohort(asked: Asked) -> Served:
+    """One answer that stands for all members but those whose result is not finite; these are refused.
 
-    All messages are of one type, stage and round; contexts name the clients. The reply answers the first message.
+    All orders are of one stage and round, and all models of one size.
     """
-    if messages[0].metadata.message_type != ACTION:
-        fitted = _fitted(messages, contexts)
-        fit_ok = [all(bool(t.isfinite().all()) for t in model.values()) for model, _ in fitted]
-        kept = [one for one, good in zip(fitted, fit_ok, strict=True) if good]
-        return _replies(messages, contexts, fit_ok, _mean_record(kept) if kept else None, _upload(m for m, _ in kept))
-    answered = _contributions(messages, contexts)
-    finite = [contribution.finite() for _, contribution in answered]
-    node_of = {
-        client: context.node_id for (_, c), context in zip(answered, contexts, strict=True) for client in c.clients
+    opened = open_run(asked.run_config)
+    cohort = [_member(opened, node - 1, asked.states.get(node)) for node in asked.nodes]
+    if asked.message_type == ACTION:
+        return _contributions(asked, cohort, opened)
+    return _models(asked, cohort, opened)
+
+
+def _contributions(asked: Asked, cohort: Sequence[Member], opened: Opened) -> Served:
+    decoded = [Order.from_record(body) for body in asked.bodies]
+    answers = _answers([decoded[body] for body in asked.body_of], cohort, opened)
+    kept, refused = _sorted_out(asked, answers)
+    states = {
+        node: RecordDict({MEMORY: to_arrays(member.memory.written)})
+        for node, member in zip(asked.nodes, cohort, strict=True)
+        if member.memory.written
     }
-    order = answered[0][0]
-    usable = [contribution for (_, contribution), good in zip(answered, finite, strict=True) if good]
-    upload = _upload(sums for contribution in usable for sums in contribution.sums.values())
-    record = _merged_record(usable, order, node_of) if usable else None
-    return _replies(messages, contexts, finite, record, upload)
+    if not kept:
+        return Served({}, refused, states)
+    total, order = answers.total(kept), decoded[0]
+    node_of = {member.number: node for node, member in zip(asked.nodes, cohort, strict=True)}
+    record = contribution_record(total, order.stage, order.round, [node_of[client] for client in total.clients])
+    record[TRAFFIC] = ConfigRecord({"upload": answers.nbytes(kept)})
+    return Served({asked.nodes[kept[0]]: record}, refused, states)
 
 
-def _merged_record(usable: Sequence[Contribution], order: Order, node_of: Mapping[int, int]) -> RecordDict:
-    total = Contribution.total(usable)
-    return contribution_record(total, order.stage, order.round, [node_of[client] for client in total.clients])
+def _models(asked: Asked, cohort: Sequence[Member], opened: Opened) -> Served:
+    fitted = _fitted(asked.bodies[0], cohort, opened)
+    kept, refused = _sorted_out(asked, fitted)
+    if not kept:
+        return Served({}, refused)
+    record = _mean_record(fitted.total(kept), fitted)
+    record[TRAFFIC] = ConfigRecord({"upload": len(kept) * nbytes(fitted.parameters) // len(cohort)})
+    return Served({asked.nodes[kept[0]]: record}, refused)
 
 
-def _upload(tensors: Iterable[Parameters]) -> int:
-    return sum(map(nbytes, tensors))
+def _sorted_out(asked: Asked, answers: Answers) -> tuple[list[int], dict[int, str]]:
+    """Members whose answer can be used, and the nodes whose answer can not."""
+    finite = answers.finite()
+    bad = [node for node, good in zip(asked.nodes, finite, strict=True) if not good]
+    kept = [member for member, good in enumerate(finite) if good]
+    return kept, {node: f"client {node - 1}: NaN or infinity in its result" for node in bad}
 
 
-def _replies(
-    messages: Sequence[Message],
-    contexts: Sequence[Context],
-    finite: Sequence[bool],
-    record: RecordDict | None,
-    upload: int,
-) -> list[Message]:
-    """The merged reply, which says how many bytes the clients would have sent one by one, and the error replies."""
-    if record is not None:
-        record[TRAFFIC] = ConfigRecord({"upload": upload})
-    good = [message for message, fine in zip(messages, finite, strict=True) if fine]
-    replies = [Message(record, reply_to=good[0])] if good and record is not None else []
-    for message, context, fine in zip(messages, contexts, finite, strict=True):
-        if not fine:
-            cause = f"client {context.node_config['partition-id']}: NaN or infinity in its result"
-            replies.append(Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, cause), reply_to=message))
-    return replies
+def _answers(orders: Sequence[Order], cohort: Sequence[Member], opened: Opened) -> Answers:
+    """What the members send in answer to orders of one stage and round."""
+    return STAGES[orders[0].stage](orders, cohort, opened.scenario, opened.federation().task)
 
 
-def _contributions(messages: Sequence[Message], contexts: Sequence[Context]) -> list[tuple[Order, Contribution]]:
-    """Answer orders of one stage; what a client remembers goes into its own context."""
-    opened = open_run(contexts[0].run_config)
-    orders = _decoded(messages)
-    cohort = [_member(opened, context) for context in contexts]
-    contributions = STAGES[orders[0].stage](orders, cohort, opened.scenario, opened.federation().task)
-    for member, context in zip(cohort, contexts, strict=True):
-        if isinstance(member.memory, Memory) and member.memory.written:
-            context.state[MEMORY] = to_arrays(member.memory.written)
-    return list(zip(orders, contributions, strict=True))
-
-
-def _fitted(messages: Sequence[Message], contexts: Sequence[Context]) -> list[tuple[Parameters, tuple[int, float]]]:
-    """Models that all start from the same arrays, with each client's number of samples and mean loss."""
-    opened, content = open_run(contexts[0].run_config), messages[0].content
-    config: ConfigRecord = content.config_records[CONFIG]
-    cohort, round_ = [_member(opened, context) for context in contexts], int(str(config["server-round"]))
+def _fitted(body: RecordDict, cohort: Sequence[Member], opened: Opened) -> Weighed:
+    """Models that all start from the same arrays."""
+    config: ConfigRecord = body.config_records[CONFIG]
+    round_, rounds = int(str(config["server-round"])), int(str(config["rounds"]))
     local = opened.scenario.local.model_copy(update={"learning_rate": float(str(config["learning-rate"]))})
     trained = train_models(
-        [read_model(content.array_records[ARRAYS])] * len(cohort),
+        [read_model(body.array_records[ARRAYS])] * len(cohort),
         [member.data.train for member in cohort],
         ElasticFamily.model_validate_json(str(config["model"])),
         opened.federation().task,
         local,
-        learning_rate(local, (round_ - 1) / int(str(config["rounds"]))),
+        learning_rate(local, (round_ - 1) / rounds),
         opened.scenario.seed,
         [("fit", round_, member.number) for member in cohort],
         proximal=float(str(config.get("proximal-mu", 0.0))),
     )
-    return [
-        ({name: tensor[i] for name, tensor in trained.parameters.items()}, (len(m.data.train), float(trained.loss[i])))
-        for i, m in enumerate(cohort)
-    ]
+    return weighed(trained, cohort, [EVERYWHERE] * len(cohort))
 
 
-def _mean_record(fitted: Sequence[tuple[Parameters, tuple[int, float]]]) -> RecordDict:
+def _mean_record(total: Contribution, fitted: Weighed) -> RecordDict:
     """The weighted mean of models, as Flower's strategies expect one client's."""
-    samples = sum(n for _, (n, _) in fitted)
-    mean = {
-        name: sum((n * model[name].double() for model, (n, _) in fitted), start=torch.zeros(())) / samples
-        for name in fitted[0][0]
-    }
-    loss = sum(n * loss for _, (n, loss) in fitted) / samples
-    arrays = to_arrays({name: tensor.float() for name, tensor in mean.items()})
-    return RecordDict({ARRAYS: arrays, "metrics": MetricRecord({"num-examples": samples, "loss": loss})})
+    sums = total.everywhere()
+    mean = coverage_mean(sums, {name: stack[0] for name, stack in fitted.parameters.items()})
+    loss = float(sums["metric/loss"]) / max(float(sums["metric/visited"]), 1.0)
+    samples = round(float(sums[f"{WEIGHT}/{next(iter(mean))}"]))
+    return RecordDict({ARRAYS: to_arrays(mean), "metrics": MetricRecord({"num-examples": samples, "loss": loss})})
 
 
-def _decoded(messages: Sequence[Message]) -> list[Order]:
-    """Orders of messages; a body that several share is read once."""
-    bodies = {id(message.content): message.content for message in messages}
-    orders = {key: Order.from_record(content) for key, content in bodies.items()}
-    return [orders[id(message.content)] for message in messages]
-
-
-def _member(opened: Opened, context: Context) -> Member:
-    number = int(context.node_config["partition-id"])
+def _member(opened: Opened, number: int, state: RecordDict | None) -> Member:
     clients = opened.federation().clients
     if not 0 <= number < len(clients):
         raise ValueError(f"partition-id {number} of a federation of {len(clients)} clients")
-    return Member(number, clients[number], Memory(context.state.array_records.get(MEMORY)))
+    return Member(number, clients[number], Memory(None if state is None else state.array_records.get(MEMORY)))

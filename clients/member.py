@@ -48,4 +48,4 @@ class Member:
 
     number: int
     data: ClientData
-    memory: MutableMapping[str, Tensor]
+    memory: Memory

@@ -49,17 +49,14 @@ def batches(
     """
     steps = max(local.epochs * ceil(n / local.batch_size) for n in samples)
     width = min(local.batch_size, max(samples))
-    rows = np.zeros((len(samples), steps, width), dtype=np.int64)
-    real = np.zeros((len(samples), steps, width), dtype=bool)
+    rows = np.zeros((len(samples), steps * width), dtype=np.int64)
+    real = np.zeros((len(samples), steps * width), dtype=bool)
     for client, (n, where) in enumerate(zip(samples, address, strict=True)):
-        draw, step = generator(seed, "batches", *where), 0
-        for _ in range(local.epochs):
-            order = draw.permutation(n)
-            for start in range(0, n, local.batch_size):
-                batch = order[start : start + local.batch_size]
-                rows[client, step, : len(batch)], real[client, step, : len(batch)] = batch, True
-                step += 1
-    return Batches(torch.from_numpy(rows), torch.from_numpy(real))
+        draw, epoch = generator(seed, "batches", *where), ceil(n / local.batch_size) * width
+        for start in range(0, local.epochs * epoch, epoch):
+            rows[client, start : start + n], real[client, start : start + n] = draw.permutation(n), True
+    table = (len(samples), steps, width)
+    return Batches(torch.from_numpy(rows).view(table), torch.from_numpy(real).view(table))
 
 
 def learning_rate(local: LocalTraining, progress: float) -> float:
@@ -85,7 +82,7 @@ def train(
         The models, each client's mean loss over its visited samples, and the number of visits.
     """
     model = {name: tensor.clone() for name, tensor in start.items()}
-    velocity = {name: torch.zeros_like(tensor) for name, tensor in start.items()} if local.momentum else {}
+    velocity: dict[str, Tensor] = {}
     clients, steps, _ = plan.rows.shape
     active, weights = plan.real.any(2), plan.real.float()
     weights = weights / weights.sum(2, keepdim=True).clamp_min(1)
@@ -98,14 +95,16 @@ def train(
         everyone = bool(active[:, step].all())
         with torch.no_grad():
             for (name, leaf), slope in zip(leaves.items(), slopes, strict=True):
+                weight = model[name] = _laid_out_like(slope, leaf.detach())
                 if local.weight_decay:
-                    slope = slope + local.weight_decay * leaf
+                    slope = slope.add(weight, alpha=local.weight_decay)
                 if proximal:
-                    slope = slope + proximal * (leaf - start[name])
+                    slope = slope.add(weight - start[name], alpha=proximal)
                 if local.momentum:
-                    velocity[name] = slope = local.momentum * velocity[name] + slope
-                moved = leaf.detach() - rate * slope
-                model[name] = moved if everyone else torch.where(_along(active[:, step], leaf), moved, leaf.detach())
+                    velocity[name] = slope = slope.add(velocity.get(name, 0.0), alpha=local.momentum)
+                if not everyone:
+                    slope = torch.where(_along(active[:, step], leaf), slope, 0)
+                weight.add_(slope, alpha=-rate)
     visited = plan.real.sum((1, 2))
     return Trained({n: t.detach() for n, t in model.items()}, (total / visited.clamp_min(1)).float(), visited)
 
@@ -118,6 +117,11 @@ def padded(parts: Sequence[Float[Tensor, "_ *shape"] | Int[Tensor, "_ *shape"]])
 def rows_of(values: Tensor, rows: Int[Tensor, "clients batch"]) -> Tensor:
     """values[c, rows[c, b]] for every client c and batch member b."""
     return values[torch.arange(len(rows)).unsqueeze(1), rows]
+
+
+def _laid_out_like(slope: Tensor, weight: Tensor) -> Tensor:
+    """The weight in the memory order of its slope, copied once: so that each update runs along memory."""
+    return weight if weight.stride() == slope.stride() else torch.empty_like(slope).copy_(weight)
 
 
 def _along(flags: Bool[Tensor, " clients"], like: Tensor) -> Bool[Tensor, "clients ..."]:

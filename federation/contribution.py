@@ -5,14 +5,16 @@ numerators, of histograms. Sums commute, so workers may add them up on the way, 
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from federation.rules import Rule
-from federation.tensors import Parameters
+from federation.tensors import Parameters, nbytes
 
 EVERYWHERE = -1
 """The region under which sums that concern the whole federation are kept."""
@@ -58,6 +60,84 @@ class Contribution:
     def everywhere(self) -> Parameters:
         """The sums that concern the whole federation."""
         return self.sums.get(EVERYWHERE, {})
+
+
+class Answers(Protocol):
+    """What the members of one cohort send, before it is added up; members are counted from zero."""
+
+    def finite(self) -> Sequence[bool]:
+        """Of each member, whether it sends neither NaN nor infinity."""
+
+    def total(self, members: Sequence[int]) -> Contribution:
+        """The sum over some members. Of a single one: what travels."""
+
+    def nbytes(self, members: Sequence[int]) -> int:
+        """Bytes that these members send, one by one."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Each member's own contribution."""
+
+    contributions: Sequence[Contribution]
+
+    def finite(self) -> Sequence[bool]:
+        return [contribution.finite() for contribution in self.contributions]
+
+    def total(self, members: Sequence[int]) -> Contribution:
+        return Contribution.total(self.contributions[member] for member in members)
+
+    def nbytes(self, members: Sequence[int]) -> int:
+        return sum(nbytes(sums) for member in members for sums in self.contributions[member].sums.values())
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Models of a whole cohort, with their weights in the mean: added up at once along the clients axis.
+
+    Attributes:
+        regions: under which each member's terms are kept.
+        parameters: the members' models, with a leading clients axis.
+        weights: of each model in the mean: its number of samples.
+        metrics: further sums, a number a client each.
+    """
+
+    clients: Sequence[int]
+    regions: Sequence[int]
+    parameters: Parameters
+    weights: Float[Tensor, " clients"]
+    metrics: Mapping[str, Float[Tensor, " clients"]]
+
+    def finite(self) -> Sequence[bool]:
+        tensors = (*self.parameters.values(), *self.metrics.values())
+        flags: list[bool] = (
+            torch.stack([t.isfinite().flatten(1).all(1) if t.dim() > 1 else t.isfinite() for t in tensors])
+            .all(0)
+            .tolist()
+        )
+        return flags
+
+    def total(self, members: Sequence[int]) -> Contribution:
+        homes: dict[int, list[int]] = {}
+        for member in members:
+            homes.setdefault(self.regions[member], []).append(member)
+        sums = {region: self._summed(torch.tensor(rows)) for region, rows in homes.items()}
+        return Contribution(tuple(sorted(self.clients[member] for member in members)), sums)
+
+    def nbytes(self, members: Sequence[int]) -> int:
+        return len(members) * sum(nbytes(sums) for sums in self.total([0]).sums.values())
+
+    def _summed(self, rows: Int[Tensor, " members"]) -> dict[str, Tensor]:
+        weights = self.weights[rows].double()
+        sums = {name: metric[rows].double().sum() for name, metric in self.metrics.items()}
+        for name, stack in self.parameters.items():
+            if len(rows) == 1:
+                sums[name] = weights.to(stack.dtype)[0] * stack[rows[0]]
+            else:
+                own = stack if len(rows) == len(stack) else stack[rows]
+                sums[name] = torch.tensordot(weights, own.double(), 1)
+            sums[f"{WEIGHT}/{name}"] = weights.sum()
+        return sums
 
 
 def _wide(tensor: Tensor) -> Tensor:

@@ -6,14 +6,14 @@ import time
 from clients.app import serve_cohort
 
 
-def deadly(messages, contexts):
+def deadly(asked):
     """Client 2 takes its worker with it."""
-    if any(context.node_config["partition-id"] == 2 for context in contexts):
+    if 3 in asked.nodes:
         os._exit(9)
-    return serve_cohort(messages, contexts)
+    return serve_cohort(asked)
 
 
-def slow(messages, contexts):
+def slow(asked):
     """A second before each answer, in which a worker can be killed."""
     time.sleep(1)
-    return serve_cohort(messages, contexts)
+    return serve_cohort(asked)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from clients.member import Member
-from federation.contribution import Contribution
+from federation.contribution import Contribution, Listed
 from federation.manifold import Encoder
 from federation.records import Order
 from federation.scenario import Scenario
@@ -11,7 +11,7 @@ from federation.task import Task
 from federation.tensors import under
 
 
-def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> list[Contribution]:
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Each member's chart under the member's own number: regions are formed from these by the server."""
     contributions = []
     for order, member in zip(orders, cohort, strict=True):
@@ -21,4 +21,4 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
         contributions.append(
             Contribution((member.number,), {member.number: scenario.charts.sums(encoder(samples.inputs), labels)})
         )
-    return contributions
+    return Listed(contributions)

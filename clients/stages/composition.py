@@ -7,7 +7,7 @@ from torch import Tensor
 
 from clients.member import Member
 from federation.composition import candidates, pooled
-from federation.contribution import EVERYWHERE, Contribution
+from federation.contribution import EVERYWHERE, Contribution, Listed
 from federation.records import Order
 from federation.routing import gates
 from federation.scenario import Scenario
@@ -15,12 +15,14 @@ from federation.task import Task
 from federation.tensors import under
 
 
-def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> list[Contribution]:
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Sums over each member's held-out samples: loss and correct answers of each candidate."""
-    return [
-        Contribution((member.number,), {EVERYWHERE: _sums(order, member, scenario, task)})
-        for order, member in zip(orders, cohort, strict=True)
-    ]
+    return Listed(
+        [
+            Contribution((member.number,), {EVERYWHERE: _sums(order, member, scenario, task)})
+            for order, member in zip(orders, cohort, strict=True)
+        ]
+    )
 
 
 def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:

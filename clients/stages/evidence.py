@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
-from federation.contribution import EVERYWHERE, Contribution
+from federation.contribution import EVERYWHERE, Contribution, Listed
 from federation.data import Samples
 from federation.records import Order
 from federation.scenario import Scenario
@@ -18,7 +18,7 @@ from federation.task import Task
 from federation.world_model import Design, WorldModel
 
 
-def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> list[Contribution]:
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Nothing leaves but the number of samples that are ready."""
     contributions = []
     for order, member in zip(orders, cohort, strict=True):
@@ -28,7 +28,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
                 member.memory[f"{part}/{name}"] = tensor
         ready = torch.tensor(float(len(member.data.train)), dtype=torch.float64)
         contributions.append(Contribution((member.number,), {EVERYWHERE: {"ready": ready}}))
-    return contributions
+    return Listed(contributions)
 
 
 def _design(order: Order, scenario: Scenario, task: Task) -> Design:

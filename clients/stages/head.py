@@ -9,14 +9,14 @@ from clients.calibration import shifts
 from clients.member import Member
 from clients.stages.tuning import tune
 from clients.training import padded, rows_of
-from federation.contribution import Contribution
+from federation.contribution import Weighed
 from federation.records import LABELS, Order
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters
 
 
-def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> list[Contribution]:
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
     """Each member's weighted head after local training."""
     latent = padded([m.memory["train/latent"] for m in cohort])
     charts = padded([m.memory["train/chart_logits"] for m in cohort])

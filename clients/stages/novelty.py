@@ -7,18 +7,20 @@ from torch import Tensor
 from clients.member import Member
 from clients.stages.composition import held_out_losses, held_out_parts
 from federation.composition import novelty_histogram, pooled
-from federation.contribution import EVERYWHERE, Contribution
+from federation.contribution import EVERYWHERE, Contribution, Listed
 from federation.records import Order
 from federation.scenario import Scenario
 from federation.task import Task
 
 
-def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> list[Contribution]:
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Histograms over novelty: counts, and sums of the losses of the composition and of the generalist."""
-    return [
-        Contribution((member.number,), {EVERYWHERE: _histograms(order, member, scenario, task)})
-        for order, member in zip(orders, cohort, strict=True)
-    ]
+    return Listed(
+        [
+            Contribution((member.number,), {EVERYWHERE: _histograms(order, member, scenario, task)})
+            for order, member in zip(orders, cohort, strict=True)
+        ]
+    )
 
 
 def _histograms(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from clients.member import Member
 from clients.stages.tuning import tune
 from clients.training import padded, rows_of
-from federation.contribution import Contribution
+from federation.contribution import Weighed
 from federation.manifold.atlas import NEVER
 from federation.records import Order
 from federation.scenario import Scenario
@@ -21,7 +21,7 @@ from federation.task import Task
 from federation.tensors import Parameters
 
 
-def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> list[Contribution]:
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
     """Each member's weighted router after local training."""
     latent = padded([m.memory["train/latent"] for m in cohort])
     scores = padded([m.memory["train/scores"] for m in cohort])

@@ -9,7 +9,7 @@ from torch import Tensor
 from clients.calibration import shifts
 from clients.member import Member
 from clients.training import Trained, batches, learning_rate, padded, rows_of, train
-from federation.contribution import Contribution, weighted
+from federation.contribution import Weighed
 from federation.data import Samples
 from federation.models import ElasticFamily
 from federation.records import LABELS, Order
@@ -18,7 +18,7 @@ from federation.task import Task
 from federation.tensors import Parameters, stacked, under
 
 
-def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> list[Contribution]:
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
     """Weighted models, summed by the region that each order names."""
     first = orders[0]
     starts = [under("model", order.tensors) for order in orders]
@@ -29,10 +29,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     trained = train_models(
         starts, samples, scenario.model, task, scenario.local, rate, first.seed, address, union=union
     )
-    return [
-        Contribution((member.number,), {int(order.settings["region"]): _term(trained, index, len(member.data.train))})
-        for index, (order, member) in enumerate(zip(orders, cohort, strict=True))
-    ]
+    return weighed(trained, cohort, [int(order.settings["region"]) for order in orders])
 
 
 def train_models(
@@ -62,16 +59,14 @@ def train_models(
     return train(stacked(list(starts)), losses, plan, local, rate, proximal)
 
 
-def _term(trained: Trained, index: int, samples: int) -> dict[str, Tensor]:
-    model = {name: tensor[index] for name, tensor in trained.parameters.items()}
-    return weighted(model, samples) | trained_metrics(trained, index)
-
-
-def trained_metrics(trained: Trained, index: int) -> dict[str, Tensor]:
-    """Sums of one client's losses and visits in one round of training."""
-    visited = trained.visited[index].double()
-    return {
-        "metric/loss": trained.loss[index].double() * visited,
-        "metric/visited": visited,
-        "metric/clients": torch.ones((), dtype=torch.float64),
-    }
+def weighed(trained: Trained, cohort: Sequence[Member], regions: Sequence[int]) -> Weighed:
+    """Each member's model, weighed by its samples, with the sums of losses and visits of one round of training."""
+    visited = trained.visited.double()
+    metrics = {"loss": trained.loss.double() * visited, "visited": visited, "clients": torch.ones_like(visited)}
+    return Weighed(
+        [member.number for member in cohort],
+        regions,
+        trained.parameters,
+        torch.tensor([float(len(member.data.train)) for member in cohort]),
+        {f"metric/{name}": values for name, values in metrics.items()},
+    )

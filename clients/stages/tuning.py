@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 
 from clients.member import Member
-from clients.stages.training import trained_metrics
+from clients.stages.training import weighed
 from clients.training import RowLosses, batches, learning_rate, train
-from federation.contribution import EVERYWHERE, Contribution, weighted
+from federation.contribution import EVERYWHERE, Weighed
 from federation.records import Order
 from federation.scenario import LocalTraining
 from federation.tensors import stacked, under
 
 
-def tune(
-    orders: Sequence[Order], cohort: Sequence[Member], losses: RowLosses, local: LocalTraining
-) -> list[Contribution]:
+def tune(orders: Sequence[Order], cohort: Sequence[Member], losses: RowLosses, local: LocalTraining) -> Weighed:
     """Each member's weighted network after local training, for the mean over the whole federation."""
     first = orders[0]
     address = [(str(first.stage), first.round, member.number) for member in cohort]
@@ -21,13 +19,4 @@ def tune(
     plan = batches(samples, local, first.seed, address)
     starts = stacked([under("model", order.tensors) for order in orders])
     trained = train(starts, losses, plan, local, learning_rate(local, first.progress))
-    return [
-        Contribution(
-            (member.number,),
-            {
-                EVERYWHERE: weighted({n: t[i] for n, t in trained.parameters.items()}, samples[i])
-                | trained_metrics(trained, i)
-            },
-        )
-        for i, member in enumerate(cohort)
-    ]
+    return weighed(trained, cohort, [EVERYWHERE] * len(cohort))

@@ -1,37 +1,65 @@
 """Whole cohorts at once: the same client code with a leading clients axis, many times faster for small models."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from flwr.app import Context, Message, RecordDict
+from flwr.app import Message, RecordDict
 
 from federation.engine.local import LocalGrid, Visit, described, in_order, refusal
-
-CohortApp = Callable[[Sequence[Message], Sequence[Context]], list[Message]]
-"""Serves messages of one type, stage and round together; one reply may stand for many of them."""
 
 COHORT = 64
 
 
 @dataclass(frozen=True)
-class Served:
-    """What came of one cohort: replies, and the state of each node that changed its own.
+class Asked:
+    """What one cohort is asked: messages of one type, taken apart so that what they share is shipped once.
 
     Attributes:
-        members: how many clients were asked.
+        nodes: the members; node n + 1 holds partition n of `partitions`.
+        bodies: the different contents, and `body_of` which of them each member gets.
+        states: what members remember, of those that remember anything.
     """
 
-    members: int
-    replies: Sequence[Message]
+    message_type: str
+    run_config: Mapping[str, str | int]
+    partitions: int
+    nodes: Sequence[int]
+    body_of: Sequence[int]
+    bodies: Sequence[RecordDict]
     states: Mapping[int, RecordDict] = field(default_factory=dict)
+
+    def alone(self, member: int) -> "Asked":
+        """The same of one member only."""
+        node = self.nodes[member]
+        states = {node: self.states[node]} if node in self.states else {}
+        return replace(self, nodes=[node], body_of=[0], bodies=[self.bodies[self.body_of[member]]], states=states)
+
+
+@dataclass(frozen=True)
+class Served:
+    """What came of a cohort.
+
+    Attributes:
+        answers: contents of replies, each under one of the nodes that it stands for.
+        refused: the cause of each member that is in no answer.
+        states: of each member that changed its own.
+    """
+
+    answers: Mapping[int, RecordDict] = field(default_factory=dict)
+    refused: Mapping[int, str] = field(default_factory=dict)
+    states: Mapping[int, RecordDict] = field(default_factory=dict)
+
+
+CohortApp = Callable[[Asked], Served]
+"""Serves a cohort; one answer may stand for many of its members."""
 
 
 class Workers(Protocol):
     """Where cohorts are served."""
 
-    def serve(self, cohorts: Sequence[tuple[Sequence[Message], Sequence[Context]]]) -> Iterator[Served]:
-        """Each cohort's outcome, in any order."""
+    def serve(self, cohorts: Sequence[Asked]) -> Iterator[tuple[Asked, Served]]:
+        """Each cohort with its outcome, in any order; a cohort may come back in several parts."""
 
 
 class Here:
@@ -40,13 +68,16 @@ class Here:
     def __init__(self, app: CohortApp) -> None:
         self._app = app
 
-    def serve(self, cohorts: Sequence[tuple[Sequence[Message], Sequence[Context]]]) -> Iterator[Served]:
-        for messages, contexts in cohorts:
-            yield Served(len(messages), answered(self._app, messages, contexts))
+    def serve(self, cohorts: Sequence[Asked]) -> Iterator[tuple[Asked, Served]]:
+        for asked in cohorts:
+            yield asked, served(self._app, asked)
 
 
 class CohortGrid(LocalGrid):
-    """Groups the messages of a round into cohorts of at most `cohort` clients, and has them served by workers."""
+    """Groups the messages of a round into cohorts of at most `cohort` clients, and has them served by workers.
+
+    The members of a cohort are asked for the same with models of the same size.
+    """
 
     def __init__(
         self,
@@ -62,22 +93,60 @@ class CohortGrid(LocalGrid):
         self._workers, self._cohort = workers, cohort
 
     def serve(self, messages: Sequence[Message]) -> Iterable[Message]:
-        starts = range(0, len(messages), self._cohort)
-        parts = [messages[start : start + self._cohort] for start in starts]
-        cohorts = [(part, [self.contexts[m.metadata.dst_node_id] for m in part]) for part in parts]
-        for served in self._workers.serve(cohorts):
-            for node, state in served.states.items():
-                self.contexts[node].state = state
-            self.on_reply(served.members)
-            yield from served.replies
+        message_of = {message.metadata.dst_node_id: message for message in messages}
+        cohorts = [
+            self._asked(alike[start : start + self._cohort])
+            for alike in grouped(messages)
+            for start in range(0, len(alike), self._cohort)
+        ]
+        for asked, outcome in self._workers.serve(cohorts):
+            self.states.update(outcome.states)
+            self.on_reply(len(asked.nodes))
+            for node, content in outcome.answers.items():
+                yield Message(content, reply_to=message_of[node])
+            for node, cause in outcome.refused.items():
+                yield refusal(message_of[node], cause)
+
+    def _asked(self, messages: Sequence[Message]) -> Asked:
+        nodes = [message.metadata.dst_node_id for message in messages]
+        bodies = {id(message.content): message.content for message in messages}
+        place = {key: index for index, key in enumerate(bodies)}
+        return Asked(
+            message_type=messages[0].metadata.message_type,
+            run_config=self.run_config,
+            partitions=self.clients,
+            nodes=nodes,
+            body_of=[place[id(message.content)] for message in messages],
+            bodies=list(bodies.values()),
+            states={node: self.states[node] for node in nodes if node in self.states},
+        )
 
 
-def answered(app: CohortApp, messages: Sequence[Message], contexts: Sequence[Context]) -> list[Message]:
-    """The replies of a cohort. One that raises is served again client by client: only the culprit is refused."""
+def grouped(messages: Sequence[Message]) -> list[list[Message]]:
+    """Messages of one type whose bodies hold arrays of the same names and shapes, in the order of the first."""
+    kind_of: dict[int, tuple[object, ...]] = {}
+    groups: dict[tuple[object, ...], list[Message]] = {}
+    for message in messages:
+        key = id(message.content)
+        if key not in kind_of:
+            records = message.content.array_records.items()
+            shapes = ((r, name, tuple(array.shape)) for r, arrays in records for name, array in arrays.items())
+            kind_of[key] = (message.metadata.message_type, *shapes)
+        groups.setdefault(kind_of[key], []).append(message)
+    return list(groups.values())
+
+
+def served(app: CohortApp, asked: Asked) -> Served:
+    """What an app makes of a cohort. One that raises is served again client by client: only the culprit is refused."""
     try:
-        return app(messages, contexts)
+        return app(asked)
     except Exception as error:
-        if len(messages) == 1:
-            return [refusal(messages[0], described(contexts[0].node_id, error))]
-    alone = (answered(app, [message], [context]) for message, context in zip(messages, contexts, strict=True))
-    return [reply for replies in alone for reply in replies]
+        if len(asked.nodes) == 1:
+            return Served(refused={asked.nodes[0]: described(asked.nodes[0], error)})
+    parts = [served(app, asked.alone(member)) for member in range(len(asked.nodes))]
+    return Served(
+        *(
+            {node: one for part in parts for node, one in getattr(part, name).items()}
+            for name in ("answers", "refused", "states")
+        )
+    )

@@ -4,7 +4,7 @@ import traceback
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from math import prod
 
 import numpy as np
@@ -36,6 +36,9 @@ def in_order(messages: Sequence[Message]) -> Sequence[Message]:
 class LocalGrid(Grid):
     """Flower's Grid without a network; node n + 1 holds partition n. Subclasses say how messages are served.
 
+    What nodes remember between rounds is kept in `states`, of those that remember anything: memory follows the clients
+    that were asked, never the pool.
+
     Args:
         run_config: what every context carries.
         visit: the order of service.
@@ -52,10 +55,8 @@ class LocalGrid(Grid):
     ) -> None:
         assume_identity()
         self._visit, self.on_reply = visit, on_reply
-        self.contexts = {
-            n + 1: Context(RUN, n + 1, {"partition-id": n, "num-partitions": clients}, RecordDict(), dict(run_config))
-            for n in range(clients)
-        }
+        self.clients, self.run_config = clients, dict(run_config)
+        self.states: dict[int, RecordDict] = {}
         self._run = Run.create_empty(RUN)
         self._numbers = count(1)
         self._replies: dict[str, Message] = {}
@@ -64,6 +65,11 @@ class LocalGrid(Grid):
     @abstractmethod
     def serve(self, messages: Sequence[Message]) -> Iterable[Message]:
         """Replies to messages of known nodes, in any order; whatever a client raises becomes an error reply."""
+
+    def context(self, node: int) -> Context:
+        """A node's context, with what it remembers."""
+        config: dict[str, bool | float | int | str] = {"partition-id": node - 1, "num-partitions": self.clients}
+        return Context(RUN, node, config, self.states.get(node, RecordDict()), dict(self.run_config))
 
     def set_run(self, run: Run) -> None:
         self._run = run
@@ -78,18 +84,21 @@ class LocalGrid(Grid):
         return Message(content, dst_node_id, message_type, group_id=group_id, ttl=ttl)
 
     def get_node_ids(self) -> Iterable[int]:
-        return list(self.contexts)
+        return range(1, self.clients + 1)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         sent = list(messages)
+        bodies = {id(message.content): message for message in sent}
+        weight = {key: payload(message) for key, message in bodies.items()}
+        known: list[Message] = []
+        absent: list[Message] = []
         for message in sent:
             message.metadata.__dict__["_message_id"] = f"local-{next(self._numbers)}"
-            self.traffic.down += payload(message)
-        known = [message for message in sent if message.metadata.dst_node_id in self.contexts]
+            self.traffic.down += weight[id(message.content)]
+            (known if 1 <= message.metadata.dst_node_id <= self.clients else absent).append(message)
         known.sort(key=lambda message: message.metadata.dst_node_id)
-        absent = [message for message in sent if message.metadata.dst_node_id not in self.contexts]
         replies = [refusal(m, f"no node {m.metadata.dst_node_id}", ErrorCode.NODE_UNAVAILABLE) for m in absent]
-        for reply in [*replies, *self.serve(self._visit(known))]:
+        for reply in chain(replies, self.serve(self._visit(known))):
             self.traffic.up += payload(reply)
             self._replies[reply.metadata.reply_to_message_id] = reply
         return [message.metadata.message_id for message in sent]

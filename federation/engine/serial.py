@@ -26,8 +26,11 @@ class SerialGrid(LocalGrid):
     def serve(self, messages: Sequence[Message]) -> Iterable[Message]:
         for message in messages:
             node = message.metadata.dst_node_id
+            context = self.context(node)
             try:
-                reply = self._app(message, self.contexts[node])
+                reply = self._app(message, context)
+                if context.state:
+                    self.states[node] = context.state
             except Exception as error:
                 reply = refusal(message, described(node, error))
             self.on_reply(1)

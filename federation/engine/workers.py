@@ -2,16 +2,16 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import torch
-from flwr.app import Context, Message, Metadata, RecordDict
+from flwr.app import RecordDict
 
-from federation.engine.cohort import CohortApp, Served, answered
+from federation.engine.cohort import Asked, CohortApp, Served, served
 from federation.engine.identity import assume_identity
-from federation.engine.local import refusal
 
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
@@ -20,7 +20,8 @@ from ray.exceptions import RayError
 RETRIES = 2
 """How often a cohort is tried again when its worker dies."""
 
-Cohort = tuple[Sequence[Message], Sequence[Context]]
+AHEAD = 2
+"""Cohorts that an actor is given at once, so that it need not wait for the next."""
 
 
 class Worker:
@@ -35,20 +36,13 @@ class Worker:
         """The process' number, once it can serve."""
         return os.getpid()
 
-    def serve(
-        self, metadata: Sequence[Metadata], body_of: Sequence[int], contexts: Sequence[Context], *bodies: RecordDict
-    ) -> Served:
-        """Serve a cohort whose messages were taken apart: the n-th has body `body_of[n]`."""
-        remade: Any = Message  # its overloads leave out the form that Flower itself uses
-        messages = [remade(metadata=m, content=bodies[b]) for m, b in zip(metadata, body_of, strict=True)]
-        before = [dict(context.state.items()) for context in contexts]
-        replies = answered(self._app, messages, contexts)
-        changed = {c.node_id: c.state for c, old in zip(contexts, before, strict=True) if _differs(c.state, old)}
-        return Served(len(messages), replies, changed)
+    def serve(self, asked: Asked, *bodies: RecordDict) -> Served:
+        """Serve a cohort whose bodies come beside it."""
+        return served(self._app, replace(asked, bodies=bodies))
 
 
 class RayWorkers:
-    """Actors that are asked for one cohort at a time. A cohort whose worker dies is served again by its successor.
+    """Actors that serve cohorts. A cohort whose worker dies is served again by its successor.
 
     Args:
         count: how many; one a processor without it.
@@ -75,31 +69,37 @@ class RayWorkers:
         found: list[int] = ray.get([actor.ready.remote() for actor in self._actors])
         return found
 
-    def serve(self, cohorts: Sequence[Cohort]) -> Iterator[Served]:
-        bodies: dict[int, Any] = {}
-        for messages, _ in cohorts:
-            for message in messages:
-                if id(message.content) not in bodies:
-                    bodies[id(message.content)] = ray.put(message.content)
-        waiting, idle = list(reversed(cohorts)), list(self._actors)
-        asked: dict[Any, tuple[Cohort, Any]] = {}
-        while waiting or asked:
+    def serve(self, cohorts: Sequence[Asked]) -> Iterator[tuple[Asked, Served]]:
+        bodies = {id(body): ray.put(body) for body in {id(b): b for asked in cohorts for b in asked.bodies}.values()}
+        lost: list[Asked] = []
+        yield from self._served(cohorts, bodies, AHEAD, lambda asked, error: lost.append(asked))
+        # One of a lost cohort may be deadly: each of its members is served with nobody beside it.
+        single = [asked.alone(member) for asked in lost for member in range(len(asked.nodes))]
+        deadly: list[tuple[Asked, Served]] = []
+        yield from self._served(single, bodies, 1, lambda asked, error: deadly.append((asked, _deadly(asked, error))))
+        yield from deadly
+
+    def _served(
+        self,
+        cohorts: Sequence[Asked],
+        bodies: Mapping[int, Any],
+        ahead: int,
+        on_loss: Callable[[Asked, RayError], None],
+    ) -> Iterator[tuple[Asked, Served]]:
+        waiting, idle = list(reversed(cohorts)), self._actors * ahead
+        running: dict[Any, tuple[Asked, Any]] = {}
+        while waiting or running:
             while waiting and idle:
-                cohort, actor = waiting.pop(), idle.pop()
-                asked[_ask(actor, cohort, bodies)] = (cohort, actor)
-            [done], _ = ray.wait(list(asked), num_returns=1)
-            (messages, contexts), actor = asked.pop(done)
-            idle.append(actor)
+                asked, actor = waiting.pop(), idle.pop()
+                parts = [bodies[id(body)] for body in asked.bodies]
+                running[actor.serve.remote(replace(asked, bodies=()), *parts)] = (asked, actor)
+            [done], _ = ray.wait(list(running), num_returns=1)
+            asked, actor = running.pop(done)
+            idle.insert(0, actor)
             try:
-                yield ray.get(done)
+                yield asked, ray.get(done)
             except RayError as error:
-                if len(messages) > 1:
-                    waiting += [([m], [c]) for m, c in zip(messages, contexts, strict=True)]
-                    continue
-                cause = (
-                    f"client {contexts[0].node_id - 1}: its worker died {RETRIES + 1} times ({type(error).__name__})"
-                )
-                yield Served(1, [refusal(messages[0], cause)])
+                on_loss(asked, error)
 
 
 @lru_cache(maxsize=1)
@@ -108,13 +108,7 @@ def ray_workers(app: CohortApp, count: int | None = None, address: str | None = 
     return RayWorkers(app, count, address)
 
 
-def _ask(actor: Any, cohort: Cohort, bodies: dict[int, Any]) -> Any:
-    messages, contexts = cohort
-    used = list(dict.fromkeys(id(message.content) for message in messages))
-    body_of = [used.index(id(message.content)) for message in messages]
-    return actor.serve.remote([m.metadata for m in messages], body_of, contexts, *(bodies[key] for key in used))
-
-
-def _differs(state: RecordDict, before: dict[str, Any]) -> bool:
-    now = dict(state.items())
-    return now.keys() != before.keys() or any(now[name] is not before[name] for name in now)
+def _deadly(asked: Asked, error: RayError) -> Served:
+    [node] = asked.nodes
+    cause = f"client {node - 1}: its worker died {RETRIES + 1} times ({type(error).__name__})"
+    return Served(refused={node: cause})

@@ -166,9 +166,9 @@ def test_progress_counts_every_client_once(grid):
 def test_node_n_plus_one_holds_partition_n():
     grid = serial()
     assert list(grid.get_node_ids()) == [1, 2, 3, 4, 5]
-    configs = [grid.contexts[node].node_config for node in grid.get_node_ids()]
+    configs = [grid.context(node).node_config for node in grid.get_node_ids()]
     assert configs == [{"partition-id": n, "num-partitions": 5} for n in range(5)]
-    assert all(dict(context.run_config) == CONFIG for context in grid.contexts.values())
+    assert all(dict(grid.context(node).run_config) == CONFIG for node in grid.get_node_ids())
 
 
 def test_a_reply_can_be_pulled_once():

@@ -81,10 +81,21 @@ def test_a_spoilt_reply_is_refused_named_and_never_stops_a_round(spoil, cause):
     assert bool(outcome.world.predict(federation.union_test.inputs).isfinite().all())
 
 
+class Misplaced(SerialGrid):
+    """Some nodes are told of a partition that does not exist."""
+
+    def __init__(self, partition_of):
+        super().__init__(app, ROUNDS["partition.clients"], CONFIGURATION)
+        self._partition_of = partition_of
+
+    def context(self, node):
+        context = super().context(node)
+        context.node_config["partition-id"] = self._partition_of.get(node, node - 1)
+        return context
+
+
 def test_a_client_that_raises_is_refused_by_name():
-    grid = SerialGrid(app, ROUNDS["partition.clients"], CONFIGURATION)
-    grid.contexts[CULPRIT + 1].node_config = {"partition-id": 10_000}
-    outcome, _ = run_in(grid)
+    outcome, _ = run_in(Misplaced({CULPRIT + 1: 10_000}))
     assert "partition-id 10000" in outcome.history[0].refused[0]
     assert outcome.history[0].answered == ROUNDS["partition.clients"] - 1
 
@@ -96,9 +107,7 @@ def run_in(grid):
 
 
 def test_a_round_without_any_usable_reply_ends_the_run_and_says_why():
-    grid = SerialGrid(app, ROUNDS["partition.clients"], CONFIGURATION)
-    for context in grid.contexts.values():
-        context.node_config = {"partition-id": -5}
+    grid = Misplaced({node + 1: -5 for node in range(ROUNDS["partition.clients"])})
     with pytest.raises(RoundLostError, match=r"encoder round 1: no usable reply of 5; client 0: ValueError"):
         run_in(grid)
 
