@@ -111,12 +111,16 @@ def train(
 
 def padded(parts: Sequence[Float[Tensor, "_ *shape"] | Int[Tensor, "_ *shape"]]) -> Tensor:
     """Ragged tensors side by side, [clients, longest, ...], zeros where a client has no more rows."""
+    if len({len(part) for part in parts}) == 1:
+        return torch.stack(list(parts))
     return torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
 
 
 def rows_of(values: Tensor, rows: Int[Tensor, "clients batch"]) -> Tensor:
     """values[c, rows[c, b]] for every client c and batch member b."""
-    return values[torch.arange(len(rows)).unsqueeze(1), rows]
+    clients, samples = values.shape[:2]
+    flat = (rows + samples * torch.arange(clients).unsqueeze(1)).flatten()
+    return values.flatten(0, 1).index_select(0, flat).unflatten(0, rows.shape)
 
 
 def _laid_out_like(slope: Tensor, weight: Tensor) -> Tensor:

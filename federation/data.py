@@ -1,7 +1,9 @@
 """What a client holds, and what a whole simulated federation holds."""
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import torch
@@ -9,10 +11,13 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.partition import Natural, PartitionRule
+from federation.partition import Natural, OnDemand, PartitionRule
 from federation.randomness import generator
 from federation.rules import InputError
 from federation.task import Task
+
+KEPT = 128 * 2**20
+"""Bytes of samples made on demand that a process keeps, of the clients that were asked last."""
 
 UNKNOWN_CLIENT = -1
 """The client of a test sample that belongs to no client of the federation."""
@@ -28,6 +33,11 @@ class Samples:
     def __len__(self) -> int:
         return len(self.targets)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self.inputs.nbytes + self.targets.nbytes
+
     def take(self, index: NDArray[np.int64] | Tensor) -> "Samples":
         """The rows that `index` names, in its order."""
         rows = torch.as_tensor(index, dtype=torch.int64)
@@ -38,6 +48,12 @@ class Samples:
         """All rows of all parts, in order."""
         return Samples(torch.cat([p.inputs for p in parts]), torch.cat([p.targets for p in parts]))
 
+    @staticmethod
+    def none(task: Task) -> "Samples":
+        """No samples of a task."""
+        targets = (0,) if task.classifies else (0, task.outputs)
+        return Samples(torch.zeros(0, *task.input_shape), torch.zeros(targets, dtype=task.target_dtype()))
+
 
 @dataclass(frozen=True)
 class ClientData:
@@ -46,6 +62,11 @@ class ClientData:
     train: Samples
     held_out: Samples
     test: Samples
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self.train.nbytes + self.held_out.nbytes + self.test.nbytes
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,48 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class Pool:
+    """Clients whose samples are made or loaded when they are asked for, in whichever process asks.
+
+    Attributes:
+        client: a client's data from its number alone; partition.clients says how many there are.
+    """
+
+    task: Task
+    client: Callable[[int], ClientData]
+    union_test: Samples
+
+
+class Lazy(Sequence[ClientData]):
+    """The clients of a pool. Those asked last are kept, at most `kept` bytes of them: memory never follows the pool."""
+
+    def __init__(self, clients: int, make: Callable[[int], ClientData], kept: int = KEPT) -> None:
+        self._clients, self._make, self._left = clients, make, kept
+        self._held: OrderedDict[int, ClientData] = OrderedDict()
+
+    def __len__(self) -> int:
+        return self._clients
+
+    @overload
+    def __getitem__(self, number: int) -> ClientData: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[ClientData]: ...
+    def __getitem__(self, number: int | slice) -> ClientData | list[ClientData]:
+        if isinstance(number, slice):
+            return [self[n] for n in range(*number.indices(self._clients))]
+        if not 0 <= number < self._clients:
+            raise IndexError(f"client {number} of a pool of {self._clients}")
+        if number in self._held:
+            self._held.move_to_end(number)
+            return self._held[number]
+        made = self._held[number] = self._make(number)
+        self._left -= made.nbytes
+        while self._left < 0 and len(self._held) > 1:
+            self._left += self._held.popitem(last=False)[1].nbytes
+        return made
+
+
+@dataclass(frozen=True)
 class FederatedData:
     """A whole federation: clients, and one union test set with the client of each of its samples."""
 
@@ -83,14 +146,16 @@ class FederatedData:
     domain_names: tuple[str, ...]
 
 
-def federate(dataset: Dataset, rule: PartitionRule, held_out: float, seed: int) -> FederatedData:
-    """Distribute a dataset over clients.
+def federate(dataset: Dataset | Pool, rule: PartitionRule, held_out: float, seed: int) -> FederatedData:
+    """Distribute a dataset over clients, or open a pool of clients that are made on demand.
 
     Args:
         held_out: share of each client's training samples kept for decisions inside the federation.
     Raises:
         InputError: the rule would leak, or leaves a client without samples.
     """
+    if isinstance(dataset, Pool):
+        return _opened(dataset, rule)
     if dataset.leaks_unless_natural and not isinstance(rule, Natural):
         raise InputError(
             f"partition.kind={rule.kind()} leaks: {dataset.leaks_unless_natural}; use partition.kind=natural"
@@ -107,6 +172,14 @@ def federate(dataset: Dataset, rule: PartitionRule, held_out: float, seed: int) 
     domain = np.zeros(len(dataset.train), dtype=np.int64) if dataset.domain is None else dataset.domain
     client_domain = np.array([np.bincount(domain[rows]).argmax() for rows in parts], dtype=np.int64)
     return FederatedData(dataset.task, clients, dataset.test, owner, client_domain, dataset.domain_names or ("all",))
+
+
+def _opened(pool: Pool, rule: PartitionRule) -> FederatedData:
+    if not isinstance(rule, OnDemand):
+        raise InputError(f"partition.kind={rule.kind()}, but this scenario makes its own clients; use on_demand")
+    owner = np.full(len(pool.union_test), UNKNOWN_CLIENT, dtype=np.int64)
+    domain = np.zeros(rule.clients, dtype=np.int64)
+    return FederatedData(pool.task, Lazy(rule.clients, pool.client), pool.union_test, owner, domain, ("all",))
 
 
 def _hold_out(

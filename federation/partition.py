@@ -122,6 +122,13 @@ class Natural(PartitionRule):
         return [np.sort(piece) for rows in draws for piece in np.array_split(rows, self.within)]
 
 
+class OnDemand(_Counted):
+    """The data function makes each client's samples when it is asked for: for pools far larger than memory."""
+
+    def split(self, samples: int, labels: Rows | None, groups: Rows | None, seed: int) -> list[Rows]:
+        raise InputError("partition.kind=on_demand needs a scenario that makes its clients' samples; use iid")
+
+
 class Automatic(PartitionRule):
     """The natural clients where the data name them, else `clients` that draw from the same distribution."""
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Protocol, cast
 from pydantic import Field, ValidationError
 
 from federation.contribution import AggregationRule
-from federation.data import Dataset, FederatedData, federate
+from federation.data import Dataset, FederatedData, Pool, federate
 from federation.manifold import ChartRule, EncoderRule, PrincipalComponents, PrivateRegions, RegionRule
 from federation.models import ElasticFamily, Mlp
 from federation.partition import PartitionRule
@@ -120,7 +120,7 @@ PATHS = ("data.dir", "data.path")
 class DataFunction(Protocol):
     """What a scenario's module defines beside its SCENARIO, under the name `load`."""
 
-    def __call__(self, settings: DataSettings, seed: int) -> Dataset: ...
+    def __call__(self, settings: DataSettings, seed: int) -> Dataset | Pool: ...
 
 
 @dataclass(frozen=True)

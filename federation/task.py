@@ -30,8 +30,10 @@ class Task(Frozen):
     def losses(self, outputs: Float[Tensor, "*rows outputs"], targets: Tensor) -> Float[Tensor, "*rows"]:
         """Cross-entropy in nats, or half the squared error summed over coordinates, for each row."""
         if self.classifies:
-            flat = F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none")
-            return flat.view(targets.shape)
+            # Classes before rows: the kernel then runs along rows, several times faster for few classes.
+            rows = outputs.flatten(0, -3) if outputs.dim() > 2 else outputs.unsqueeze(0)
+            losses = F.cross_entropy(rows.transpose(1, 2), targets.reshape(rows.shape[:2]), reduction="none")
+            return losses.view(targets.shape)
         return 0.5 * (outputs - targets).square().sum(-1)
 
     def answers(self, outputs: Float[Tensor, "*rows outputs"]) -> Float[Tensor, "*rows outputs"]:
