@@ -1,12 +1,13 @@
 """Our engine on the speed workload, by the path that a user gets: ServerApp's strategy, CohortGrid, Ray.
 
-    python -m benchmarks.cohort --clients 1000 --rounds 5 --workload mlp
+python -m benchmarks.cohort --clients 1000 --rounds 5 --workload mlp
 """
 
 import argparse
 import json
 import logging
 import time
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,7 +59,7 @@ def main() -> None:
             ),
             evaluate_fn=mark,
         )
-    seconds = [after - before for before, after in zip(marks, marks[1:], strict=False)]
+    seconds = [after - before for before, after in pairwise(marks)]
     report(
         "manifold",
         asked.workload,

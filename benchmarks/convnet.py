@@ -5,9 +5,7 @@ from federation.data import Pool
 from federation.models import Convnet
 from federation.scenario import DataSettings
 
-SCENARIO = mlp.SCENARIO.model_copy(
-    update={"name": "speed-convnet", "model": Convnet(channels=(8, 16, 16), blocks=0)}
-)
+SCENARIO = mlp.SCENARIO.model_copy(update={"name": "speed-convnet", "model": Convnet(channels=(8, 16, 16), blocks=0)})
 
 
 def load(settings: DataSettings, seed: int) -> Pool:

@@ -9,6 +9,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import psutil
@@ -81,7 +82,7 @@ def timed(rounds: int, one: Callable[[int], None]) -> list[float]:
     for number in range(rounds + 1):
         one(number)
         marks.append(time.perf_counter())
-    return [after - before for before, after in zip(marks, marks[1:], strict=False)][1:]
+    return [after - before for before, after in pairwise(marks)][1:]
 
 
 def report(contender: str, workload: str, clients: int, seconds: Sequence[float], startup: float, **more: Any) -> None:

@@ -4,9 +4,10 @@ A single client is a cohort of one. Ragged clients are padded and masked: a padd
 whose steps are done keeps its weights, so that nobody's result depends on whom it is trained with.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, cos, pi
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,6 +20,27 @@ from federation.tensors import Parameters
 
 RowLosses = Callable[[Parameters, Int[Tensor, "clients batch"]], Float[Tensor, "clients batch"]]
 """Losses of the named rows of each client's samples under that client's model."""
+
+
+class Objective(Protocol):
+    """What each client's steps go down."""
+
+    def __call__(
+        self, model: Parameters, rows: Int[Tensor, "clients batch"], weights: Float[Tensor, "clients batch"]
+    ) -> tuple[Float[Tensor, "clients batch"], Mapping[str, Tensor]]:
+        """Losses of the named rows, and the slopes of their weighted sum along the weights of each client's model."""
+
+
+def by_autograd(losses: RowLosses) -> Objective:
+    """The objective of any losses, by automatic differentiation."""
+
+    def objective(model: Parameters, rows: Tensor, weights: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        leaves = {name: tensor.detach().requires_grad_() for name, tensor in model.items()}
+        row_losses = losses(leaves, rows)
+        slopes = torch.autograd.grad((row_losses * weights).sum(), list(leaves.values()))
+        return row_losses.detach(), dict(zip(leaves, slopes, strict=True))
+
+    return objective
 
 
 @dataclass(frozen=True)
@@ -66,7 +88,7 @@ def learning_rate(local: LocalTraining, progress: float) -> float:
 
 def train(
     start: Parameters,
-    losses: RowLosses,
+    objective: Objective,
     plan: Batches,
     local: LocalTraining,
     rate: float,
@@ -88,25 +110,22 @@ def train(
     weights = weights / weights.sum(2, keepdim=True).clamp_min(1)
     total = torch.zeros(clients, dtype=torch.float64)
     for step in range(steps):
-        leaves = {name: tensor.requires_grad_() for name, tensor in model.items()}
-        row_losses = losses(leaves, plan.rows[:, step])
-        slopes = torch.autograd.grad((row_losses * weights[:, step]).sum(), list(leaves.values()))
-        total += torch.where(plan.real[:, step], row_losses.detach(), 0).sum(1).double()
+        row_losses, slopes = objective(model, plan.rows[:, step], weights[:, step])
+        total += torch.where(plan.real[:, step], row_losses, 0).sum(1).double()
         everyone = bool(active[:, step].all())
-        with torch.no_grad():
-            for (name, leaf), slope in zip(leaves.items(), slopes, strict=True):
-                weight = model[name] = _laid_out_like(slope, leaf.detach())
-                if local.weight_decay:
-                    slope = slope.add(weight, alpha=local.weight_decay)
-                if proximal:
-                    slope = slope.add(weight - start[name], alpha=proximal)
-                if local.momentum:
-                    velocity[name] = slope = slope.add(velocity.get(name, 0.0), alpha=local.momentum)
-                if not everyone:
-                    slope = torch.where(_along(active[:, step], leaf), slope, 0)
-                weight.add_(slope, alpha=-rate)
+        for name, slope in slopes.items():
+            weight = model[name] = _laid_out_like(slope, model[name])
+            if local.weight_decay:
+                slope = slope.add(weight, alpha=local.weight_decay)
+            if proximal:
+                slope = slope.add(weight - start[name], alpha=proximal)
+            if local.momentum:
+                velocity[name] = slope = slope.add(velocity.get(name, 0.0), alpha=local.momentum)
+            if not everyone:
+                slope = torch.where(_along(active[:, step], weight), slope, 0)
+            weight.add_(slope, alpha=-rate)
     visited = plan.real.sum((1, 2))
-    return Trained({n: t.detach() for n, t in model.items()}, (total / visited.clamp_min(1)).float(), visited)
+    return Trained(model, (total / visited.clamp_min(1)).float(), visited)
 
 
 def padded(parts: Sequence[Float[Tensor, "_ *shape"] | Int[Tensor, "_ *shape"]]) -> Tensor:
@@ -120,7 +139,7 @@ def rows_of(values: Tensor, rows: Int[Tensor, "clients batch"]) -> Tensor:
     """values[c, rows[c, b]] for every client c and batch member b."""
     clients, samples = values.shape[:2]
     flat = (rows + samples * torch.arange(clients).unsqueeze(1)).flatten()
-    return values.flatten(0, 1).index_select(0, flat).unflatten(0, rows.shape)
+    return values.flatten(0, 1).index_select(0, flat).view(*rows.shape, *values.shape[2:])
 
 
 def _laid_out_like(slope: Tensor, weight: Tensor) -> Tensor:

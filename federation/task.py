@@ -30,11 +30,23 @@ class Task(Frozen):
     def losses(self, outputs: Float[Tensor, "*rows outputs"], targets: Tensor) -> Float[Tensor, "*rows"]:
         """Cross-entropy in nats, or half the squared error summed over coordinates, for each row."""
         if self.classifies:
-            # Classes before rows: the kernel then runs along rows, several times faster for few classes.
-            rows = outputs.flatten(0, -3) if outputs.dim() > 2 else outputs.unsqueeze(0)
-            losses = F.cross_entropy(rows.transpose(1, 2), targets.reshape(rows.shape[:2]), reduction="none")
-            return losses.view(targets.shape)
+            flat = F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none")
+            return flat.view(targets.shape)
         return 0.5 * (outputs - targets).square().sum(-1)
+
+    def slopes(
+        self, outputs: Float[Tensor, "clients rows outputs"], targets: Tensor
+    ) -> tuple[Float[Tensor, "clients rows"], Float[Tensor, "clients rows outputs"]]:
+        """Losses of each row, and their slopes along the outputs."""
+        if not self.classifies:
+            return self.losses(outputs, targets), outputs - targets
+        # Classes before rows: the kernels then run along rows, several times faster for few classes.
+        logs = outputs.transpose(1, 2).log_softmax(1)
+        true = targets.unsqueeze(1)
+        losses = -logs.gather(1, true).squeeze(1)
+        slopes = logs.exp_()
+        slopes.scatter_add_(1, true, torch.full_like(losses, -1.0).unsqueeze(1))
+        return losses, slopes.transpose(1, 2)
 
     def answers(self, outputs: Float[Tensor, "*rows outputs"]) -> Float[Tensor, "*rows outputs"]:
         """What a model says: probabilities of the classes, or the predicted values."""

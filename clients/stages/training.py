@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from clients.calibration import shifts
@@ -52,11 +51,13 @@ def train_models(
     inputs, targets = padded([s.inputs for s in samples]), padded([s.targets for s in samples])
     shift = shifts([s.targets for s in samples], union)
 
-    def losses(model: Parameters, rows: Int[Tensor, "clients batch"]) -> Float[Tensor, "clients batch"]:
-        return task.losses(family.apply(model, rows_of(inputs, rows)) + shift, rows_of(targets, rows))
+    def objective(model: Parameters, rows: Tensor, weights: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        outputs, pull = family.pullback(model, rows_of(inputs, rows))
+        row_losses, slopes = task.slopes(outputs + shift, rows_of(targets, rows))
+        return row_losses, pull(slopes * weights.unsqueeze(-1))
 
     plan = batches([len(s) for s in samples], local, seed, address)
-    return train(stacked(list(starts)), losses, plan, local, rate, proximal)
+    return train(stacked(list(starts)), objective, plan, local, rate, proximal)
 
 
 def weighed(trained: Trained, cohort: Sequence[Member], regions: Sequence[int]) -> Weighed:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from clients.member import Member
 from clients.stages.training import weighed
-from clients.training import RowLosses, batches, learning_rate, train
+from clients.training import RowLosses, batches, by_autograd, learning_rate, train
 from federation.contribution import EVERYWHERE, Weighed
 from federation.records import Order
 from federation.scenario import LocalTraining
@@ -18,5 +18,5 @@ def tune(orders: Sequence[Order], cohort: Sequence[Member], losses: RowLosses, l
     samples = [len(member.data.train) for member in cohort]
     plan = batches(samples, local, first.seed, address)
     starts = stacked([under("model", order.tensors) for order in orders])
-    trained = train(starts, losses, plan, local, learning_rate(local, first.progress))
+    trained = train(starts, by_autograd(losses), plan, local, learning_rate(local, first.progress))
     return weighed(trained, cohort, [EVERYWHERE] * len(cohort))

@@ -1,6 +1,7 @@
 """The contract of an elastic family: one set of weights that holds smaller models as nested slices."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from math import ceil, prod, sqrt
 from types import EllipsisType
 from typing import ClassVar, Self
@@ -15,6 +16,9 @@ from federation.task import Task
 from federation.tensors import Parameters
 
 Shapes = dict[str, tuple[int, ...]]
+
+Pull = Callable[[Tensor], dict[str, Tensor]]
+"""Slopes of a loss along a model's outputs -> its slopes along the model's weights."""
 
 
 class Size(Frozen):
@@ -59,6 +63,21 @@ class ElasticFamily(Rule):
     @abstractmethod
     def widened(self, factor: float) -> Self:
         """The family with its full width multiplied; the depth stays."""
+
+    def pullback(
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
+    ) -> tuple[Float[Tensor, "clients samples outputs"], Pull]:
+        """The outputs of `apply`, and the map from slopes of a loss along the outputs to its slopes along the weights.
+
+        By automatic differentiation; a family may know a faster way to the same.
+        """
+        leaves = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
+        outputs = self.apply(leaves, inputs)
+
+        def pull(slopes: Tensor) -> dict[str, Tensor]:
+            return dict(zip(leaves, torch.autograd.grad(outputs, list(leaves.values()), slopes), strict=True))
+
+        return outputs.detach(), pull
 
     def init(self, task: Task, draw: torch.Generator) -> dict[str, Tensor]:
         """A fresh full-size model: He's normal weights, zero biases. Source: He et al. (2015)."""

@@ -1,5 +1,6 @@
 """Fully connected family: a stem, hidden blocks of equal width, a head."""
 
+from itertools import count, takewhile
 from typing import Self
 
 import torch
@@ -7,7 +8,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from federation.models.family import FULL, ElasticFamily, Shapes, Size, share
+from federation.models.family import FULL, ElasticFamily, Pull, Shapes, Size, share
 from federation.task import Task
 from federation.tensors import Parameters
 
@@ -33,13 +34,34 @@ class Mlp(ElasticFamily):
     def apply(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
     ) -> Float[Tensor, "clients samples outputs"]:
-        hidden = _linear(parameters, "stem", inputs.flatten(2)).relu()
-        block = 0
-        while f"block{block}.weight" in parameters:
-            update = _linear(parameters, f"block{block}", hidden).relu()
-            hidden = hidden + update if self.residual else update
-            block += 1
+        hidden = inputs.flatten(2)
+        for layer in _hidden_layers(parameters):
+            update = _linear(parameters, layer, hidden).relu()
+            hidden = hidden + update if self.residual and layer != "stem" else update
         return _linear(parameters, "head", hidden)
+
+    def pullback(
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
+    ) -> tuple[Float[Tensor, "clients samples outputs"], Pull]:
+        layers = _hidden_layers(parameters)
+        entering, leaving, hidden = [], [], inputs.flatten(2)
+        for layer in layers:
+            entering.append(hidden)
+            leaving.append(_linear(parameters, layer, hidden).relu_())
+            hidden = hidden + leaving[-1] if self.residual and layer != "stem" else leaving[-1]
+        outputs = _linear(parameters, "head", hidden)
+
+        def pull(slopes: Tensor) -> dict[str, Tensor]:
+            found = _linear_slopes("head", hidden, slopes)
+            along = torch.bmm(slopes, parameters["head.weight"])
+            for layer, before, after in zip(reversed(layers), reversed(entering), reversed(leaving), strict=True):
+                through = along * after.sign()
+                found |= _linear_slopes(layer, before, through)
+                if layer != "stem":
+                    along = torch.bmm(through, parameters[f"{layer}.weight"]) + (along if self.residual else 0)
+            return found
+
+        return outputs, pull
 
     def multiplies(self, task: Task, size: Size = FULL) -> int:
         return sum(shape[0] * shape[1] for shape in self.shapes(task, size).values() if len(shape) == 2)
@@ -48,8 +70,21 @@ class Mlp(ElasticFamily):
         return self.model_copy(update={"width": max(1, round(self.width * factor))})
 
 
+def _hidden_layers(parameters: Parameters) -> list[str]:
+    """The stem and the blocks that a model of this depth has, in order."""
+    return ["stem", *takewhile(lambda name: f"{name}.weight" in parameters, (f"block{n}" for n in count()))]
+
+
 def _linear(
     parameters: Parameters, name: str, inputs: Float[Tensor, "clients samples units"]
 ) -> Float[Tensor, "clients samples outputs"]:
     bias = parameters[f"{name}.bias"].unsqueeze(1)
     return torch.baddbmm(bias, inputs, parameters[f"{name}.weight"].transpose(1, 2))
+
+
+def _linear_slopes(
+    name: str, inputs: Float[Tensor, "clients samples units"], slopes: Float[Tensor, "clients samples outputs"]
+) -> dict[str, Tensor]:
+    """Slopes along the weights of `_linear`, from those along its outputs; laid out as its product reads them best."""
+    weight = torch.bmm(inputs.transpose(1, 2), slopes).transpose(1, 2)
+    return {f"{name}.weight": weight, f"{name}.bias": slopes.sum(1)}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.stages.training import train_models
-from clients.training import Batches, Trained, batches, learning_rate, padded, rows_of, train
+from clients.training import Batches, Trained, batches, by_autograd, learning_rate, padded, rows_of, train
 from federation.data import Samples
 from federation.models import Convnet, Mlp
 from federation.scenario import LocalTraining
@@ -57,7 +57,7 @@ def in_order(*clients: list[list[int]]) -> Batches:
 
 def trained(losses, plan: Batches, local: LocalTraining, start: list[float], proximal: float = 0.0) -> Trained:
     weights = {"w": torch.tensor(start, dtype=torch.float64)}
-    return train(weights, losses, plan, local, local.learning_rate, proximal)
+    return train(weights, by_autograd(losses), plan, local, local.learning_rate, proximal)
 
 
 TENTH = LocalTraining(learning_rate=0.1)
@@ -123,7 +123,7 @@ def test_a_client_whose_steps_are_done_rests(local):
 
 def test_training_does_not_touch_the_models_it_starts_from():
     start = {"w": torch.ones(1, dtype=torch.float64)}
-    train(start, line([[2.0]], [[0.0]]), in_order([[0]]), TENTH, 0.1)
+    train(start, by_autograd(line([[2.0]], [[0.0]])), in_order([[0]]), TENTH, 0.1)
     assert start["w"].tolist() == [1.0]
     assert not start["w"].requires_grad
 

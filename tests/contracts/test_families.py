@@ -152,6 +152,23 @@ def test_a_cohort_computes_and_learns_what_its_members_do_alone(family, task, dt
 
 @every_size
 @every_family
+def test_slopes_pulled_back_are_those_of_automatic_differentiation(family, task, size):
+    models = family.slice(stacked([model_of(family, task, s) for s in (0, 1)]), task, size)
+    leaves = {name: t.double().requires_grad_() for name, t in models.items()}
+    rows = rows_of(task, 2, 3).double()
+    slopes = torch.randn(2, 3, task.outputs, generator=torch.Generator().manual_seed(2)).double()
+    expected = family.apply(leaves, rows)
+    gradients = torch.autograd.grad((expected * slopes).sum(), list(leaves.values()))
+    outputs, pull = family.pullback(leaves, rows)
+    pulled = pull(slopes)
+    torch.testing.assert_close(outputs, expected.detach(), rtol=1e-12, atol=1e-12)
+    assert pulled.keys() == leaves.keys()
+    for name, gradient in zip(leaves, gradients, strict=True):
+        torch.testing.assert_close(pulled[name], gradient, rtol=1e-12, atol=1e-12)
+
+
+@every_size
+@every_family
 def test_a_model_of_any_size_is_its_layers_written_out(family, task, size):
     part = {name: tensor.double() for name, tensor in family.slice(model_of(family, task), task, size).items()}
     rows = rows_of(task, 4).double()

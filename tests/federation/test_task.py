@@ -78,3 +78,15 @@ def test_the_score_of_nothing_is_not_a_number(task):
 
 def test_targets_are_whole_numbers_or_real():
     assert (CLASSES.target_dtype(), VALUES.target_dtype()) == (torch.int64, torch.float32)
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_slopes_are_those_of_the_losses(kind):
+    task, draw = Task(kind=kind, input_shape=(4,), outputs=3), torch.Generator().manual_seed(0)
+    outputs = torch.randn(2, 5, 3, generator=draw, dtype=torch.float64).requires_grad_()
+    targets = torch.randint(3, (2, 5), generator=draw) if task.classifies else torch.randn(2, 5, 3, generator=draw)
+    expected = task.losses(outputs, targets)
+    [gradient] = torch.autograd.grad(expected.sum(), outputs)
+    losses, slopes = task.slopes(outputs.detach(), targets)
+    torch.testing.assert_close(losses, expected.detach(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(slopes, gradient, rtol=1e-12, atol=1e-12)
