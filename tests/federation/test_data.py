@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.data import UNKNOWN_CLIENT, Dataset, FederatedData, Samples, federate
-from federation.partition import Dirichlet, Iid, Natural
+from federation.data import UNKNOWN_CLIENT, ClientData, Dataset, FederatedData, Lazy, Pool, Samples, federate
+from federation.partition import Dirichlet, Iid, Natural, OnDemand
 from federation.rules import InputError
 from federation.task import Task
 
@@ -167,3 +167,58 @@ def test_a_split_that_would_leak_is_refused():
 def test_samples_are_taken_in_the_order_of_the_index():
     assert numbers(numbered(10).take(np.array([7, 2, 2]))) == [7, 2, 2]
     assert numbers(Samples.concatenated([numbered(2), numbered(2, first=8)])) == [0, 1, 8, 9]
+
+
+# --- pools made on demand --------------------------------------------------------------------------------------------
+
+
+def own(number: int) -> ClientData:
+    return ClientData(numbered(3, first=number), Samples.none(CLASSES), Samples.none(CLASSES))
+
+
+POOL = Pool(CLASSES, own, numbered(5))
+
+
+def test_a_pool_makes_only_the_clients_that_are_asked_for():
+    made = []
+    clients = Lazy(1_000_000, lambda number: made.append(number) or own(number))
+    assert len(clients) == 1_000_000
+    assert numbers(clients[7].train) == [7, 8, 9]
+    assert numbers(clients[7].train) == [7, 8, 9]
+    assert made == [7]
+
+
+def test_a_pool_keeps_the_clients_asked_last_and_no_more_bytes_than_it_may():
+    made = []
+    clients = Lazy(10, lambda number: made.append(number) or own(number), kept=2 * own(0).nbytes)
+    for number in (0, 1, 0, 2, 0, 1):  # 1 is pushed out by 2, for 0 was asked since
+        clients[number]
+    assert made == [0, 1, 2, 1]
+
+
+def test_a_client_larger_than_the_memory_of_a_pool_is_still_given():
+    assert numbers(Lazy(3, own, kept=1)[2].train) == [2, 3, 4]
+
+
+def test_a_pool_is_opened_by_the_number_of_its_clients():
+    federation = federate(POOL, OnDemand(clients=50_000), held_out=0.2, seed=0)
+    assert len(federation.clients) == 50_000
+    assert [numbers(client.train)[0] for client in federation.clients[49_998:]] == [49_998, 49_999]
+    assert set(federation.union_client) == {UNKNOWN_CLIENT}
+    with pytest.raises(IndexError, match="client 50000 of a pool of 50000"):
+        federation.clients[50_000]
+
+
+def test_a_pool_is_not_split_and_samples_are_not_made():
+    with pytest.raises(InputError, match="makes its own clients"):
+        federate(POOL, Iid(clients=5), held_out=0.2, seed=0)
+    with pytest.raises(InputError, match="makes its clients' samples"):
+        federate(DATASET, OnDemand(clients=5), held_out=0.2, seed=0)
+
+
+@pytest.mark.parametrize("task", [CLASSES, VALUES], ids=lambda task: task.kind)
+def test_no_samples_have_the_shapes_of_a_task(task):
+    nothing = Samples.none(task)
+    assert len(nothing) == 0
+    assert nothing.inputs.shape == (0, 1)
+    assert nothing.targets.dtype == task.target_dtype()

@@ -10,6 +10,7 @@ from flwr.common.constant import ErrorCode
 from clients.app import app, serve_cohort
 from federation.contribution import EVERYWHERE
 from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Traffic
+from federation.engine.cohort import grouped
 from federation.engine.local import payload
 from federation.records import ACTION, Order, Stage, read_contribution
 from federation.scenario import open_run, run_config
@@ -158,6 +159,20 @@ def test_progress_counts_every_client_once(grid):
     answered = []
     asked(grid(on_reply=answered.append), [1, 2, 3, 4, 5])
     assert sum(answered) == 5
+
+
+def test_a_cohort_is_asked_for_models_of_one_size():
+    grid = cohort()
+    narrow, wide = (Order(Stage.PRIOR, 0, tensors={"model/w": torch.zeros(n)}).to_record() for n in (2, 3))
+    messages = [grid.create_message(body, ACTION, node, "1") for node, body in enumerate((narrow, wide, narrow), 1)]
+    assert [[m.metadata.dst_node_id for m in group] for group in grouped(messages)] == [[1, 3], [2]]
+
+
+def test_a_pool_of_a_million_remembers_nothing_of_clients_that_are_not_asked():
+    grid = cohort(clients=1_000_000)
+    asked(grid, [1, 2])
+    assert len(list(grid.get_node_ids())) == 1_000_000
+    assert len(grid.states) == 0
 
 
 # --- nodes and replies -----------------------------------------------------------------------------------------------

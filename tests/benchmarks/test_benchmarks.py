@@ -1,0 +1,33 @@
+"""The benchmarks run, at the smallest size, and print the line that they promise."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FIELDS = {"contender", "workload", "clients", "rounds", "updates_per_s", "gflops", "startup_s"}
+
+
+def line(*module: str) -> dict[str, object]:
+    done = subprocess.run([sys.executable, "-m", *module], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+@pytest.mark.parametrize("workload", ["mlp", "convnet"])
+def test_our_engine_prints_its_rate(workload):
+    small = ("--clients", "3", "--rounds", "1", "--workers", "0", "--pool", "1000")
+    printed = line("benchmarks.cohort", *small, "--workload", workload)
+    assert printed.keys() >= FIELDS | {"peak_rss_mb", "pool", "cohort"}
+    assert (printed["contender"], printed["clients"], printed["pool"]) == ("manifold", 3, 1000)
+    assert printed["updates_per_s"] > 0
+
+
+@pytest.mark.parametrize("contender", ["pytorch-loop", "limit"])
+def test_contenders_print_theirs(contender):
+    printed = line("benchmarks.contenders", contender, "--clients", "2", "--rounds", "1")
+    assert printed.keys() >= FIELDS
+    assert printed["updates_per_s"] > 0
