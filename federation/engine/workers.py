@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -86,20 +87,40 @@ class RayWorkers:
         ahead: int,
         on_loss: Callable[[Asked, RayError], None],
     ) -> Iterator[tuple[Asked, Served]]:
-        waiting, idle = list(reversed(cohorts)), self._actors * ahead
-        running: dict[Any, tuple[Asked, Any]] = {}
-        while waiting or running:
-            while waiting and idle:
-                asked, actor = waiting.pop(), idle.pop()
+        queues = Queues(cohorts, len(self._actors))
+        running: dict[Any, tuple[Asked, int]] = {}
+
+        def ask(worker: int) -> None:
+            if (asked := queues.next(worker)) is not None:
                 parts = [bodies[id(body)] for body in asked.bodies]
-                running[actor.serve.remote(replace(asked, bodies=()), *parts)] = (asked, actor)
+                answer = self._actors[worker].serve.remote(replace(asked, bodies=()), *parts)
+                running[answer] = (asked, worker)
+
+        for worker in list(range(len(self._actors))) * ahead:
+            ask(worker)
+        while running:
             [done], _ = ray.wait(list(running), num_returns=1)
-            asked, actor = running.pop(done)
-            idle.insert(0, actor)
+            asked, worker = running.pop(done)
+            ask(worker)
             try:
                 yield asked, ray.get(done)
             except RayError as error:
                 on_loss(asked, error)
+
+
+class Queues:
+    """Which cohort a worker serves next: of its own share, which is the same in every round, so that the samples that
+    it has loaded are asked where they lie; and when its own are done, one that waits for the busiest."""
+
+    def __init__(self, cohorts: Sequence[Asked], workers: int) -> None:
+        self._waiting = [deque(cohorts[worker::workers]) for worker in range(workers)]
+
+    def next(self, worker: int) -> Asked | None:
+        """A cohort that nobody has taken yet; None where all are taken."""
+        if self._waiting[worker]:
+            return self._waiting[worker].popleft()
+        busiest = max(self._waiting, key=len)
+        return busiest.pop() if busiest else None
 
 
 @lru_cache(maxsize=1)

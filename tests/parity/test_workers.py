@@ -9,8 +9,8 @@ import torch
 
 from clients.app import serve_cohort
 from federation.contribution import EVERYWHERE
-from federation.engine import CohortGrid, Here
-from federation.engine.workers import RayWorkers
+from federation.engine import Asked, CohortGrid, Here
+from federation.engine.workers import Queues, RayWorkers
 from federation.records import ACTION, Order, Stage, read_contribution
 from federation.scenario import open_run, run_config
 from server.app import federate
@@ -66,3 +66,10 @@ def test_a_client_that_kills_its_worker_is_refused_alone():
     assert clients == [0, 1, 3, 4]
     assert len(errors) == 1
     assert errors[0].startswith("client 2: its worker died 3 times")
+
+
+def test_a_worker_serves_its_own_share_first_and_then_helps_the_busiest():
+    cohorts = [Asked(ACTION, CONFIG, 6, [node], [0], []) for node in range(6)]
+    queues = Queues(cohorts, 2)  # 0, 2, 4 wait for the first worker, 1, 3, 5 for the second
+    assert [queues.next(0) for _ in range(4)] == [cohorts[n] for n in (0, 2, 4, 5)]
+    assert [queues.next(1) for _ in range(3)] == [cohorts[1], cohorts[3], None]
