@@ -24,6 +24,9 @@ class Step:
 EVERYBODY = {Stage.ENCODER, Stage.CHARTING, Stage.EVIDENCE, Stage.COMPOSITION, Stage.NOVELTY}
 """Stages that ask all clients; the others ask a seeded sample."""
 
+UNCHARTED = {Stage.ENCODER, Stage.PRIOR, Stage.CHARTING}
+"""Stages for which a client needs no region: nodes that have not answered yet are asked, too."""
+
 
 def schedule(scenario: Scenario, task: Task) -> tuple[Step, ...]:
     """All rounds of a run."""

@@ -19,7 +19,7 @@ from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed
 from server.history import RoundRecord, trained_sums
-from server.schedule import EVERYBODY, Step, schedule
+from server.schedule import EVERYBODY, UNCHARTED, Step, schedule
 from server.state import Model, ServerState, charted, evidence_tensors, initial
 from server.validation import check
 
@@ -56,21 +56,17 @@ class ManifoldStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         self._began, step = time.monotonic(), self.steps[server_round - 1]
-        if not self._node_of:
-            return self._messages({node: self._order(step, EVERYWHERE) for node in grid.get_node_ids()})
         numbers = sorted(self._node_of)
         if step.stage not in EVERYBODY and self.scenario.fraction < 1:
             asked = max(1, round(self.scenario.fraction * len(numbers)))
             draw = generator(self.scenario.seed, "cohort", str(step.stage), step.round)
             numbers = sorted(draw.choice(numbers, asked, replace=False).tolist())
-        by_region: dict[int, Order] = {}
-        orders = {}
-        for number in numbers:
-            region = self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
-            if region not in by_region:
-                by_region[region] = self._order(step, region)
-            orders[self._node_of[number]] = by_region[region]
-        return self._messages(orders)
+        region_of = {self._node_of[n]: self._region(n) for n in numbers}
+        if step.stage in UNCHARTED:
+            seen = set(self._node_of.values())
+            region_of |= {node: EVERYWHERE for node in grid.get_node_ids() if node not in seen}
+        order_of = {region: self._order(step, region) for region in dict.fromkeys(region_of.values())}
+        return self._messages({node: order_of[region] for node, region in region_of.items()})
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -106,6 +102,10 @@ class ManifoldStrategy(Strategy):
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         return None
+
+    def _region(self, number: int) -> int:
+        """The region of a client; before the charting there is none but the whole."""
+        return self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
 
     def _order(self, step: Step, region: int) -> Order:
         """What this round asks of the clients of one region."""

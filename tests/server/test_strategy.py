@@ -106,6 +106,23 @@ def run_in(grid):
     return federate(grid, opened.scenario, federation.task, len(federation.clients)), federation
 
 
+class Late(SerialGrid):
+    """One node is not there in the first round."""
+
+    def serve(self, messages):
+        for message, reply in zip(messages, super().serve(messages), strict=True):
+            first = message.content.config_records[CONFIG]["stage"] == Stage.ENCODER
+            if not (first and message.metadata.dst_node_id == CULPRIT + 1):
+                yield reply
+
+
+def test_a_client_that_missed_the_first_round_is_taken_in_later():
+    outcome, federation = run_in(Late(app, ROUNDS["partition.clients"], CONFIGURATION))
+    everybody = len(federation.clients)
+    assert [record.answered for record in outcome.history] == [everybody - 1] + [everybody] * 9
+    assert len(outcome.world.design.region_of_client) == everybody
+
+
 def test_a_round_without_any_usable_reply_ends_the_run_and_says_why():
     grid = Misplaced({node + 1: -5 for node in range(ROUNDS["partition.clients"])})
     with pytest.raises(RoundLostError, match=r"encoder round 1: no usable reply of 5; client 0: ValueError"):
