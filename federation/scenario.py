@@ -100,6 +100,7 @@ class Scenario(Frozen):
     calibrated: bool = Field(default=False, description="a client's classes alone train the prior and the head")
     aggregation: AggregationRule
     fraction: float = Field(default=1.0, gt=0, le=1, description="share of the clients asked in each round")
+    max_failures: int | None = Field(default=None, ge=0, description="refused replies in a round that end the run")
     encoder: EncoderRule = PrincipalComponents()
     prior: TrainingPhase = TrainingPhase(rounds=10)
     charts: ChartRule = ChartRule()

@@ -1,5 +1,6 @@
 """The one Flower Strategy: rounds in phases, each a sum over clients and a pure step of the server's state."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -27,8 +28,11 @@ Observer = Callable[[RoundRecord, ServerState], None]
 """Told of each finished round."""
 
 
+LOG = logging.getLogger("manifold")
+
+
 class RoundLostError(RuntimeError):
-    """Nobody's reply could be used: the run cannot go on."""
+    """Nobody's reply could be used, or too many were refused: the run cannot go on."""
 
 
 class ManifoldStrategy(Strategy):
@@ -79,9 +83,7 @@ class ManifoldStrategy(Strategy):
                 self._node_of.update(zip(contribution.clients, nodes, strict=True))
             except (ValueError, KeyError) as error:
                 refused.append(str(error))
-        if not accepted:
-            cause = refused[0] if refused else "no client answered in time"
-            raise RoundLostError(f"{step.stage} round {step.round + 1}: no usable reply of {len(refused)}; {cause}")
+        self._check_failures(step, len(accepted), refused)
         total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
         before = self.state
         self.state = self._advance(step, total)
@@ -94,6 +96,17 @@ class ManifoldStrategy(Strategy):
         self.history.append(record)
         self._observe(record, self.state)
         return None, None
+
+    def _check_failures(self, step: Step, accepted: int, refused: list[str]) -> None:
+        """Name the refused in the log, and end the run where too few are left or too many are refused."""
+        where, limit = f"{step.stage} round {step.round + 1}", self.scenario.max_failures
+        for cause in refused:
+            LOG.warning("%s: refused, %s", where, cause)
+        if not accepted:
+            cause = refused[0] if refused else "no client answered in time"
+            raise RoundLostError(f"{where}: no usable reply of {len(refused)}; {cause}")
+        if limit is not None and len(refused) > limit:
+            raise RoundLostError(f"{where}: {len(refused)} replies refused, max_failures={limit}; {refused[0]}")
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

@@ -81,6 +81,25 @@ def test_a_spoilt_reply_is_refused_named_and_never_stops_a_round(spoil, cause):
     assert bool(outcome.world.predict(federation.union_test.inputs).isfinite().all())
 
 
+def test_the_refused_are_named_in_the_log(caplog):
+    run(Faulty(nan))
+    assert "prior round 1: refused, client 3: NaN or infinity in its sums" in caplog.messages
+
+
+@pytest.mark.parametrize(("limit", "ends"), [(0, True), (1, False)])
+def test_past_max_failures_the_run_ends_and_says_why(limit, ends):
+    opened = open_run(CONFIGURATION)
+    scenario, federation = opened.scenario.model_copy(update={"max_failures": limit}), opened.federation()
+    strategy = ManifoldStrategy(scenario, federation.task, len(federation.clients))
+    grid = Faulty(nan)
+    if not ends:
+        strategy.start(grid, ArrayRecord(), num_rounds=2)
+        assert [len(record.refused) for record in strategy.history] == [0, 1]
+        return
+    with pytest.raises(RoundLostError, match=r"prior round 1: 1 replies refused, max_failures=0; client 3: NaN"):
+        strategy.start(grid, ArrayRecord(), num_rounds=2)
+
+
 class Misplaced(SerialGrid):
     """Some nodes are told of a partition that does not exist."""
 
