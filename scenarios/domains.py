@@ -5,11 +5,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from federation.data import Dataset, Samples
-from federation.manifold import ChartRule, PooledPixels, PrincipalComponents, SharedRegions
+from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
 from federation.partition import Natural
 from federation.routing import TunedResidual
-from federation.scenario import DataSettings, HeadSettings, LocalTraining, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import (
+    DataSettings,
+    HeadSettings,
+    LocalTraining,
+    RouterSettings,
+    Scenario,
+    Search,
+    TrainingPhase,
+)
 from federation.task import Task
 from scenarios.femnist import femnist_arrays
 from scenarios.sources import from_folder, images, labelled, limited
@@ -24,13 +32,14 @@ SCENARIO = Scenario(
     local=LocalTraining(learning_rate=0.05, momentum=0.5, weight_decay=0.006, batch_size=5, schedule="cosine"),
     calibrated=True,
     aggregation=Momentum(),
-    encoder=PrincipalComponents(dimensions=16, features=PooledPixels(pool=2)),
+    encoder=PrincipalComponents(dimensions=16, features=OrientedGradients(patch=7, directions=4)),
     charts=ChartRule(rank=1),
     regions=SharedRegions(),
     prior=TrainingPhase(rounds=4, learning_rate=0.5),
     experts=TrainingPhase(rounds=36),
-    router=RouterSettings(rule=TunedResidual(top=1), rounds=2),
+    router=RouterSettings(rule=TunedResidual(top=1), rounds=2, local=LocalTraining(learning_rate=0.1, batch_size=5)),
     head=HeadSettings(rounds=2),
+    search=Search(share=0.5),
 )
 
 TEST = 2_000
