@@ -13,7 +13,9 @@ PACKAGES = ("federation", "clients", "server", "scenarios")
 
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads that spin starve others on a busy machine
-sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/federation must not pass for the package federation
+ROOT = str(Path(__file__).parents[1])
+sys.path.insert(0, ROOT)  # tests/federation must not pass for the package federation
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))  # for Ray's workers
 imported = [name for name in (*PACKAGES, "torch") if name in sys.modules]
 if imported:
     raise RuntimeError(f"{', '.join(imported)} imported before the tests were set up")
