@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from federation.models.family import Product, Slope
 from federation.randomness import generator
 from federation.scenario import LocalTraining
 from federation.tensors import Parameters
@@ -27,14 +28,14 @@ class Objective(Protocol):
 
     def __call__(
         self, model: Parameters, rows: Int[Tensor, "clients batch"], weights: Float[Tensor, "clients batch"]
-    ) -> tuple[Float[Tensor, "clients batch"], Mapping[str, Tensor]]:
+    ) -> tuple[Float[Tensor, "clients batch"], Mapping[str, Slope]]:
         """Losses of the named rows, and the slopes of their weighted sum along the weights of each client's model."""
 
 
 def by_autograd(losses: RowLosses) -> Objective:
     """The objective of any losses, by automatic differentiation."""
 
-    def objective(model: Parameters, rows: Tensor, weights: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def objective(model: Parameters, rows: Tensor, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in model.items()}
         row_losses = losses(leaves, rows)
         slopes = torch.autograd.grad((row_losses * weights).sum(), list(leaves.values()))
@@ -105,25 +106,29 @@ def train(
     """
     model = {name: tensor.clone() for name, tensor in start.items()}
     velocity: dict[str, Tensor] = {}
-    clients, steps, _ = plan.rows.shape
+    losses: list[Tensor] = []
     active, weights = plan.real.any(2), plan.real.float()
     weights = weights / weights.sum(2, keepdim=True).clamp_min(1)
-    total = torch.zeros(clients, dtype=torch.float64)
-    for step in range(steps):
+    plain = not (local.weight_decay or proximal or local.momentum)
+    for step, everyone in enumerate(active.all(0).tolist()):
         row_losses, slopes = objective(model, plan.rows[:, step], weights[:, step])
-        total += torch.where(plan.real[:, step], row_losses, 0).sum(1).double()
-        everyone = bool(active[:, step].all())
+        losses.append(row_losses)
         for name, slope in slopes.items():
-            weight = model[name] = _laid_out_like(slope, model[name])
+            if plain and everyone and isinstance(slope, Product):
+                model[name] = slope.descend(model[name], rate)
+                continue
+            written = slope.written() if isinstance(slope, Product) else slope
+            weight = model[name] = _laid_out_like(written, model[name])
             if local.weight_decay:
-                slope = slope.add(weight, alpha=local.weight_decay)
+                written = written.add(weight, alpha=local.weight_decay)
             if proximal:
-                slope = slope.add(weight - start[name], alpha=proximal)
+                written = written.add(weight - start[name], alpha=proximal)
             if local.momentum:
-                velocity[name] = slope = slope.add(velocity.get(name, 0.0), alpha=local.momentum)
+                velocity[name] = written = written.add(velocity.get(name, 0.0), alpha=local.momentum)
             if not everyone:
-                slope = torch.where(_along(active[:, step], weight), slope, 0)
-            weight.add_(slope, alpha=-rate)
+                written = torch.where(_along(active[:, step], weight), written, 0)
+            weight.add_(written, alpha=-rate)
+    total = torch.where(plan.real, torch.stack(losses, 1), 0).sum((1, 2), dtype=torch.float64)
     visited = plan.real.sum((1, 2))
     return Trained(model, (total / visited.clamp_min(1)).float(), visited)
 

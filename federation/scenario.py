@@ -5,7 +5,7 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal, Protocol, cast
@@ -135,8 +135,12 @@ class Opened:
         """Load the data and distribute them; loaded once a process."""
         return _federation(self)
 
-    def __hash__(self) -> int:
+    @cached_property
+    def _key(self) -> int:
         return hash(json.dumps(self.scenario.dump(), sort_keys=True))
+
+    def __hash__(self) -> int:
+        return self._key
 
 
 @lru_cache(maxsize=2)

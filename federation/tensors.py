@@ -48,5 +48,10 @@ def under(prefix: str, tensors: Parameters) -> dict[str, Tensor]:
 
 
 def stacked(models: list[Parameters]) -> dict[str, Tensor]:
-    """Models of equal shapes along a new leading axis."""
-    return {name: torch.stack([model[name] for model in models]) for name in models[0]}
+    """Models of equal shapes along a new leading axis; not to be written to, for a model that recurs is not copied."""
+    return {name: _stack([model[name] for model in models]) for name in models[0]}
+
+
+def _stack(tensors: list[Tensor]) -> Tensor:
+    first = tensors[0]
+    return first.expand(len(tensors), *first.shape) if all(t is first for t in tensors) else torch.stack(tensors)

@@ -1,6 +1,6 @@
 """Stages 2 and 4: local training of the foundation prior, or of the experts of the members' regions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from clients.training import Trained, batches, learning_rate, padded, rows_of, t
 from federation.contribution import Weighed
 from federation.data import Samples
 from federation.models import ElasticFamily
+from federation.models.family import Slope
 from federation.records import LABELS, Order
 from federation.scenario import LocalTraining, Scenario
 from federation.task import Task
@@ -51,7 +52,7 @@ def train_models(
     inputs, targets = padded([s.inputs for s in samples]), padded([s.targets for s in samples])
     shift = shifts([s.targets for s in samples], union)
 
-    def objective(model: Parameters, rows: Tensor, weights: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def objective(model: Parameters, rows: Tensor, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
         outputs, pull = family.pullback(model, rows_of(inputs, rows))
         row_losses, slopes = task.slopes(outputs + shift, rows_of(targets, rows))
         return row_losses, pull(slopes * weights.unsqueeze(-1))

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from federation.models.family import FULL, ElasticFamily, Pull, Shapes, Size, share
+from federation.models.family import FULL, ElasticFamily, Product, Pull, Shapes, Size, Slope, share
 from federation.task import Task
 from federation.tensors import Parameters
 
@@ -51,7 +51,7 @@ class Mlp(ElasticFamily):
             hidden = hidden + leaving[-1] if self.residual and layer != "stem" else leaving[-1]
         outputs = _linear(parameters, "head", hidden)
 
-        def pull(slopes: Tensor) -> dict[str, Tensor]:
+        def pull(slopes: Tensor) -> dict[str, Slope]:
             found = _linear_slopes("head", hidden, slopes)
             along = torch.bmm(slopes, parameters["head.weight"])
             for layer, before, after in zip(reversed(layers), reversed(entering), reversed(leaving), strict=True):
@@ -84,7 +84,6 @@ def _linear(
 
 def _linear_slopes(
     name: str, inputs: Float[Tensor, "clients samples units"], slopes: Float[Tensor, "clients samples outputs"]
-) -> dict[str, Tensor]:
-    """Slopes along the weights of `_linear`, from those along its outputs; laid out as its product reads them best."""
-    weight = torch.bmm(inputs.transpose(1, 2), slopes).transpose(1, 2)
-    return {f"{name}.weight": weight, f"{name}.bias": slopes.sum(1)}
+) -> dict[str, Slope]:
+    """Slopes along the weights of `_linear`, from those along its outputs."""
+    return {f"{name}.weight": Product(slopes, inputs), f"{name}.bias": slopes.sum(1)}

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from federation.models import Convnet, ElasticFamily, Mlp, Size
-from federation.models.family import FULL, share
+from federation.models.family import FULL, Product, share
 from federation.task import Task
 from federation.tensors import count, stacked
 
@@ -160,11 +160,18 @@ def test_slopes_pulled_back_are_those_of_automatic_differentiation(family, task,
     expected = family.apply(leaves, rows)
     gradients = torch.autograd.grad((expected * slopes).sum(), list(leaves.values()))
     outputs, pull = family.pullback(leaves, rows)
-    pulled = pull(slopes)
+    pulled = {name: s.written() if isinstance(s, Product) else s for name, s in pull(slopes).items()}
     torch.testing.assert_close(outputs, expected.detach(), rtol=1e-12, atol=1e-12)
     assert pulled.keys() == leaves.keys()
     for name, gradient in zip(leaves, gradients, strict=True):
         torch.testing.assert_close(pulled[name], gradient, rtol=1e-12, atol=1e-12)
+
+
+def test_descending_along_a_product_is_descending_along_what_it_stands_for():
+    draw = torch.Generator().manual_seed(0)
+    left, right, weight = (torch.randn(2, *shape, generator=draw) for shape in ((5, 3), (5, 4), (3, 4)))
+    expected = weight - 0.1 * left.transpose(1, 2) @ right
+    torch.testing.assert_close(Product(left, right).descend(weight, 0.1), expected)
 
 
 @every_size
