@@ -20,7 +20,7 @@ EVERYWHERE = -1
 """The region under which sums that concern the whole federation are kept."""
 
 WEIGHT = "weight"
-"""Prefix of the sums of weights, one beside each sum of weighted parameters."""
+"""Prefix of the sums of weights, one beside each sum of weighted parameters: a number, or one for each coordinate."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,7 @@ class Contribution:
             raise ValueError(f"client {min(twice)} contributed twice to one sum; count each reply once")
         regions = {**{r: dict(s) for r, s in self.sums.items()}}
         for region, tensors in other.sums.items():
-            mine = regions.setdefault(region, {})
-            for name, tensor in tensors.items():
-                mine[name] = _wide(mine[name]) + _wide(tensor) if name in mine else tensor
+            regions[region] = _added(regions[region], tensors) if region in regions else dict(tensors)
         return Contribution(tuple(sorted(self.clients + other.clients)), regions)
 
     @staticmethod
@@ -97,7 +95,7 @@ class Weighed:
 
     Attributes:
         regions: under which each member's terms are kept.
-        parameters: the members' models, with a leading clients axis.
+        parameters: the members' models, all of one size, with a leading clients axis; a smaller size travels as it is.
         weights: of each model in the mean: its number of samples.
         metrics: further sums, a number a client each.
     """
@@ -144,28 +142,31 @@ def _wide(tensor: Tensor) -> Tensor:
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
-def weighted(parameters: Parameters, weight: float, full: Parameters | None = None) -> dict[str, Tensor]:
-    """One client's term of the coverage-weighted mean: weight * parameters, beside the weights.
+def _added(mine: Parameters, theirs: Parameters) -> dict[str, Tensor]:
+    """Sums by name."""
+    total = {**mine, **theirs}
+    for name in mine.keys() & theirs.keys():
+        one, other = _alike(name, mine, theirs)
+        total[name] = _wide(one) + _wide(other)
+    return total
 
-    Args:
-        parameters: the client's model, of its own size.
-        weight: its number of samples.
-        full: the server's model. Where the client's is a slice of it, zeros fill the rest and the weight travels
-            coordinate by coordinate; a whole tensor's weight is one number, which broadcasts when sums are added.
-    """
-    term: dict[str, Tensor] = {}
-    for name, whole in (full or parameters).items():
-        part = parameters.get(name)
-        held = torch.tensor(float(weight), dtype=torch.float64)
-        if part is None or part.shape != whole.shape:
-            corner = tuple(slice(0, length) for length in part.shape) if part is not None else ()
-            inside = torch.zeros_like(whole)
-            held = torch.zeros_like(whole)
-            if part is not None:
-                inside[corner], held[corner] = part, weight
-            part = inside
-        term[name], term[f"{WEIGHT}/{name}"] = weight * part, held
-    return term
+
+def _alike(name: str, mine: Parameters, theirs: Parameters) -> tuple[Tensor, Tensor]:
+    """Two terms of one sum. Those of models of different sizes are filled with zeros where they hold nothing, and so
+    are their weights, which are one number each as long as all hold the same coordinates."""
+    model = name.removeprefix(f"{WEIGHT}/")
+    if f"{WEIGHT}/{model}" not in mine or mine[model].shape == theirs[model].shape:
+        return mine[name], theirs[name]
+    shape = tuple(map(max, mine[model].shape, theirs[model].shape))
+    one, other = (filled(sums[name].expand_as(sums[model]), shape) for sums in (mine, theirs))
+    return one, other
+
+
+def filled(corner: Tensor, shape: Sequence[int]) -> Tensor:
+    """A tensor as the leading corner of a larger one of zeros."""
+    whole = corner.new_zeros(tuple(shape))
+    whole[tuple(slice(0, length) for length in corner.shape)] = corner
+    return whole
 
 
 def coverage_mean(sums: Parameters, previous: Parameters) -> dict[str, Tensor]:
@@ -178,8 +179,9 @@ def coverage_mean(sums: Parameters, previous: Parameters) -> dict[str, Tensor]:
         if name not in sums:
             mean[name] = before
             continue
-        held = sums[f"{WEIGHT}/{name}"].double().expand_as(before)
-        value = sums[name].double() / held.clamp_min(1e-300)
+        total = sums[name].double()
+        held = filled(sums[f"{WEIGHT}/{name}"].double().expand_as(total), before.shape)
+        value = filled(total, before.shape) / held.clamp_min(1e-300)
         mean[name] = torch.where(held > 0, value.to(before.dtype), before)
     return mean
 

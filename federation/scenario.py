@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from federation.contribution import AggregationRule
 from federation.data import Dataset, FederatedData, Pool, federate
 from federation.manifold import ChartRule, EncoderRule, PrincipalComponents, PrivateRegions, RegionRule
-from federation.models import ElasticFamily, Mlp
+from federation.models import ElasticFamily, FullSize, Mlp, SizeRule
 from federation.partition import PartitionRule
 from federation.routing import RoutingRule, TunedResidual
 from federation.rules import Frozen, InputError, Rule, Several, nearest
@@ -96,6 +96,7 @@ class Scenario(Frozen):
     partition: PartitionRule
     held_out: float = Field(default=0.15, gt=0, lt=1, description="share of each client's samples kept for decisions")
     model: ElasticFamily
+    sizes: SizeRule = FullSize()
     local: LocalTraining = LocalTraining()
     calibrated: bool = Field(default=False, description="a client's classes alone train the prior and the head")
     aggregation: AggregationRule

@@ -16,6 +16,7 @@ class RoundRecord:
         refused: cause of each reply that is not, by client or node.
         loss: mean training loss in nats over visited samples; None where nothing was trained.
         visited: training samples visited, all clients together.
+        multiplies: multiply-adds of a forward pass over each of them, by the model that visited it.
         residual: ||Phi(theta) - theta|| / ||theta|| of the models that this round trained (eq. 23).
     """
 
@@ -25,6 +26,7 @@ class RoundRecord:
     refused: tuple[str, ...]
     loss: float | None
     visited: int
+    multiplies: float
     residual: float | None
     seconds: float
 
@@ -33,8 +35,10 @@ class RoundRecord:
         return asdict(self)
 
 
-def trained_sums(total: Contribution) -> tuple[float | None, int]:
-    """Mean loss and visited samples of a round, over all regions."""
-    visited = sum(float(sums.get("metric/visited", 0)) for sums in total.sums.values())
-    loss = sum(float(sums.get("metric/loss", 0)) for sums in total.sums.values())
-    return (loss / visited if visited else None), int(visited)
+def trained_sums(total: Contribution) -> tuple[float | None, int, float]:
+    """Mean loss, visited samples and multiply-adds of a round, over all regions."""
+    loss, visited, multiplies = (
+        sum(float(sums.get(f"metric/{name}", 0)) for sums in total.sums.values())
+        for name in ("loss", "visited", "multiplies")
+    )
+    return (loss / visited if visited else None), int(visited), multiplies

@@ -27,6 +27,9 @@ EVERYBODY = {Stage.ENCODER, Stage.CHARTING, Stage.EVIDENCE, Stage.COMPOSITION, S
 UNCHARTED = {Stage.ENCODER, Stage.PRIOR, Stage.CHARTING}
 """Stages for which a client needs no region: nodes that have not answered yet are asked, too."""
 
+ELASTIC = {Stage.PRIOR, Stage.EXPERTS}
+"""Stages in which each client trains the size that is its own."""
+
 
 def schedule(scenario: Scenario, task: Task) -> tuple[Step, ...]:
     """All rounds of a run."""

@@ -14,13 +14,15 @@ from torch import Tensor
 from federation.composition import PARTS, candidates, chosen, novelty_threshold
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.manifold import Chart, Encoder
+from federation.models import Size
+from federation.models.family import FULL
 from federation.randomness import generator
 from federation.records import ACTION, LABELS, Order, Stage, read_contribution
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed
 from server.history import RoundRecord, trained_sums
-from server.schedule import EVERYBODY, UNCHARTED, Step, schedule
+from server.schedule import ELASTIC, EVERYBODY, UNCHARTED, Step, schedule
 from server.state import Model, ServerState, charted, evidence_tensors, initial
 from server.validation import check
 
@@ -65,12 +67,12 @@ class ManifoldStrategy(Strategy):
             asked = max(1, round(self.scenario.fraction * len(numbers)))
             draw = generator(self.scenario.seed, "cohort", str(step.stage), step.round)
             numbers = sorted(draw.choice(numbers, asked, replace=False).tolist())
-        region_of = {self._node_of[n]: self._region(n) for n in numbers}
+        kind_of = {self._node_of[n]: self._kind(step, n) for n in numbers}
         if step.stage in UNCHARTED:
             seen = set(self._node_of.values())
-            region_of |= {node: EVERYWHERE for node in grid.get_node_ids() if node not in seen}
-        order_of = {region: self._order(step, region) for region in dict.fromkeys(region_of.values())}
-        return self._messages({node: order_of[region] for node, region in region_of.items()})
+            kind_of |= {node: (EVERYWHERE, FULL) for node in grid.get_node_ids() if node not in seen}
+        order_of = {kind: self._order(step, *kind) for kind in dict.fromkeys(kind_of.values())}
+        return self._messages({node: order_of[kind] for node, kind in kind_of.items()})
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -87,11 +89,11 @@ class ManifoldStrategy(Strategy):
         total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
         before = self.state
         self.state = self._advance(step, total)
-        loss, visited = trained_sums(total)
+        loss, visited, multiplies = trained_sums(total)
         residual = _residual(before, self.state, step.stage)
         seconds = time.monotonic() - self._began
         record = RoundRecord(
-            server_round, step.stage, len(total.clients), tuple(refused), loss, visited, residual, seconds
+            server_round, step.stage, len(total.clients), tuple(refused), loss, visited, multiplies, residual, seconds
         )
         self.history.append(record)
         self._observe(record, self.state)
@@ -116,24 +118,25 @@ class ManifoldStrategy(Strategy):
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         return None
 
-    def _region(self, number: int) -> int:
-        """The region of a client; before the charting there is none but the whole."""
-        return self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
+    def _kind(self, step: Step, number: int) -> tuple[int, Size]:
+        """What tells a client's order from those of others: its region, once there are any, and its model's size."""
+        region = self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
+        return region, self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
 
-    def _order(self, step: Step, region: int) -> Order:
-        """What this round asks of the clients of one region."""
+    def _order(self, step: Step, region: int, size: Size) -> Order:
+        """What this round asks of the clients of one region and size."""
         state, scenario = self.state, self.scenario
         tensors: dict[str, Tensor] = {}
-        settings: dict[str, float] = {"region": region}
+        settings: dict[str, float] = {"region": region, "width": size.width, "depth": size.depth}
         match step.stage:
             case Stage.PRIOR:
-                tensors = prefixed("model", state.prior.parameters) | state.labels
+                tensors = prefixed("model", self._cut(state.prior, size)) | state.labels
                 settings |= {"learning_rate": scenario.prior.learning_rate, "region": EVERYWHERE}
             case Stage.CHARTING:
                 assert state.encoder is not None
                 tensors = prefixed("encoder", state.encoder.weights)
             case Stage.EXPERTS:
-                tensors = prefixed("model", state.experts[region].parameters)
+                tensors = prefixed("model", self._cut(state.experts[region], size))
                 settings["learning_rate"] = scenario.experts.learning_rate
             case Stage.EVIDENCE:
                 tensors, settings["regions"] = evidence_tensors(state), len(state.experts)
@@ -146,6 +149,9 @@ class ManifoldStrategy(Strategy):
                 settings |= state.composition
                 tensors = prefixed("router", state.router) | prefixed("head", state.head)
         return Order(step.stage, step.round, step.progress, scenario.seed, settings, tensors)
+
+    def _cut(self, model: Model, size: Size) -> dict[str, Tensor]:
+        return self.scenario.model.slice(model.parameters, self.task, size)
 
     def _messages(self, orders: dict[int, Order]) -> list[Message]:
         """One message a node; nodes with the same order share its body."""

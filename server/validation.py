@@ -3,11 +3,14 @@
 import torch
 
 from federation.composition import BINS, PARTS, candidates
-from federation.contribution import Contribution
+from federation.contribution import WEIGHT, Contribution
+from federation.models import Size
+from federation.models.family import FULL
 from federation.records import LABELS, Stage
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import shapes
+from federation.tensors import Parameters, shapes
+from server.schedule import ELASTIC
 from server.state import ServerState
 
 Shape = tuple[int, ...]
@@ -22,18 +25,27 @@ def check(contribution: Contribution, stage: Stage, state: ServerState, scenario
     who = "client " + ", ".join(map(str, contribution.clients[:3]))
     if not contribution.finite():
         raise ValueError(f"{who}: NaN or infinity in its sums")
-    expected = expected_shapes(stage, state, scenario, task)
+    sizes = {scenario.sizes.of(contribution.clients[0], scenario.seed), FULL}  # a newcomer's own is not known yet
+    options = [expected_shapes(stage, state, scenario, task, size) for size in sizes]
     for region, sums in contribution.sums.items():
-        for name, shape in expected.items():
-            if name not in sums or tuple(sums[name].shape) != shape:
-                got = list(sums[name].shape) if name in sums else "nothing"
-                raise ValueError(f"{who}: {name} of region {region} is {got}, expected {list(shape)}")
+        misfits = min((_misfits(sums, expected) for expected in options), key=len)
+        if misfits:
+            name, got, shape = misfits[0]
+            raise ValueError(f"{who}: {name} of region {region} is {got}, expected {list(shape)}")
         if stage is Stage.CHARTING and state.encoder is not None:
             latent = state.encoder(torch.zeros(1, *task.input_shape)).shape[1]
             _check_chart(who, shapes(sums), latent)
 
 
-def expected_shapes(stage: Stage, state: ServerState, scenario: Scenario, task: Task) -> dict[str, Shape]:
+def _misfits(sums: Parameters, expected: dict[str, Shape]) -> list[tuple[str, object, Shape]]:
+    """Name, shape (or nothing) and expected shape of each sum that does not fit."""
+    got = {name: list(sums[name].shape) if name in sums else "nothing" for name in expected}
+    return [(name, got[name], shape) for name, shape in expected.items() if got[name] != list(shape)]
+
+
+def expected_shapes(
+    stage: Stage, state: ServerState, scenario: Scenario, task: Task, size: Size = FULL
+) -> dict[str, Shape]:
     """Shapes that the sums of a stage must have; a chart's depend on the labels that a client holds."""
     match stage:
         case Stage.ENCODER:
@@ -49,13 +61,11 @@ def expected_shapes(stage: Stage, state: ServerState, scenario: Scenario, task: 
             return {"count": (BINS,), "composition": (BINS,), "generalist": (BINS,)}
         case Stage.CHARTING:
             return {}
-    model = {
-        Stage.PRIOR: state.prior.parameters,
-        Stage.EXPERTS: state.prior.parameters,
-        Stage.HEAD: state.head,
-        Stage.ROUTER: state.router,
-    }[stage]
-    return shapes(model) | {f"weight/{name}": () for name in model}
+    if stage in ELASTIC:
+        model = scenario.model.shapes(task, size)
+    else:
+        model = shapes(state.head if stage is Stage.HEAD else state.router)
+    return model | {f"{WEIGHT}/{name}": () for name in model}
 
 
 def _check_chart(who: str, found: dict[str, Shape], latent: int) -> None:

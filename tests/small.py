@@ -2,6 +2,11 @@
 
 from typing import Any
 
+import torch
+
+from federation.contribution import Contribution, Weighed
+from federation.tensors import Parameters
+
 ROUNDS: dict[str, Any] = {
     "partition.clients": 5,
     "prior.rounds": 2,
@@ -17,6 +22,12 @@ def flags(**more: Any) -> list[str]:
     """The same as command-line flags."""
     fields = ROUNDS | {name.replace("__", "."): value for name, value in more.items()}
     return ["--workers", "0"] + [word for field, value in fields.items() for word in ("--set", f"{field}={value}")]
+
+
+def term(client: int, parameters: Parameters, samples: float) -> Contribution:
+    """What one client sends of its model, as a cohort of one."""
+    models = {name: tensor[None] for name, tensor in parameters.items()}
+    return Weighed([client], [0], models, torch.tensor([float(samples)]), {}).total([0])
 
 
 class Quiet:

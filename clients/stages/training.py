@@ -10,7 +10,7 @@ from clients.member import Member
 from clients.training import Trained, batches, learning_rate, padded, rows_of, train
 from federation.contribution import Weighed
 from federation.data import Samples
-from federation.models import ElasticFamily
+from federation.models import ElasticFamily, Size
 from federation.models.family import Slope
 from federation.records import LABELS, Order
 from federation.scenario import LocalTraining, Scenario
@@ -26,10 +26,12 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     address = [(str(first.stage), first.round, member.number) for member in cohort]
     samples = [member.data.train for member in cohort]
     union = first.tensors.get(LABELS)
+    size = Size(width=first.settings["width"], depth=first.settings["depth"])
+    multiplies = scenario.model.multiplies(task, size)
     trained = train_models(
         starts, samples, scenario.model, task, scenario.local, rate, first.seed, address, union=union
     )
-    return weighed(trained, cohort, [int(order.settings["region"]) for order in orders])
+    return weighed(trained, cohort, [int(order.settings["region"]) for order in orders], multiplies)
 
 
 def train_models(
@@ -61,10 +63,14 @@ def train_models(
     return train(stacked(list(starts)), objective, plan, local, rate, proximal)
 
 
-def weighed(trained: Trained, cohort: Sequence[Member], regions: Sequence[int]) -> Weighed:
-    """Each member's model, weighed by its samples, with the sums of losses and visits of one round of training."""
+def weighed(trained: Trained, cohort: Sequence[Member], regions: Sequence[int], multiplies: int) -> Weighed:
+    """Each member's model, weighed by its samples, with the sums that say what one round of training did.
+
+    Args:
+        multiplies: multiply-adds of one sample's forward pass.
+    """
     visited = trained.visited.double()
-    metrics = {"loss": trained.loss.double() * visited, "visited": visited, "clients": torch.ones_like(visited)}
+    metrics = {"loss": trained.loss.double() * visited, "visited": visited, "multiplies": multiplies * visited}
     return Weighed(
         [member.number for member in cohort],
         regions,

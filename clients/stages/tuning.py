@@ -8,7 +8,7 @@ from clients.training import RowLosses, batches, by_autograd, learning_rate, tra
 from federation.contribution import EVERYWHERE, Weighed
 from federation.records import Order
 from federation.scenario import LocalTraining
-from federation.tensors import stacked, under
+from federation.tensors import count, stacked, under
 
 
 def tune(orders: Sequence[Order], cohort: Sequence[Member], losses: RowLosses, local: LocalTraining) -> Weighed:
@@ -19,4 +19,4 @@ def tune(orders: Sequence[Order], cohort: Sequence[Member], losses: RowLosses, l
     plan = batches(samples, local, first.seed, address)
     starts = stacked([under("model", order.tensors) for order in orders])
     trained = train(starts, by_autograd(losses), plan, local, learning_rate(local, first.progress))
-    return weighed(trained, cohort, [EVERYWHERE] * len(cohort))
+    return weighed(trained, cohort, [EVERYWHERE] * len(cohort), count(under("model", first.tensors)))

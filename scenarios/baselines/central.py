@@ -54,7 +54,7 @@ class Central(Method):
                     ((epoch + 1) // scenario.local.epochs, task.score(answer(probe.inputs, nobody), probe.targets))
                 )
                 trial.on_round()
-        flops = training_flops(family, task, epochs * len(pooled))
+        flops = training_flops(family.multiplies(task) * epochs * len(pooled))
         return Contender(answer, monolith_cost(family, task), training_flops=flops, curve=tuple(curve))
 
 

@@ -144,6 +144,6 @@ def monolith_cost(family: ElasticFamily, task: Task) -> Cost:
     return Cost(total_parameters=size, active_parameters=size, query_flops=2 * family.multiplies(task))
 
 
-def training_flops(family: ElasticFamily, task: Task, visited: float) -> float:
-    """Forward and backward passes over `visited` samples: a backward pass costs two forward ones."""
-    return 6.0 * family.multiplies(task) * visited
+def training_flops(multiplies: float) -> float:
+    """Floating-point operations of training, from its forward passes' multiply-adds; a backward pass costs two."""
+    return 6.0 * multiplies

@@ -57,7 +57,7 @@ class FedAvg(Method):
             monolith_cost(family, task),
             grid.traffic.up,
             grid.traffic.down,
-            training_flops(family, task, trial.rounds * scenario.local.epochs * visits),
+            training_flops(family.multiplies(task) * trial.rounds * scenario.local.epochs * visits),
             tuple(curve),
         )
 

@@ -41,4 +41,4 @@ class Local(Method):
 
         size, visits = family.parameters(task), trial.rounds * local.epochs * sum(map(len, samples))
         cost = Cost(size * len(models), size, 2 * family.multiplies(task))
-        return Contender(answer, cost, training_flops=training_flops(family, task, visits))
+        return Contender(answer, cost, training_flops=training_flops(family.multiplies(task) * visits))

@@ -5,10 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.records import Stage
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, count
 from scenarios.baselines.contract import Contender, Method, Trial, WorldRun, training_flops
 from server.app import federate
 from server.history import RoundRecord
@@ -38,9 +36,7 @@ def run_world(trial: Trial) -> WorldRun:
             curve.append((gradient_rounds, task.score(_interim(state, scenario, task, probe.inputs), probe.targets)))
 
     outcome = federate(grid, scenario, task, len(trial.federation.clients), observe)
-    flops = sum(
-        _round_flops(record, scenario, task, outcome.world.router, outcome.world.head) for record in outcome.history
-    )
+    flops = sum(training_flops(record.multiplies) for record in outcome.history)
     return WorldRun(outcome, grid.traffic, flops, tuple(curve))
 
 
@@ -79,10 +75,3 @@ def _interim(state: ServerState, scenario: Scenario, task: Task, inputs: Tensor)
             alone = {name: tensor[None] for name, tensor in state.prior.parameters.items()}
             return task.answers(scenario.model.apply(alone, inputs[None])[0])
         return world_model(state, scenario, task).predict(inputs)
-
-
-def _round_flops(record: RoundRecord, scenario: Scenario, task: Task, router: Parameters, head: Parameters) -> float:
-    if record.stage in (Stage.PRIOR, Stage.EXPERTS):
-        return training_flops(scenario.model, task, record.visited)
-    small = count(router) if record.stage is Stage.ROUTER else count(head)
-    return 6.0 * small * record.visited

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.contribution import EVERYWHERE, Contribution, coverage_mean, weighted
+from federation.contribution import EVERYWHERE, Contribution, Listed, Weighed, coverage_mean
+from tests.small import term
 
 SHAPES = {"weight": (2, 2), "bias": (2,), "count": ()}
 VALUES = st.floats(-1e6, 1e6, width=32)
@@ -83,10 +84,7 @@ CLIENTS = st.tuples(tensors_of((3,), st.floats(-100, 100, width=32)), st.integer
 @given(st.lists(CLIENTS, min_size=1, max_size=6), st.data())
 def test_any_tree_gives_the_same_nested_mean(clients, data):
     server = {"weight": torch.tensor([7.0, 8.0, 9.0])}
-    terms = [
-        Contribution((number,), {0: weighted({"weight": values[:size]}, samples, server)})
-        for number, (values, size, samples) in enumerate(clients)
-    ]
+    terms = [term(number, {"weight": values[:size]}, samples) for number, (values, size, samples) in enumerate(clients)]
     mean = coverage_mean(any_tree(terms, data.draw).sums[0], server)["weight"]
     for place in range(3):
         holders = [(float(values[place]), samples) for values, size, samples in clients if size > place]
@@ -135,32 +133,73 @@ def test_the_mean_of_two_sizes_weighs_each_coordinate_by_those_who_hold_it():
     server = {"weight": torch.tensor([[0.0, 0.0], [0.0, 0.0]]), "bias": torch.tensor([0.0, 0.0])}
     small = {"weight": torch.tensor([[1.0]]), "bias": torch.tensor([1.0])}
     large = {"weight": torch.tensor([[5.0, 6.0], [7.0, 8.0]]), "bias": torch.tensor([5.0, 9.0])}
-    total = Contribution((0,), {0: weighted(small, 30, server)}) + Contribution((1,), {0: weighted(large, 10, server)})
-    mean = coverage_mean(total.sums[0], server)
+    mean = coverage_mean((term(0, small, 30) + term(1, large, 10)).sums[0], server)
     assert mean["weight"].tolist() == [[2.0, 6.0], [7.0, 8.0]]  # (30 * 1 + 10 * 5) / 40 = 2
     assert mean["bias"].tolist() == [2.0, 9.0]
 
 
 def test_a_coordinate_that_nobody_holds_keeps_its_server_value():
     server = {"weight": torch.tensor([10.0, 20.0, 30.0])}
-    mean = coverage_mean(weighted({"weight": torch.tensor([4.0])}, 5, server), server)
+    mean = coverage_mean(term(0, {"weight": torch.tensor([4.0])}, 5).sums[0], server)
     assert mean["weight"].tolist() == [4.0, 20.0, 30.0]
 
 
 def test_a_tensor_that_nobody_holds_keeps_its_server_value():
     server = {"stem": torch.tensor([1.0]), "block": torch.tensor([2.0])}
-    shallow = weighted({"stem": torch.tensor([5.0])}, 3, server)
+    shallow = term(0, {"stem": torch.tensor([5.0])}, 3).sums[0]
     assert coverage_mean(shallow, server)["block"].tolist() == [2.0]
     assert coverage_mean({}, server) == server
 
 
-def test_a_client_that_holds_all_of_a_tensor_sends_its_weight_as_one_number():
-    server = {"weight": torch.zeros(2, 3)}
-    assert weighted({"weight": torch.ones(2, 3)}, 7, server)["weight/weight"].shape == ()
-    assert weighted({"weight": torch.ones(2, 2)}, 7, server)["weight/weight"].tolist() == [[7, 7, 0], [7, 7, 0]]
-    assert weighted({"weight": torch.full((1,), 2.0)}, 7)["weight"].tolist() == [14.0]
+def test_a_model_travels_in_its_own_size_with_one_weight_a_tensor():
+    sums = term(0, {"weight": torch.full((2, 2), 3.0)}, 7).sums[0]
+    assert sums["weight"].tolist() == [[21.0, 21.0], [21.0, 21.0]]
+    assert (sums["weight"].dtype, sums["weight/weight"].shape, float(sums["weight/weight"])) == (torch.float32, (), 7)
+
+
+def test_models_of_two_sizes_add_up_with_a_weight_for_each_coordinate():
+    sums = (term(0, {"weight": torch.ones(2, 2)}, 7) + term(1, {"weight": torch.ones(1, 3)}, 2)).sums[0]
+    assert sums["weight"].tolist() == [[9.0, 9.0, 2.0], [7.0, 7.0, 0.0]]
+    assert sums["weight/weight"].tolist() == [[9.0, 9.0, 2.0], [7.0, 7.0, 0.0]]
+
+
+def test_other_sums_of_two_shapes_are_no_sum():
+    a, b = (Contribution((n,), {0: {"n": torch.zeros(2 + n)}}) for n in range(2))
+    with pytest.raises(RuntimeError, match="size of tensor"):
+        a + b
+
+
+# --- whole cohorts ---------------------------------------------------------------------------------------------------
+
+
+def cohort(models: torch.Tensor, regions: list[int]) -> Weighed:
+    clients = range(10, 10 + len(models))
+    metric = {"metric/loss": torch.arange(len(models)).double()}
+    return Weighed(clients, regions, {"weight": models}, torch.arange(1.0, 1 + len(models)), metric)
+
+
+def test_a_cohort_s_total_is_the_sum_of_its_members():
+    weighed = cohort(torch.arange(12.0).reshape(4, 3), [0, 1, 0, 0])
+    one_by_one = Contribution.total(weighed.total([member]) for member in range(4))
+    assert_same(weighed.total(range(4)), one_by_one)
+    assert_same(weighed.total([0, 3]), weighed.total([0]) + weighed.total([3]))
+    assert weighed.total([0, 3]).clients == (10, 13)
+    assert weighed.total(range(4)).sums[0]["weight"].tolist() == [6 * 3 + 9 * 4, 1 + 7 * 3 + 10 * 4, 2 + 8 * 3 + 11 * 4]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_cohort_knows_which_members_are_not_finite(bad):
+    models = torch.zeros(3, 2)
+    models[1, 1] = bad
+    assert cohort(models, [0, 0, 0]).finite() == [True, False, True]
+
+
+def test_a_cohort_s_bytes_are_those_of_its_members():
+    weighed = cohort(torch.zeros(4, 3), [0, 0, 1, 1])
+    assert weighed.nbytes([0, 2, 3]) == 3 * (3 * 4 + 8 + 8)
+    assert Listed([weighed.total([n]) for n in range(4)]).nbytes([0, 2, 3]) == weighed.nbytes([0, 2, 3])
 
 
 def test_the_mean_keeps_the_precision_of_the_server():
     server = {"weight": torch.zeros(2, dtype=torch.float32)}
-    assert coverage_mean(weighted({"weight": torch.ones(2)}, 3, server), server)["weight"].dtype == torch.float32
+    assert coverage_mean(term(0, {"weight": torch.ones(2)}, 3).sums[0], server)["weight"].dtype == torch.float32

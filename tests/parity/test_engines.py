@@ -21,11 +21,11 @@ from tests.small import ROUNDS, Quiet
 CONFIG = run_config("digits", ROUNDS, 0)
 
 
-def tensors(engine, **options):
-    opened = open_run(CONFIG)
+def tensors(engine, config=CONFIG, **options):
+    opened = open_run(config)
     federation = opened.federation()
     clients = len(federation.clients)
-    outcome = federate(engine.grid(clients, CONFIG, **options), opened.scenario, federation.task, clients)
+    outcome = federate(engine.grid(clients, config, **options), opened.scenario, federation.task, clients)
     world = outcome.world
     named = {"encoder": world.encoder.weights, "atlas": world.atlas.tensors(), "experts": world.experts}
     named |= {"router": world.router, "head": world.head, "prior": world.prior}
@@ -50,6 +50,14 @@ def test_the_cohort_engine_equals_the_serial_one(serial):
     weights, answers = tensors(HERE)
     assert_close(weights, serial[0], 1e-5)
     torch.testing.assert_close(answers, serial[1], rtol=1e-5, atol=1e-5)
+
+
+def test_clients_of_many_sizes_in_one_round_give_the_same_on_both_engines():
+    sizes = {"sizes.kind": "tiers", "sizes.widths": [1.0, 0.5, 0.25], "sizes.depths": [1.0, 0.0]}
+    tiered = run_config("digits", ROUNDS | sizes, 0)
+    one, other = tensors(SERIAL, config=tiered), tensors(HERE, config=tiered)
+    assert_close(one[0], other[0], 1e-5)
+    torch.testing.assert_close(one[1], other[1], rtol=1e-5, atol=1e-5)
 
 
 def test_the_order_in_which_clients_are_visited_changes_nothing(serial):

@@ -125,6 +125,38 @@ def run_in(grid):
     return federate(grid, opened.scenario, federation.task, len(federation.clients)), federation
 
 
+def tiered(spoil):
+    """A federation in which most clients train a part of the model."""
+    config = run_config("digits", ROUNDS | {"sizes.kind": "tiers"}, 0)
+    opened = open_run(config)
+    grid = Faulty(spoil)
+    grid.run_config = config
+    return federate(grid, opened.scenario, opened.federation().task, ROUNDS["partition.clients"]), opened.scenario
+
+
+def test_clients_are_sent_their_own_size_and_steps_cost_what_that_size_costs():
+    outcome, scenario = tiered(lambda reply: None)
+    prior = next(record for record in outcome.history if record.stage is Stage.PRIOR)
+    task, federation = outcome.world.design.task, open_run(CONFIGURATION).federation()
+    cost = [scenario.model.multiplies(task, scenario.sizes.of(n, 0)) for n in range(len(federation.clients))]
+    assert len(set(cost)) > 1
+    assert prior.multiplies == sum(c * len(client.train) for c, client in zip(cost, federation.clients, strict=True))
+    assert prior.refused == ()
+
+
+def test_a_model_of_another_size_than_was_sent_is_refused():
+    outcome, scenario = tiered(halved)
+    assert scenario.sizes.of(CULPRIT, 0).width < 1
+    trained = [record for record in outcome.history if record.stage in (Stage.PRIOR, Stage.EXPERTS)]
+    assert all("client 3: " in record.refused[0] and "expected" in record.refused[0] for record in trained)
+
+
+def halved(reply):
+    record = reply.content.array_records[ARRAYS]
+    for name, tensor in from_arrays(record).items():
+        record[name] = Array(tensor[: max(1, len(tensor) // 2)].numpy() if tensor.dim() else tensor.numpy())
+
+
 class Late(SerialGrid):
     """One node is not there in the first round."""
 
