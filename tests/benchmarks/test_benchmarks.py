@@ -26,6 +26,11 @@ def test_our_engine_prints_its_rate(workload):
     assert printed["updates_per_s"] > 0
 
 
+def test_our_engine_runs_clients_of_many_sizes():
+    printed = line("benchmarks.cohort", "--clients", "12", "--rounds", "1", "--workers", "0", "--workload", "mixed")
+    assert printed["gflops"] > 0 < printed["updates_per_s"]
+
+
 @pytest.mark.parametrize("contender", ["pytorch-loop", "limit"])
 def test_contenders_print_theirs(contender):
     printed = line("benchmarks.contenders", contender, "--clients", "2", "--rounds", "1")
