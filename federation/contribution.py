@@ -197,4 +197,4 @@ class AggregationRule(Rule):
     def apply(
         self, state: Parameters, parameters: Parameters, sums: Parameters
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The next model and the next state, from `weighted` terms added up over clients."""
+        """The next model and the next state, from the weighted terms of all clients, added up."""
