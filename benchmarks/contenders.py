@@ -6,13 +6,12 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.workload import BATCH, MULTIPLIES, RATE, SAMPLES, client_samples, module, report, timed
+from benchmarks.workload import BATCH, MULTIPLIES, RATE, SAMPLES, client_samples, module, report, steady
 
 
 def loop(workload: str, clients: int, rounds: int) -> None:
@@ -22,7 +21,8 @@ def loop(workload: str, clients: int, rounds: int) -> None:
     data = [client_samples(workload, client) for client in range(clients)]
     server = module(workload)
 
-    def one(number: int) -> None:
+    marks = [time.perf_counter()]
+    for _ in range(rounds + 1):
         total = {name: torch.zeros_like(tensor) for name, tensor in server.state_dict().items()}
         for inputs, labels in data:
             local = copy.deepcopy(server)
@@ -30,9 +30,8 @@ def loop(workload: str, clients: int, rounds: int) -> None:
             for name, tensor in local.state_dict().items():
                 total[name] += tensor / clients
         server.load_state_dict(total)
-
-    startup = time.perf_counter() - began
-    report("pytorch-loop", workload, clients, timed(rounds, one), startup)
+        marks.append(time.perf_counter())
+    report("pytorch-loop", workload, clients, steady(marks), marks[0] - began)
 
 
 def descend(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> None:
@@ -75,13 +74,11 @@ def flower(workload: str, clients: int, rounds: int) -> None:
         )
 
     run_simulation(server_app, client_app, clients, backend_config={"client_resources": {"num_cpus": 1}})
-    seconds = [after - before for before, after in pairwise(marks)]
-    report("flower", workload, clients, seconds[1:], marks[0] - began)
+    report("flower", workload, clients, steady(marks), marks[0] - began)
 
 
 def pfl(workload: str, clients: int, rounds: int) -> None:
     """Apple's pfl-research in one process, its simulated backend and FedAvg. Needs `pip install pfl`."""
-    import numpy as np
     from pfl.aggregate.simulate import SimulatedBackend
     from pfl.aggregate.weighting import WeightByUser
     from pfl.algorithm import FederatedAveraging, NNAlgorithmParams
@@ -134,16 +131,14 @@ def pfl(workload: str, clients: int, rounds: int) -> None:
         model_eval_params=NNEvalHyperParams(local_batch_size=None),
         callbacks=[Marks()],
     )
-    np.testing.assert_equal(len(marks), rounds + 2)
-    seconds = [after - before for before, after in pairwise(marks)]
-    report("pfl-research", workload, clients, seconds[1:], startup)
+    report("pfl-research", workload, clients, steady(marks), startup)
 
 
 def limit(workload: str, clients: int, rounds: int) -> None:
     """The machine's limit, all cores: batched products of one client's batch with its layer, and nothing else."""
-    best = 0.0
+    best, draw = 0.0, torch.Generator().manual_seed(0)
     for cohort in (32, 64, 128, 256, 512):
-        rows, weights = torch.randn(cohort, BATCH, 64), torch.randn(cohort, 64, 64)
+        rows, weights = (torch.randn(cohort, side, 64, generator=draw) for side in (BATCH, 64))
         out = torch.bmm(rows, weights)
         for _ in range(30):
             began = time.perf_counter()

@@ -7,8 +7,7 @@ merit is client updates a second in the steady state: the first round, with its 
 import json
 import statistics
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -76,12 +75,8 @@ def resident() -> int:
     return total // 2**20
 
 
-def timed(rounds: int, one: Callable[[int], None]) -> list[float]:
-    """Seconds of each round but the first."""
-    marks = [time.perf_counter()]
-    for number in range(rounds + 1):
-        one(number)
-        marks.append(time.perf_counter())
+def steady(marks: Sequence[float]) -> list[float]:
+    """Seconds between the marks after each round and one before all; the first round is left out."""
     return [after - before for before, after in pairwise(marks)][1:]
 
 

@@ -163,7 +163,9 @@ def _alike(name: str, mine: Parameters, theirs: Parameters) -> tuple[Tensor, Ten
 
 
 def filled(corner: Tensor, shape: Sequence[int]) -> Tensor:
-    """A tensor as the leading corner of a larger one of zeros."""
+    """A tensor as the leading corner of a larger one of zeros; itself where it has that shape."""
+    if corner.shape == tuple(shape):
+        return corner
     whole = corner.new_zeros(tuple(shape))
     whole[tuple(slice(0, length) for length in corner.shape)] = corner
     return whole

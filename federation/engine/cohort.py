@@ -16,14 +16,13 @@ class Asked:
     """What one cohort is asked: messages of one type, taken apart so that what they share is shipped once.
 
     Attributes:
-        nodes: the members; node n + 1 holds partition n of `partitions`.
+        nodes: the members; node n + 1 holds partition n.
         bodies: the different contents, and `body_of` which of them each member gets.
         states: what members remember, of those that remember anything.
     """
 
     message_type: str
     run_config: Mapping[str, str | int]
-    partitions: int
     nodes: Sequence[int]
     body_of: Sequence[int]
     bodies: Sequence[RecordDict]
@@ -114,7 +113,6 @@ class CohortGrid(LocalGrid):
         return Asked(
             message_type=messages[0].metadata.message_type,
             run_config=self.run_config,
-            partitions=self.clients,
             nodes=nodes,
             body_of=[place[id(message.content)] for message in messages],
             bodies=list(bodies.values()),

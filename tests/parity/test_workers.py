@@ -69,7 +69,7 @@ def test_a_client_that_kills_its_worker_is_refused_alone():
 
 
 def test_a_worker_serves_its_own_share_first_and_then_helps_the_busiest():
-    cohorts = [Asked(ACTION, CONFIG, 6, [node], [0], []) for node in range(6)]
+    cohorts = [Asked(ACTION, CONFIG, [node], [0], []) for node in range(6)]
     queues = Queues(cohorts, 2)  # 0, 2, 4 wait for the first worker, 1, 3, 5 for the second
     assert [queues.next(0) for _ in range(4)] == [cohorts[n] for n in (0, 2, 4, 5)]
     assert [queues.next(1) for _ in range(3)] == [cohorts[1], cohorts[3], None]
