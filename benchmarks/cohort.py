@@ -20,7 +20,7 @@ from federation.engine import LocalGrid
 from federation.randomness import torch_generator
 from federation.records import to_arrays
 from federation.scenario import Opened, open_run, run_config
-from scenarios.engines import Engine
+from scenarios.engines import Engine, fitting
 from server.strategy import ManifoldStrategy
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     began, scenario = time.perf_counter(), Path(__file__).with_name(f"{asked.workload}.py")
     config = run_config(str(scenario), {"partition.clients": asked.pool or asked.clients}, seed=0)
     opened = open_run(config)
-    clients, cohort = len(opened.federation().clients), asked.cohort or opened.scenario.model.cohort
+    clients, cohort = len(opened.federation().clients), asked.cohort or fitting(opened)
     grid = Engine(workers=asked.workers).grid(clients, config, cohort=cohort)
     startup = time.perf_counter() - began
     run = manifold if asked.workload == "mixed" else fedavg
@@ -111,7 +111,7 @@ def _arguments() -> SimpleNamespace:
     parser.add_argument("--workload", choices=("mlp", "convnet", "mixed"), default="mlp")
     parser.add_argument("--pool", type=int, help="clients of the whole federation; default those of a round")
     parser.add_argument("--workers", type=int, help="Ray processes; default one a processor, 0 for this process")
-    parser.add_argument("--cohort", type=int, help="clients trained at once; default the family's")
+    parser.add_argument("--cohort", type=int, help="most clients trained at once; default what fits the cache")
     return SimpleNamespace(**vars(parser.parse_args()))
 
 

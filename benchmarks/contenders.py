@@ -3,6 +3,7 @@
 import argparse
 import copy
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -78,7 +79,10 @@ def flower(workload: str, clients: int, rounds: int) -> None:
 
 
 def pfl(workload: str, clients: int, rounds: int) -> None:
-    """Apple's pfl-research in one process, its simulated backend and FedAvg. Needs `pip install pfl`."""
+    """Apple's pfl-research, its simulated backend and FedAvg; under torchrun, in several processes.
+
+    Needs `pip install pfl`.
+    """
     from pfl.aggregate.simulate import SimulatedBackend
     from pfl.aggregate.weighting import WeightByUser
     from pfl.algorithm import FederatedAveraging, NNAlgorithmParams
@@ -131,7 +135,8 @@ def pfl(workload: str, clients: int, rounds: int) -> None:
         model_eval_params=NNEvalHyperParams(local_batch_size=None),
         callbacks=[Marks()],
     )
-    report("pfl-research", workload, clients, steady(marks), startup)
+    if int(os.environ.get("RANK", 0)) == 0:
+        report("pfl-research", workload, clients, steady(marks), startup)
 
 
 def limit(workload: str, clients: int, rounds: int) -> None:

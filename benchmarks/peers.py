@@ -33,7 +33,10 @@ def main() -> None:
         if name == "pfl-research" and importlib.util.find_spec("pfl") is None:
             print("pfl-research: left out, it is not installed; pip install pfl", file=sys.stderr)
             continue
-        lines[name] = _line(["benchmarks.contenders", name, *shared, "--clients", str(clients)])
+        rival = ["benchmarks.contenders", name, *shared, "--clients", str(clients)]
+        lines[name] = _line(rival)
+        if name == "pfl-research":
+            lines[f"{name}, two processes"] = _line(["torch.distributed.run", "--nproc-per-node", "2", "-m", *rival])
     best = lines["manifold"]["updates_per_s"]
     ratios = {name: round(best / line["updates_per_s"], 2) for name, line in lines.items() if name != "manifold"}
     print(json.dumps({"manifold_over": ratios}), flush=True)

@@ -109,7 +109,8 @@ def _fitted(body: RecordDict, cohort: Sequence[Member], opened: Opened) -> Weigh
         local,
         learning_rate(local, (round_ - 1) / rounds),
         opened.scenario.seed,
-        [("fit", round_, member.number) for member in cohort],
+        ("fit", round_),
+        [member.number for member in cohort],
         proximal=float(str(config.get("proximal-mu", 0.0))),
     )
     return weighed(trained, cohort, [EVERYWHERE] * len(cohort), family.multiplies(task))

@@ -4,40 +4,46 @@ A single client is a cohort of one. Ragged clients are padded and masked: a padd
 whose steps are done keeps its weights, so that nobody's result depends on whom it is trained with.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, cos, pi
 from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from federation.models.family import Product, Slope
-from federation.randomness import generator
+from federation.randomness import Streams
 from federation.scenario import LocalTraining
 from federation.tensors import Parameters
 
-RowLosses = Callable[[Parameters, Int[Tensor, "clients batch"]], Float[Tensor, "clients batch"]]
-"""Losses of the named rows of each client's samples under that client's model."""
+Column = Sequence[Shaped[Tensor, "_ ..."]]
+"""One tensor a client, with a row for each of its samples: inputs, targets, or what a client remembers of them."""
+
+Batch = Sequence[Shaped[Tensor, "clients batch ..."]]
+"""The rows of each column that the clients visit in one step."""
+
+RowLosses = Callable[[Parameters, Batch], Float[Tensor, "clients batch"]]
+"""Losses of a batch of each client's samples under that client's model."""
 
 
 class Objective(Protocol):
     """What each client's steps go down."""
 
     def __call__(
-        self, model: Parameters, rows: Int[Tensor, "clients batch"], weights: Float[Tensor, "clients batch"]
+        self, model: Parameters, batch: Batch, weights: Float[Tensor, "clients batch"]
     ) -> tuple[Float[Tensor, "clients batch"], Mapping[str, Slope]]:
-        """Losses of the named rows, and the slopes of their weighted sum along the weights of each client's model."""
+        """Losses of the rows, and the slopes of their weighted sum along the weights of each client's model."""
 
 
 def by_autograd(losses: RowLosses) -> Objective:
     """The objective of any losses, by automatic differentiation."""
 
-    def objective(model: Parameters, rows: Tensor, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
+    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in model.items()}
-        row_losses = losses(leaves, rows)
+        row_losses = losses(leaves, batch)
         slopes = torch.autograd.grad((row_losses * weights).sum(), list(leaves.values()))
         return row_losses.detach(), dict(zip(leaves, slopes, strict=True))
 
@@ -46,10 +52,20 @@ def by_autograd(losses: RowLosses) -> Objective:
 
 @dataclass(frozen=True)
 class Batches:
-    """Which rows each client visits in each step; padding repeats row 0 and is not `real`."""
+    """Which rows each client visits in each step; padding repeats row 0 and is not `real`.
+
+    `epoch` is the number of steps in which the largest client visits its samples once.
+    """
 
     rows: Int[Tensor, "clients steps batch"]
     real: Bool[Tensor, "clients steps batch"]
+    epoch: int
+
+    def of(self, columns: Sequence[Column]) -> Iterator[Batch]:
+        """The rows of each step, laid out an epoch at a time, straight from where each client has them."""
+        for rows in torch.split(self.rows, self.epoch, 1):
+            laid_out = [_taken(column, rows) for column in columns]
+            yield from zip(*(column.unbind(1) for column in laid_out), strict=True)
 
 
 @dataclass(frozen=True)
@@ -62,24 +78,24 @@ class Trained:
 
 
 def batches(
-    samples: Sequence[int], local: LocalTraining, seed: int, address: Sequence[tuple[int | str, ...]]
+    samples: Sequence[int], local: LocalTraining, seed: int, address: tuple[int | str, ...], clients: Sequence[int]
 ) -> Batches:
-    """Shuffled epochs of each client, by its own address alone.
+    """Shuffled epochs of each client, by the address and its own number alone.
 
     Args:
         samples: number of samples of each client.
-        address: of each client's draws, such as ("experts", round, client).
+        address: of all clients' draws, such as ("experts", round).
     """
-    steps = max(local.epochs * ceil(n / local.batch_size) for n in samples)
-    width = min(local.batch_size, max(samples))
-    rows = np.zeros((len(samples), steps * width), dtype=np.int64)
-    real = np.zeros((len(samples), steps * width), dtype=bool)
-    for client, (n, where) in enumerate(zip(samples, address, strict=True)):
-        draw, epoch = generator(seed, "batches", *where), ceil(n / local.batch_size) * width
+    width, longest = min(local.batch_size, max(samples)), ceil(max(samples) / local.batch_size)
+    rows = np.zeros((len(samples), local.epochs * longest * width), dtype=np.int64)
+    real = np.zeros(rows.shape, dtype=bool)
+    streams = Streams(seed, "batches", *address)
+    for place, (n, client) in enumerate(zip(samples, clients, strict=True)):
+        draw, epoch = streams.of(client), ceil(n / local.batch_size) * width
         for start in range(0, local.epochs * epoch, epoch):
-            rows[client, start : start + n], real[client, start : start + n] = draw.permutation(n), True
-    table = (len(samples), steps, width)
-    return Batches(torch.from_numpy(rows).view(table), torch.from_numpy(real).view(table))
+            rows[place, start : start + n], real[place, start : start + n] = draw.permutation(n), True
+    table = (len(samples), -1, width)
+    return Batches(torch.from_numpy(rows).view(table), torch.from_numpy(real).view(table), longest)
 
 
 def learning_rate(local: LocalTraining, progress: float) -> float:
@@ -90,6 +106,7 @@ def learning_rate(local: LocalTraining, progress: float) -> float:
 def train(
     start: Parameters,
     objective: Objective,
+    columns: Sequence[Column],
     plan: Batches,
     local: LocalTraining,
     rate: float,
@@ -99,6 +116,7 @@ def train(
 
     Args:
         start: models with a leading clients axis, all at the server's weights.
+        columns: the samples; `objective` is given the same rows of each.
         rate: learning rate of this round.
         proximal: mu of FedProx, the pull mu/2 ||theta - start||^2. Source: Li et al. (2020).
     Returns:
@@ -110,11 +128,12 @@ def train(
     active, weights = plan.real.any(2), plan.real.float()
     weights = weights / weights.sum(2, keepdim=True).clamp_min(1)
     plain = not (local.weight_decay or proximal or local.momentum)
-    for step, everyone in enumerate(active.all(0).tolist()):
-        row_losses, slopes = objective(model, plan.rows[:, step], weights[:, step])
+    everyone = active.all(0).tolist()
+    for step, batch in enumerate(plan.of(columns)):
+        row_losses, slopes = objective(model, batch, weights[:, step])
         losses.append(row_losses)
         for name, slope in slopes.items():
-            if plain and everyone and isinstance(slope, Product):
+            if plain and everyone[step] and isinstance(slope, Product):
                 model[name] = slope.descend(model[name], rate)
                 continue
             written = slope.written() if isinstance(slope, Product) else slope
@@ -125,7 +144,7 @@ def train(
                 written = written.add(weight - start[name], alpha=proximal)
             if local.momentum:
                 velocity[name] = written = written.add(velocity.get(name, 0.0), alpha=local.momentum)
-            if not everyone:
+            if not everyone[step]:
                 written = torch.where(_along(active[:, step], weight), written, 0)
             weight.add_(written, alpha=-rate)
     total = torch.where(plan.real, torch.stack(losses, 1), 0).sum((1, 2), dtype=torch.float64)
@@ -133,18 +152,12 @@ def train(
     return Trained(model, (total / visited.clamp_min(1)).float(), visited)
 
 
-def padded(parts: Sequence[Float[Tensor, "_ *shape"] | Int[Tensor, "_ *shape"]]) -> Tensor:
-    """Ragged tensors side by side, [clients, longest, ...], zeros where a client has no more rows."""
-    if len({len(part) for part in parts}) == 1:
-        return torch.stack(list(parts))
-    return torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
-
-
-def rows_of(values: Tensor, rows: Int[Tensor, "clients batch"]) -> Tensor:
-    """values[c, rows[c, b]] for every client c and batch member b."""
-    clients, samples = values.shape[:2]
-    flat = (rows + samples * torch.arange(clients).unsqueeze(1)).flatten()
-    return values.flatten(0, 1).index_select(0, flat).view(*rows.shape, *values.shape[2:])
+def _taken(column: Column, rows: Int[Tensor, "clients steps batch"]) -> Shaped[Tensor, "clients steps batch ..."]:
+    """column[c][rows[c, s, b]] for every client c, step s and place b in its batch."""
+    taken = column[0].new_empty(*rows.shape, *column[0].shape[1:])
+    for own, mine, out in zip(column, rows.flatten(1), taken.flatten(1, 2), strict=True):
+        torch.index_select(own, 0, mine, out=out)
+    return taken
 
 
 def _laid_out_like(slope: Tensor, weight: Tensor) -> Tensor:

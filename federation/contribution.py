@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from federation.rules import Rule
-from federation.tensors import Parameters, nbytes
+from federation.tensors import Parameters, nbytes, weighted_sum
 
 EVERYWHERE = -1
 """The region under which sums that concern the whole federation are kept."""
@@ -107,13 +107,8 @@ class Weighed:
     metrics: Mapping[str, Float[Tensor, " clients"]]
 
     def finite(self) -> Sequence[bool]:
-        tensors = (*self.parameters.values(), *self.metrics.values())
-        flags: list[bool] = (
-            torch.stack([t.isfinite().flatten(1).all(1) if t.dim() > 1 else t.isfinite() for t in tensors])
-            .all(0)
-            .tolist()
-        )
-        return flags
+        flags = torch.stack([_finite(t) for t in (*self.parameters.values(), *self.metrics.values())]).all(0)
+        return [bool(flag) for flag in flags]
 
     def total(self, members: Sequence[int]) -> Contribution:
         homes: dict[int, list[int]] = {}
@@ -132,10 +127,16 @@ class Weighed:
             if len(rows) == 1:
                 sums[name] = weights.to(stack.dtype)[0] * stack[rows[0]]
             else:
-                own = stack if len(rows) == len(stack) else stack[rows]
-                sums[name] = torch.tensordot(weights, own.double(), 1)
+                sums[name] = weighted_sum(stack if len(rows) == len(stack) else stack[rows], weights)
             sums[f"{WEIGHT}/{name}"] = weights.sum()
         return sums
+
+
+def _finite(stack: Float[Tensor, "clients ..."]) -> Bool[Tensor, " clients"]:
+    """Of each client, whether all its numbers are finite. A finite sum has only finite terms, and is found sooner."""
+    rows = stack.unsqueeze(1)
+    good = rows.sum(tuple(range(1, rows.dim()))).isfinite()
+    return good if bool(good.all()) else rows.isfinite().flatten(1).all(1)
 
 
 def _wide(tensor: Tensor) -> Tensor:

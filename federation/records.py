@@ -126,7 +126,7 @@ def to_arrays(tensors: Parameters) -> ArrayRecord:
 
 def from_arrays(record: ArrayRecord) -> dict[str, Tensor]:
     """The inverse of `to_arrays`."""
-    return {name: torch.from_numpy(np.array(array.numpy())) for name, array in record.items()}
+    return {name: torch.from_numpy(array.numpy()) for name, array in record.items()}
 
 
 def read_model(record: ArrayRecord) -> dict[str, Tensor]:

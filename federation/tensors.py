@@ -16,6 +16,7 @@ Axes, in the order in which they appear:
 from collections.abc import Mapping
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 Parameters = Mapping[str, Tensor]
@@ -55,3 +56,14 @@ def stacked(models: list[Parameters]) -> dict[str, Tensor]:
 def _stack(tensors: list[Tensor]) -> Tensor:
     first = tensors[0]
     return first.expand(len(tensors), *first.shape) if all(t is first for t in tensors) else torch.stack(tensors)
+
+
+def weighted_sum(stack: Float[Tensor, "clients *shape"], weights: Float[Tensor, " clients"]) -> Float[Tensor, "*shape"]:
+    """sum_c weights[c] stack[c], added up in the stack's precision and given in float64.
+
+    Read along memory, in whatever order the axes lie there: many times faster than where they would be copied.
+    """
+    order = sorted(range(1, stack.dim()), key=stack.stride, reverse=True)
+    along = stack.permute(0, *order)
+    total = torch.mv(along.reshape(len(stack), -1).T, weights.to(stack.dtype)).double().view(along.shape[1:])
+    return total.permute([order.index(axis) for axis in range(1, stack.dim())])

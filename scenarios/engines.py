@@ -10,6 +10,10 @@ from federation.engine.cohort import COHORT
 from federation.engine.local import Visit, in_order
 from federation.scenario import Opened
 
+CACHE = 16 * 2**20
+"""Bytes of a cohort's working set. Measured: an mlp of 9,000 weights trains fastest with 100 to 250 clients side by
+side, the fashion scenario's convnet with 10 to 20."""
+
 Kind = Literal["cohort", "serial"]
 
 
@@ -45,8 +49,8 @@ class Engine:
         self, opened: Opened, run_config: dict[str, str | int], visit: Visit = in_order
     ) -> Callable[[], LocalGrid]:
         """A maker of fresh grids for one opened scenario."""
-        cohort = opened.scenario.model.cohort
-        return lambda: self.grid(len(opened.federation().clients), run_config, cohort=cohort, visit=visit)
+        cohort, clients = fitting(opened), len(opened.federation().clients)
+        return lambda: self.grid(clients, run_config, cohort=cohort, visit=visit)
 
     def _workers(self) -> Workers:
         if self.workers == 0:
@@ -54,6 +58,12 @@ class Engine:
         from federation.engine.workers import ray_workers  # Ray takes seconds to import
 
         return ray_workers(serve_cohort, self.workers, self.ray_address)
+
+
+def fitting(opened: Opened) -> int:
+    """How many clients, trained together, a processor's cache still serves well."""
+    task, scenario = opened.federation().task, opened.scenario
+    return max(1, CACHE // scenario.model.working_set(task, scenario.local.batch_size))
 
 
 RAY, HERE, SERIAL = Engine(), Engine(workers=0), Engine("serial")

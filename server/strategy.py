@@ -155,7 +155,8 @@ class ManifoldStrategy(Strategy):
 
     def _messages(self, orders: dict[int, Order]) -> list[Message]:
         """One message a node; nodes with the same order share its body."""
-        bodies = {id(order): order.to_record() for order in orders.values()}
+        different = {id(order): order for order in orders.values()}
+        bodies = {key: order.to_record() for key, order in different.items()}
         return [Message(bodies[id(order)], node, ACTION) for node, order in orders.items()]
 
     def _accepted(self, reply: Message, step: Step) -> tuple[Contribution, tuple[int, ...]]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from clients.calibration import shifts
 from clients.member import Member
 from clients.stages.tuning import tune
-from clients.training import padded, rows_of
+from clients.training import Batch
 from federation.contribution import Weighed
 from federation.records import LABELS, Order
 from federation.scenario import Scenario
@@ -18,14 +18,12 @@ from federation.tensors import Parameters
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
     """Each member's weighted head after local training."""
-    latent = padded([m.memory["train/latent"] for m in cohort])
-    charts = padded([m.memory["train/chart_logits"] for m in cohort])
-    targets = padded([m.data.train.targets for m in cohort])
-    network = scenario.head.network
-    shift = shifts([m.data.train.targets for m in cohort], orders[0].tensors.get(LABELS))
+    targets = [m.data.train.targets for m in cohort]
+    columns = [m.memory["train/latent"] for m in cohort], [m.memory["train/chart_logits"] for m in cohort], targets
+    network, shift = scenario.head.network, shifts(targets, orders[0].tensors.get(LABELS))
 
-    def losses(head: Parameters, rows: Int[Tensor, "clients batch"]) -> Float[Tensor, "clients batch"]:
-        outputs = rows_of(charts, rows) + network.apply(head, rows_of(latent, rows)) + shift
-        return task.losses(outputs, rows_of(targets, rows))
+    def losses(head: Parameters, batch: Batch) -> Float[Tensor, "clients batch"]:
+        latent, charts, targets = batch
+        return task.losses(charts + network.apply(head, latent) + shift, targets)
 
-    return tune(orders, cohort, losses, scenario.head.local)
+    return tune(orders, cohort, losses, columns, scenario.head.local)

@@ -7,12 +7,12 @@ useless for strangers.
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
 from clients.stages.tuning import tune
-from clients.training import padded, rows_of
+from clients.training import Batch
 from federation.contribution import Weighed
 from federation.manifold.atlas import NEVER
 from federation.records import Order
@@ -23,20 +23,19 @@ from federation.tensors import Parameters
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
     """Each member's weighted router after local training."""
-    latent = padded([m.memory["train/latent"] for m in cohort])
-    scores = padded([m.memory["train/scores"] for m in cohort])
-    likelihoods = padded([_likelihoods(m, task) for m in cohort])
+    remembered = ([m.memory[f"train/{name}"] for m in cohort] for name in ("latent", "scores"))
+    columns = *remembered, [_likelihoods(m, task) for m in cohort]
     own = torch.tensor([int(order.settings["region"]) for order in orders])
     mixloo = torch.tensor([order.settings["mixloo"] for order in orders]).unsqueeze(1)
     rule = scenario.router.rule
 
-    def losses(router: Parameters, rows: Int[Tensor, "clients batch"]) -> Float[Tensor, "clients batch"]:
-        logits = rule.logits(router, rows_of(latent, rows), rows_of(scores, rows))
-        likely = rows_of(likelihoods, rows)
-        others = torch.zeros_like(logits).scatter(2, own.view(-1, 1, 1).expand(*rows.shape, 1), NEVER)
+    def losses(router: Parameters, batch: Batch) -> Float[Tensor, "clients batch"]:
+        latent, scores, likely = batch
+        logits = rule.logits(router, latent, scores)
+        others = torch.zeros_like(logits).scatter(2, own.view(-1, 1, 1).expand(*logits.shape[:2], 1), NEVER)
         return (1 - mixloo) * mixture_loss(logits, likely) + mixloo * mixture_loss(logits + others, likely)
 
-    return tune(orders, cohort, losses, scenario.router.local)
+    return tune(orders, cohort, losses, columns, scenario.router.local)
 
 
 def mixture_loss(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from clients.calibration import shifts
 from clients.member import Member
-from clients.training import Trained, batches, learning_rate, padded, rows_of, train
+from clients.training import Batch, Trained, batches, learning_rate, train
 from federation.contribution import Weighed
 from federation.data import Samples
 from federation.models import ElasticFamily, Size
@@ -23,13 +23,13 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     first = orders[0]
     starts = [under("model", order.tensors) for order in orders]
     rate = learning_rate(scenario.local, first.progress) * first.settings["learning_rate"]
-    address = [(str(first.stage), first.round, member.number) for member in cohort]
+    address, clients = (str(first.stage), first.round), [member.number for member in cohort]
     samples = [member.data.train for member in cohort]
     union = first.tensors.get(LABELS)
     size = Size(width=first.settings["width"], depth=first.settings["depth"])
     multiplies = scenario.model.multiplies(task, size)
     trained = train_models(
-        starts, samples, scenario.model, task, scenario.local, rate, first.seed, address, union=union
+        starts, samples, scenario.model, task, scenario.local, rate, first.seed, address, clients, union=union
     )
     return weighed(trained, cohort, [int(order.settings["region"]) for order in orders], multiplies)
 
@@ -42,7 +42,8 @@ def train_models(
     local: LocalTraining,
     rate: float,
     seed: int,
-    address: Sequence[tuple[int | str, ...]],
+    address: tuple[int | str, ...],
+    clients: Sequence[int],
     proximal: float = 0.0,
     union: Tensor | None = None,
 ) -> Trained:
@@ -51,16 +52,17 @@ def train_models(
     Args:
         union: counts of the classes in the federation, for which losses are calibrated.
     """
-    inputs, targets = padded([s.inputs for s in samples]), padded([s.targets for s in samples])
     shift = shifts([s.targets for s in samples], union)
 
-    def objective(model: Parameters, rows: Tensor, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
-        outputs, pull = family.pullback(model, rows_of(inputs, rows))
-        row_losses, slopes = task.slopes(outputs + shift, rows_of(targets, rows))
+    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
+        inputs, targets = batch
+        outputs, pull = family.pullback(model, inputs)
+        row_losses, slopes = task.slopes(outputs + shift, targets)
         return row_losses, pull(slopes * weights.unsqueeze(-1))
 
-    plan = batches([len(s) for s in samples], local, seed, address)
-    return train(stacked(list(starts)), objective, plan, local, rate, proximal)
+    columns = [s.inputs for s in samples], [s.targets for s in samples]
+    plan = batches([len(s) for s in samples], local, seed, address, clients)
+    return train(stacked(list(starts)), objective, columns, plan, local, rate, proximal)
 
 
 def weighed(trained: Trained, cohort: Sequence[Member], regions: Sequence[int], multiplies: int) -> Weighed:

@@ -4,19 +4,24 @@ from collections.abc import Sequence
 
 from clients.member import Member
 from clients.stages.training import weighed
-from clients.training import RowLosses, batches, by_autograd, learning_rate, train
+from clients.training import Column, RowLosses, batches, by_autograd, learning_rate, train
 from federation.contribution import EVERYWHERE, Weighed
 from federation.records import Order
 from federation.scenario import LocalTraining
 from federation.tensors import count, stacked, under
 
 
-def tune(orders: Sequence[Order], cohort: Sequence[Member], losses: RowLosses, local: LocalTraining) -> Weighed:
+def tune(
+    orders: Sequence[Order],
+    cohort: Sequence[Member],
+    losses: RowLosses,
+    columns: Sequence[Column],
+    local: LocalTraining,
+) -> Weighed:
     """Each member's weighted network after local training, for the mean over the whole federation."""
     first = orders[0]
-    address = [(str(first.stage), first.round, member.number) for member in cohort]
-    samples = [len(member.data.train) for member in cohort]
-    plan = batches(samples, local, first.seed, address)
+    samples, clients = [len(member.data.train) for member in cohort], [member.number for member in cohort]
+    plan = batches(samples, local, first.seed, (str(first.stage), first.round), clients)
     starts = stacked([under("model", order.tensors) for order in orders])
-    trained = train(starts, by_autograd(losses), plan, local, learning_rate(local, first.progress))
+    trained = train(starts, by_autograd(losses), columns, plan, local, learning_rate(local, first.progress))
     return weighed(trained, cohort, [EVERYWHERE] * len(cohort), count(under("model", first.tensors)))

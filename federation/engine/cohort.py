@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Protocol
 
 from flwr.app import Message, RecordDict
 
-from federation.engine.local import LocalGrid, Visit, described, in_order, refusal
+from federation.engine.local import LocalGrid, Visit, described, in_order, payload, refusal
 
 COHORT = 64
+COHORTS = 8
+"""Into how many cohorts a round is cut where cohorts stay large enough, so that several workers share it evenly."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,11 @@ class CohortGrid(LocalGrid):
 
     def serve(self, messages: Sequence[Message]) -> Iterable[Message]:
         message_of = {message.metadata.dst_node_id: message for message in messages}
-        cohorts = [
-            self._asked(alike[start : start + self._cohort])
-            for alike in grouped(messages)
-            for start in range(0, len(alike), self._cohort)
-        ]
+        most = evenly(len(messages), self._cohort)
+        cohorts = []
+        for alike in grouped(messages):
+            size = ceil(len(alike) / ceil(len(alike) / most))
+            cohorts += [self._asked(alike[start : start + size]) for start in range(0, len(alike), size)]
         for asked, outcome in self._workers.serve(cohorts):
             self.states.update(outcome.states)
             self.on_reply(len(asked.nodes))
@@ -121,17 +124,31 @@ class CohortGrid(LocalGrid):
 
 
 def grouped(messages: Sequence[Message]) -> list[list[Message]]:
-    """Messages of one type whose bodies hold arrays of the same names and shapes, in the order of the first."""
+    """Messages of one type whose bodies hold arrays of the same names and shapes; the most numbers first, since what
+    takes longest is best begun first."""
     kind_of: dict[int, tuple[object, ...]] = {}
     groups: dict[tuple[object, ...], list[Message]] = {}
+    weight: dict[tuple[object, ...], int] = {}
     for message in messages:
         key = id(message.content)
         if key not in kind_of:
             records = message.content.array_records.items()
             shapes = ((r, name, tuple(array.shape)) for r, arrays in records for name, array in arrays.items())
             kind_of[key] = (message.metadata.message_type, *shapes)
+            weight[kind_of[key]] = payload(message)
         groups.setdefault(kind_of[key], []).append(message)
-    return list(groups.values())
+    return [groups[kind] for kind in sorted(groups, key=lambda kind: -weight[kind])]
+
+
+def evenly(clients: int, most: int) -> int:
+    """Size of a round's cohorts: at most `most`; smaller ones, down to a quarter, where that gives more workers work.
+
+    It depends on no number of workers, so that results do not either.
+    """
+    cohorts = max(1, ceil(clients / most))
+    while cohorts < COHORTS and clients >= 2 * cohorts * max(2, most // 4):
+        cohorts *= 2
+    return ceil(clients / cohorts)
 
 
 def served(app: CohortApp, asked: Asked) -> Served:

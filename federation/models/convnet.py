@@ -3,7 +3,8 @@
 Images [channels, height, width]; a signal is an image of width one, and keeps that width.
 """
 
-from typing import ClassVar, Self
+from math import prod
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,6 @@ class Convnet(ElasticFamily):
     """A strided 5x5 stem, then one 3x3 stage for each further entry of `channels`, each followed by 2x2 max-pooling,
     then `blocks` residual 3x3 blocks (the elastic depth), and a linear head on the flattened map."""
 
-    cohort: ClassVar[int] = 5
     channels: Several[int] = Field(default=(8, 16, 16), min_length=1)
     blocks: int = Field(default=1, ge=0)
 
@@ -48,32 +48,44 @@ class Convnet(ElasticFamily):
         clients, samples = inputs.shape[:2]
         hidden = _folded(inputs)
         for stage in range(len(self.channels)):
-            hidden = _convolve(parameters, f"stage{stage}", hidden, clients, stride=2 if stage == 0 else 1).relu()
+            hidden = _convolve(parameters, f"stage{stage}", hidden, clients, stride=2 if stage == 0 else 1)
             hidden = F.max_pool2d(hidden, [2 if side > 1 else 1 for side in hidden.shape[2:]]) if stage else hidden
+            hidden = hidden.relu_()  # after pooling: the same numbers, and fewer of them
         block = 0
         while f"block{block}.weight" in parameters:
-            hidden = hidden + _convolve(parameters, f"block{block}", hidden, clients).relu()
+            hidden = hidden + _convolve(parameters, f"block{block}", hidden, clients).relu_()
             block += 1
         flat = hidden.reshape(samples, clients, -1).transpose(0, 1)
         weight = parameters["head.weight"].flatten(2).transpose(1, 2)
         return torch.baddbmm(parameters["head.bias"].unsqueeze(1), flat, weight)
 
     def multiplies(self, task: Task, size: Size = FULL) -> int:
-        _, rows, columns = _image(task)
-        total = 0
-        for name, shape in self.shapes(task, size).items():
-            if len(shape) == 1:
-                continue
-            weights = int(torch.Size(shape).numel())
-            if name.startswith("stage0"):
-                rows, columns = -(-rows // 2), -(-columns // 2)
-            total += weights if name.startswith("head") else weights * rows * columns
-            if name.startswith("stage") and not name.startswith("stage0"):
-                rows, columns = max(rows // 2, 1), max(columns // 2, 1)
-        return total
+        shapes, sides = self.shapes(task, size), self._sides(task, size)
+        weights = {name: prod(shape) for name, shape in shapes.items() if len(shape) > 1}
+        return sum(count * prod(sides.get(name.removesuffix(".weight"), (1,))) for name, count in weights.items())
+
+    def activations(self, task: Task, size: Size = FULL) -> int:
+        shapes, sides = self.shapes(task, size), self._sides(task, size)
+        maps = {layer: shapes[f"{layer}.bias"][0] * prod(side) for layer, side in sides.items()}
+        return prod(task.input_shape) + sum(maps.values()) + task.outputs
 
     def widened(self, factor: float) -> Self:
         return self.model_copy(update={"channels": tuple(max(1, round(c * factor)) for c in self.channels)})
+
+    def _sides(self, task: Task, size: Size) -> dict[str, tuple[int, int]]:
+        """Height and width of the map that each convolution makes."""
+        _, rows, columns = _image(task)
+        sides = {}
+        for name in self.shapes(task, size):
+            layer = name.removesuffix(".weight")
+            if name.startswith("head") or layer == name:
+                continue
+            if layer == "stage0":
+                rows, columns = -(-rows // 2), -(-columns // 2)
+            sides[layer] = rows, columns
+            if layer.startswith("stage") and layer != "stage0":
+                rows, columns = max(rows // 2, 1), max(columns // 2, 1)
+        return sides
 
     def _map(self, side: int) -> int:
         """Side of the last map: halved once, rounding up, by the stem, then by each pooling, rounding down."""

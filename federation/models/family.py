@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil, prod, sqrt
 from types import EllipsisType
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -65,9 +65,6 @@ class ElasticFamily(Rule):
     lacks the later tensors. So slicing and lifting are the same for all families. Source: HeteroFL, Diao et al. (2021).
     """
 
-    cohort: ClassVar[int] = 64
-    """How many clients trained together make best use of a processor's cache."""
-
     @abstractmethod
     def shapes(self, task: Task, size: Size = FULL) -> Shapes:
         """Name -> shape of each tensor of a model of this size; biases are one-dimensional."""
@@ -81,6 +78,10 @@ class ElasticFamily(Rule):
     @abstractmethod
     def multiplies(self, task: Task, size: Size = FULL) -> int:
         """Multiply-adds of one sample's forward pass."""
+
+    @abstractmethod
+    def activations(self, task: Task, size: Size = FULL) -> int:
+        """Numbers that the forward pass of one sample leaves for its backward pass."""
 
     @abstractmethod
     def widened(self, factor: float) -> Self:
@@ -100,6 +101,10 @@ class ElasticFamily(Rule):
             return dict(zip(leaves, torch.autograd.grad(outputs, list(leaves.values()), slopes), strict=True))
 
         return outputs.detach(), pull
+
+    def working_set(self, task: Task, batch: int, size: Size = FULL) -> int:
+        """Bytes that one step of one client goes through: its weights, its batch's activations and their slopes."""
+        return 4 * (self.parameters(task, size) + 2 * batch * self.activations(task, size))
 
     def init(self, task: Task, draw: torch.Generator) -> dict[str, Tensor]:
         """A fresh full-size model: He's normal weights, zero biases. Source: He et al. (2015)."""

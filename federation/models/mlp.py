@@ -55,16 +55,21 @@ class Mlp(ElasticFamily):
             found = _linear_slopes("head", hidden, slopes)
             along = torch.bmm(slopes, parameters["head.weight"])
             for layer, before, after in zip(reversed(layers), reversed(entering), reversed(leaving), strict=True):
-                through = along * after.sign()
+                through = torch.ops.aten.threshold_backward(along, after, 0)
                 found |= _linear_slopes(layer, before, through)
                 if layer != "stem":
-                    along = torch.bmm(through, parameters[f"{layer}.weight"]) + (along if self.residual else 0)
+                    weight = parameters[f"{layer}.weight"]
+                    along = torch.baddbmm(along, through, weight, beta=int(self.residual))
             return found
 
         return outputs, pull
 
     def multiplies(self, task: Task, size: Size = FULL) -> int:
         return sum(shape[0] * shape[1] for shape in self.shapes(task, size).values() if len(shape) == 2)
+
+    def activations(self, task: Task, size: Size = FULL) -> int:
+        layers = self.shapes(task, size)
+        return sum(shape[1] for shape in layers.values() if len(shape) == 2) + task.outputs
 
     def widened(self, factor: float) -> Self:
         return self.model_copy(update={"width": max(1, round(self.width * factor))})

@@ -1,13 +1,14 @@
 """Which size of the elastic family each client trains. To add a rule: a subclass of `SizeRule` here."""
 
 from abc import abstractmethod
+from functools import lru_cache
 from itertools import product
 from typing import Annotated
 
 from pydantic import Field
 
 from federation.models.family import FULL, Size
-from federation.randomness import generator
+from federation.randomness import Streams
 from federation.rules import Rule, Several
 
 Width = Annotated[float, Field(gt=0, le=1)]
@@ -49,7 +50,17 @@ class Tiers(SizeRule):
 
     @property
     def sizes(self) -> tuple[Size, ...]:
-        return tuple(Size(width=width, depth=depth) for width, depth in product(self.widths, self.depths))
+        return _pairs(self.widths, self.depths)
 
     def of(self, client: int, seed: int) -> Size:
-        return self.sizes[generator(seed, "size", client).integers(len(self.sizes))]
+        return _pairs(self.widths, self.depths)[_sizes(seed).of(client).integers(len(self.widths) * len(self.depths))]
+
+
+@lru_cache
+def _pairs(widths: tuple[float, ...], depths: tuple[float, ...]) -> tuple[Size, ...]:
+    return tuple(Size(width=width, depth=depth) for width, depth in product(widths, depths))
+
+
+@lru_cache
+def _sizes(seed: int) -> Streams:
+    return Streams(seed, "size")

@@ -24,8 +24,8 @@ class Local(Method):
         models = [family.init(task, torch_generator(scenario.seed, "local", n)) for n in range(len(samples))]
         for round_ in range(trial.rounds):
             rate = learning_rate(local, round_ / trial.rounds)
-            address = [("local", round_, number) for number in range(len(samples))]
-            trained = train_models(models, samples, family, task, local, rate, scenario.seed, address)
+            address, numbers = ("local", round_), range(len(samples))
+            trained = train_models(models, samples, family, task, local, rate, scenario.seed, address, numbers)
             models = [{name: t[n] for name, t in trained.parameters.items()} for n in range(len(samples))]
             trial.on_round()
 

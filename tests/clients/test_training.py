@@ -1,12 +1,14 @@
 """The one local loop: by hand for one client, and the same for any cohort."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.stages.training import train_models
-from clients.training import Batches, Trained, batches, by_autograd, learning_rate, padded, rows_of, train
+from clients.training import Batches, Trained, batches, by_autograd, learning_rate, train
 from federation.data import Samples
 from federation.models import Convnet, Mlp
 from federation.scenario import LocalTraining
@@ -35,14 +37,15 @@ LOCALS = {
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
 
+def losses(model: Parameters, batch: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Losses of y = w x under half the squared error."""
+    x, y = batch
+    return 0.5 * (model["w"].unsqueeze(1) * x - y).square()
+
+
 def line(inputs: list[list[float]], targets: list[list[float]]):
-    """Losses of y = w x under half the squared error; one row of inputs and targets a client."""
-    x, y = torch.tensor(inputs, dtype=torch.float64), torch.tensor(targets, dtype=torch.float64)
-
-    def losses(model: Parameters, rows: torch.Tensor) -> torch.Tensor:
-        return 0.5 * (model["w"].unsqueeze(1) * rows_of(x, rows) - rows_of(y, rows)).square()
-
-    return losses
+    """Columns of x and y; one row of each a client."""
+    return [[torch.tensor(own, dtype=torch.float64) for own in column] for column in (inputs, targets)]
 
 
 def in_order(*clients: list[list[int]]) -> Batches:
@@ -52,12 +55,12 @@ def in_order(*clients: list[list[int]]) -> Batches:
     for client, plan in enumerate(clients):
         for step, batch in enumerate(plan):
             rows[client, step, : len(batch)], real[client, step, : len(batch)] = torch.tensor(batch).float(), 1
-    return Batches(rows.long(), real.bool())
+    return Batches(rows.long(), real.bool(), epoch=1)
 
 
-def trained(losses, plan: Batches, local: LocalTraining, start: list[float], proximal: float = 0.0) -> Trained:
+def trained(columns, plan: Batches, local: LocalTraining, start: list[float], proximal: float = 0.0) -> Trained:
     weights = {"w": torch.tensor(start, dtype=torch.float64)}
-    return train(weights, by_autograd(losses), plan, local, local.learning_rate, proximal)
+    return train(weights, by_autograd(losses), columns, plan, local, local.learning_rate, proximal)
 
 
 TENTH = LocalTraining(learning_rate=0.1)
@@ -95,8 +98,8 @@ def test_weight_decay_pulls_to_zero():
 
 
 def test_the_proximal_term_pulls_to_the_start():
-    losses, plan = line([[1.0]], [[0.0]]), in_order([[0], [0]])
-    done = trained(losses, plan, TENTH, [1.0], proximal=2.0)
+    columns, plan = line([[1.0]], [[0.0]]), in_order([[0], [0]])
+    done = trained(columns, plan, TENTH, [1.0], proximal=2.0)
     # no pull at the start: w = 0.9; then slope 0.9 + 2 * (0.9 - 1)
     assert done.parameters["w"].tolist() == pytest.approx([0.9 - 0.1 * (0.9 - 0.2)])
 
@@ -113,8 +116,8 @@ def test_every_client_follows_its_own_slope():
 
 @pytest.mark.parametrize("local", [TENTH, LocalTraining(learning_rate=0.1, momentum=0.9, weight_decay=0.5)])
 def test_a_client_whose_steps_are_done_rests(local):
-    losses = line([[2.0, 9.0], [1.0, 1.0]], [[0.0, 9.0], [0.0, 0.0]])
-    together = trained(losses, in_order([[0]], [[0], [1], [0]]), local, [1.0, 1.0])
+    columns = line([[2.0, 9.0], [1.0, 1.0]], [[0.0, 9.0], [0.0, 0.0]])
+    together = trained(columns, in_order([[0]], [[0], [1], [0]]), local, [1.0, 1.0])
     alone = trained(line([[2.0]], [[0.0]]), in_order([[0]]), local, [1.0])
     assert together.parameters["w"][0] == alone.parameters["w"][0]
     assert together.visited.tolist() == [1, 3]
@@ -123,7 +126,7 @@ def test_a_client_whose_steps_are_done_rests(local):
 
 def test_training_does_not_touch_the_models_it_starts_from():
     start = {"w": torch.ones(1, dtype=torch.float64)}
-    train(start, by_autograd(line([[2.0]], [[0.0]])), in_order([[0]]), TENTH, 0.1)
+    train(start, by_autograd(losses), line([[2.0]], [[0.0]]), in_order([[0]]), TENTH, 0.1)
     assert start["w"].tolist() == [1.0]
     assert not start["w"].requires_grad
 
@@ -150,9 +153,9 @@ def cohort_of(
     draw = torch.Generator().manual_seed(0)
     start = {name: tensor.to(dtype) for name, tensor in family.init(task, draw).items()}
     samples = [client_data(task, RAGGED[number], number, dtype) for number in members]
-    address = [("experts", 3, number) for number in members]
+    rate, address = local.learning_rate, ("experts", 3)
     return train_models(
-        [start] * len(members), samples, family, task, local, local.learning_rate, 5, address, proximal=proximal
+        [start] * len(members), samples, family, task, local, rate, 5, address, members, proximal=proximal
     )
 
 
@@ -194,8 +197,8 @@ def diverging() -> tuple[Trained, Trained]:
     start = family.init(task, torch.Generator().manual_seed(0))
     large, usual = client_data(task, 4, 0, torch.float32), client_data(task, 12, 1, torch.float32)
     large = Samples(1e20 * large.inputs, large.targets)
-    alone = train_models([start], [large], family, task, local, 1.0, 0, [("x", 0)])
-    return alone, train_models([start] * 2, [large, usual], family, task, local, 1.0, 0, [("x", 0), ("x", 1)])
+    alone = train_models([start], [large], family, task, local, 1.0, 0, ("x",), [0])
+    return alone, train_models([start] * 2, [large, usual], family, task, local, 1.0, 0, ("x",), [0, 1])
 
 
 def test_a_client_that_has_diverged_rests_too():
@@ -228,7 +231,7 @@ def test_a_constant_rate_stays(progress):
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=4), st.integers(1, 12), st.integers(1, 3), st.integers(0, 99))
 def test_every_epoch_visits_each_sample_once(samples, batch_size, epochs, seed):
     local = LocalTraining(batch_size=batch_size, epochs=epochs)
-    plan = batches(samples, local, seed, [("x", number) for number in range(len(samples))])
+    plan = batches(samples, local, seed, ("x",), range(len(samples)))
     for client, count in enumerate(samples):
         visits = plan.rows[client][plan.real[client]].tolist()
         for epoch in range(epochs):
@@ -243,29 +246,29 @@ def test_every_epoch_visits_each_sample_once(samples, batch_size, epochs, seed):
 @given(st.integers(1, 30), st.lists(st.integers(1, 30), max_size=3), st.integers(0, 99))
 def test_a_client_s_batches_depend_on_its_address_alone(count, others, seed):
     local = LocalTraining(batch_size=4, epochs=2)
-    alone = batches([count], local, seed, [("prior", 2, 7)])
-    company = batches([*others, count], local, seed, [*[("prior", 2, n) for n in range(len(others))], ("prior", 2, 7)])
+    alone = batches([count], local, seed, ("prior", 2), [7])
+    company = batches([*others, count], local, seed, ("prior", 2), [*range(len(others)), 7])
     assert torch.equal(alone.rows[0][alone.real[0]], company.rows[-1][company.real[-1]])
 
 
 def test_another_round_client_or_seed_shuffles_anew():
     local = LocalTraining(batch_size=50)
     orders = [
-        batches([50], local, seed, [address]).rows.flatten().tolist()
-        for seed, address in [(0, ("prior", 0, 0)), (0, ("prior", 1, 0)), (0, ("prior", 0, 1)), (1, ("prior", 0, 0))]
+        batches([50], local, seed, ("prior", round_), [client]).rows.flatten().tolist()
+        for seed, round_, client in [(0, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 0)]
     ]
     assert len({tuple(order) for order in orders}) == 4
 
 
 def test_epochs_are_shuffled_anew():
-    rows = batches([50], LocalTraining(batch_size=50, epochs=2), 0, [("x",)]).rows[0]
+    rows = batches([50], LocalTraining(batch_size=50, epochs=2), 0, ("x",), [0]).rows[0]
     assert not torch.equal(rows[0], rows[1])
 
 
-def test_ragged_tensors_are_padded_with_zeros():
-    assert padded([torch.tensor([1.0]), torch.tensor([2.0, 3.0])]).tolist() == [[1.0, 0.0], [2.0, 3.0]]
-
-
-def test_rows_are_taken_client_by_client():
-    values = torch.tensor([[10, 11, 12], [20, 21, 22]])
-    assert rows_of(values, torch.tensor([[2, 0], [1, 1]])).tolist() == [[12, 10], [21, 21]]
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(1, 4), st.integers(1, 3))
+def test_each_step_sees_the_rows_that_its_batch_names(samples, batch_size, epochs):
+    column = [torch.arange(count) + 100 * place for place, count in enumerate(samples)]
+    plan = batches(samples, LocalTraining(batch_size=batch_size, epochs=epochs), 0, ("x",), range(len(samples)))
+    seen = [batch for [batch] in plan.of([column])]
+    expected = plan.rows + 100 * torch.arange(len(samples)).view(-1, 1, 1)
+    assert torch.equal(torch.stack(seen, 1), expected)

@@ -202,6 +202,7 @@ def test_sizes_are_nested_and_grow(family, task):
         assert all(a <= b for name in inner for a, b in zip(inner[name], outer[name], strict=True))
         assert family.parameters(task, small) <= family.parameters(task, large)
         assert family.multiplies(task, small) <= family.multiplies(task, large)
+        assert family.activations(task, small) <= family.activations(task, large)
     assert family.parameters(task, SMALL_TO_LARGE[0]) < family.parameters(task, FULL)
 
 
@@ -300,3 +301,16 @@ def test_fresh_weights_have_the_variance_of_he_times_the_gain():
     assert float(fresh["stem.weight"].std()) == pytest.approx(sqrt(2 / 200), rel=0.02)
     assert float(fresh["block0.weight"].std()) == pytest.approx(0.5 * sqrt(2 / 400), rel=0.02)
     assert float(fresh["head.weight"].std()) == pytest.approx(0.5 * sqrt(2 / 400), rel=0.02)
+
+
+def test_activations_are_the_numbers_that_layers_pass_on():
+    assert Mlp(width=4, blocks=2).activations(Task(kind="regression", input_shape=(3,), outputs=2)) == 3 + 3 * 4 + 2
+    image = Task(kind="classification", input_shape=(1, 8, 8), outputs=3)
+    # a stem of 4 x 4 x 2, a stage of 4 x 4 x 3 that is pooled, a block of 2 x 2 x 3
+    assert Convnet(channels=(2, 3), blocks=1).activations(image) == 64 + 32 + 48 + 12 + 3
+
+
+def test_a_working_set_counts_weights_once_and_activations_twice():
+    task = Task(kind="regression", input_shape=(3,), outputs=2)
+    family = Mlp(width=4, blocks=0)
+    assert family.working_set(task, batch=5) == 4 * (3 * 4 + 4 + 4 * 2 + 2 + 2 * 5 * (3 + 4 + 2))

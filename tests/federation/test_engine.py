@@ -6,11 +6,13 @@ import pytest
 import torch
 from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clients.app import app, serve_cohort
 from federation.contribution import EVERYWHERE
 from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Traffic
-from federation.engine.cohort import grouped
+from federation.engine.cohort import evenly, grouped
 from federation.engine.local import payload
 from federation.records import ACTION, Order, Stage, read_contribution
 from federation.scenario import open_run, run_config
@@ -161,11 +163,26 @@ def test_progress_counts_every_client_once(grid):
     assert sum(answered) == 5
 
 
-def test_a_cohort_is_asked_for_models_of_one_size():
+def test_a_cohort_is_asked_for_models_of_one_size_and_the_largest_come_first():
     grid = cohort()
     narrow, wide = (Order(Stage.PRIOR, 0, tensors={"model/w": torch.zeros(n)}).to_record() for n in (2, 3))
     messages = [grid.create_message(body, ACTION, node, "1") for node, body in enumerate((narrow, wide, narrow), 1)]
-    assert [[m.metadata.dst_node_id for m in group] for group in grouped(messages)] == [[1, 3], [2]]
+    assert [[m.metadata.dst_node_id for m in group] for group in grouped(messages)] == [[2], [1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("clients", "most", "size"),
+    [(1_000, 246, 100), (1_000, 64, 63), (20, 14, 5), (20, 246, 20), (1, 64, 1), (5, 2, 2), (10, 1, 1)],
+)
+def test_a_round_is_cut_into_even_cohorts(clients, most, size):
+    assert evenly(clients, most) == size
+
+
+@given(st.integers(1, 5_000), st.integers(1, 300))
+def test_no_cohort_is_larger_than_what_fits_or_smaller_than_a_quarter_without_need(clients, most):
+    size = evenly(clients, most)
+    assert 1 <= size <= most
+    assert size >= min(clients, max(1, most // 4))
 
 
 def test_a_pool_of_a_million_remembers_nothing_of_clients_that_are_not_asked():

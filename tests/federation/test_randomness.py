@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.randomness import generator, torch_generator
+from federation.randomness import Streams, generator, torch_generator
 
 SEEDS = st.integers(0, 2**32)
 ADDRESSES = st.lists(st.one_of(st.integers(0, 2**31), st.text(max_size=12)), max_size=4).map(tuple)
@@ -61,3 +61,12 @@ def test_torch_draws_are_addressed_in_the_same_way(seed, one, other):
     first, same, second = (torch.rand(4, generator=torch_generator(seed, *a)) for a in (one, one, other))
     assert torch.equal(first, same)
     assert torch.equal(first, second) == (one == other)
+
+
+@given(SEEDS, ADDRESSES, st.lists(st.integers(0, 2**40), min_size=2, max_size=2, unique=True))
+def test_a_stream_depends_on_its_client_and_not_on_those_before(seed, address, clients):
+    one, other = clients
+    streams = Streams(seed, *address)
+    first, second, again = (streams.of(client).integers(2**63, size=3).tolist() for client in (one, other, one))
+    assert first == again == Streams(seed, *address).of(one).integers(2**63, size=3).tolist()
+    assert first != second

@@ -1,0 +1,28 @@
+"""Sums over the clients axis, in whatever order the other axes lie in memory."""
+
+import pytest
+import torch
+
+from federation.tensors import weighted_sum
+
+LAYOUTS = {
+    "a number a client": (3,),
+    "vectors": (3, 4),
+    "matrices": (3, 4, 5),
+    "kernels": (3, 4, 2, 5, 5),
+}
+
+
+@pytest.mark.parametrize("shape", LAYOUTS.values(), ids=LAYOUTS.keys())
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_weighted_sum_is_the_sum_of_weighted_terms(shape, turned):
+    stack = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    if turned and stack.dim() > 2:
+        stack = stack.transpose(1, -1).contiguous().transpose(1, -1)
+    weights = torch.tensor([1.0, 0.5, 3.0])
+    expected = sum(weight * one for weight, one in zip(weights.tolist(), stack, strict=True))
+    torch.testing.assert_close(weighted_sum(stack, weights), expected)
+
+
+def test_single_precision_is_added_up_to_double():
+    assert weighted_sum(torch.ones(2, 3), torch.tensor([1.0, 2.0])).dtype is torch.float64
