@@ -1,6 +1,6 @@
 """Orders and contributions as Flower records: the one owner of the names on the wire."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -92,19 +92,21 @@ def contribution_record(contribution: Contribution, stage: Stage, round_: int, n
     return RecordDict({ARRAYS: to_arrays(named), CONFIG: config})
 
 
-def read_contribution(record: RecordDict, stage: Stage, round_: int) -> tuple[Contribution, tuple[int, ...]]:
-    """The inverse of `contribution_record`: the contribution, and the node of each of its clients.
+def read_contribution(
+    record: RecordDict, stage: Stage, rounds: Collection[int]
+) -> tuple[Contribution, tuple[int, ...], int]:
+    """The inverse of `contribution_record`: the contribution, the node of each of its clients, and its round.
 
     Raises:
-        ValueError: the reply answers another stage or round, or lacks a part.
+        ValueError: the reply answers another stage, or none of the rounds that may be answered, or lacks a part.
     """
     if ARRAYS not in record.array_records or CONFIG not in record.config_records:
         raise ValueError("the reply lacks its arrays or its config")
     config = record.config_records[CONFIG]
-    if (config.get("stage"), config.get("round")) != (str(stage), round_):
-        raise ValueError(
-            f"stale reply: answers {config.get('stage')!r} {config.get('round')!r}, expected {stage} {round_}"
-        )
+    stage_, round_ = config.get("stage"), config.get("round")
+    if stage_ != str(stage) or not isinstance(round_, int) or round_ not in rounds:
+        expected = f"{stage} {', '.join(map(str, rounds))}"
+        raise ValueError(f"stale reply: answers {stage_!r} {round_!r}, expected {expected}")
     sums: dict[int, dict[str, Tensor]] = {}
     for full, tensor in from_arrays(record.array_records[ARRAYS]).items():
         region, _, name = full.partition("/")
@@ -112,7 +114,7 @@ def read_contribution(record: RecordDict, stage: Stage, round_: int) -> tuple[Co
     clients, nodes = (tuple(int(str(n)) for n in _list(config.get(name))) for name in ("clients", "nodes"))
     if not clients or len(clients) != len(nodes):
         raise ValueError(f"the reply names {len(clients)} clients and {len(nodes)} nodes")
-    return Contribution(clients, sums), nodes
+    return Contribution(clients, sums), nodes, round_
 
 
 def _list(value: object) -> list[object]:

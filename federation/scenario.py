@@ -12,10 +12,12 @@ from typing import Annotated, Any, Literal, Protocol, cast
 
 from pydantic import Field, ValidationError
 
+from federation.availability import Always, AvailabilityRule
 from federation.contribution import AggregationRule
 from federation.data import Dataset, FederatedData, Pool, federate
 from federation.manifold import ChartRule, EncoderRule, PrincipalComponents, PrivateRegions, RegionRule
 from federation.models import ElasticFamily, FullSize, Mlp, SizeRule
+from federation.pacing import PacingRule, Synchronous
 from federation.partition import PartitionRule
 from federation.routing import RoutingRule, TunedResidual
 from federation.rules import Frozen, InputError, Rule, Several, nearest
@@ -100,6 +102,8 @@ class Scenario(Frozen):
     local: LocalTraining = LocalTraining()
     calibrated: bool = Field(default=False, description="a client's classes alone train the prior and the head")
     aggregation: AggregationRule
+    availability: AvailabilityRule = Always()
+    pacing: PacingRule = Synchronous()
     fraction: float = Field(default=1.0, gt=0, le=1, description="share of the clients asked in each round")
     max_failures: int | None = Field(default=None, ge=0, description="refused replies in a round that end the run")
     encoder: EncoderRule = PrincipalComponents()
@@ -115,7 +119,7 @@ class Scenario(Frozen):
     seed: int = Field(default=0, ge=0)
 
 
-PATHS = ("data.dir", "data.path")
+PATHS = ("data.dir", "data.path", "availability.path")
 """Fields that name files."""
 
 

@@ -71,6 +71,10 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
     if result["local"] is not None:
         console.print(f"local tests {result['metric']} [bold]{result['local']:.4f}[/]  (each client's own, mean)")
     console.print(f"{result['clients']} clients, {result['regions']} regions; answers by {parts}")
+    if result["clock"]:
+        console.print(
+            f"virtual time {result['clock'] / 3600:.2f} h; {result['silent']} asked clients did not answer in time"
+        )
     console.print(f"world model in {result['out']}")
 
 

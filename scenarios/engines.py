@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from clients.app import app, serve_cohort
 from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Workers
 from federation.engine.cohort import COHORT
 from federation.engine.local import Visit, in_order
-from federation.scenario import Opened
+from federation.scenario import Opened, open_run
 
 CACHE = 16 * 2**20
 """Bytes of a cohort's working set. Measured: an mlp of 9,000 weights trains fastest with 100 to 250 clients side by
@@ -41,9 +41,14 @@ class Engine:
         on_reply: Callable[[int], None] = lambda answered: None,
     ) -> LocalGrid:
         """A fresh grid."""
+        shared: dict[str, Any] = {
+            "availability": open_run(run_config).scenario.availability,
+            "visit": visit,
+            "on_reply": on_reply,
+        }
         if self.kind == "serial":
-            return SerialGrid(app, clients, run_config, visit=visit, on_reply=on_reply)
-        return CohortGrid(self._workers(), clients, run_config, cohort=cohort, visit=visit, on_reply=on_reply)
+            return SerialGrid(app, clients, run_config, **shared)
+        return CohortGrid(self._workers(), clients, run_config, cohort=cohort, **shared)
 
     def grids(
         self, opened: Opened, run_config: dict[str, str | int], visit: Visit = in_order

@@ -36,6 +36,8 @@ class Simulation:
             "bytes_up": self.run.traffic.up,
             "bytes_down": self.run.traffic.down,
             "refused": sum(len(record.refused) for record in self.run.outcome.history),
+            "silent": sum(record.silent for record in self.run.outcome.history),
+            "clock": self.run.outcome.history[-1].clock,
         }
 
 

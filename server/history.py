@@ -17,6 +17,8 @@ class RoundRecord:
         loss: mean training loss in nats over visited samples; None where nothing was trained.
         visited: training samples visited, all clients together.
         multiplies: multiply-adds of a forward pass over each of them, by the model that visited it.
+        silent: clients that were asked and did not answer in time.
+        clock: seconds since the run began when the round ended; virtual ones in a simulation.
         residual: ||Phi(theta) - theta|| / ||theta|| of the models that this round trained (eq. 23).
     """
 
@@ -29,6 +31,8 @@ class RoundRecord:
     multiplies: float
     residual: float | None
     seconds: float
+    silent: int = 0
+    clock: float = 0.0
 
     def dump(self) -> dict[str, Any]:
         """Plain data for a line of JSON."""

@@ -4,31 +4,38 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import Strategy
+from flwr.serverapp.strategy import Result, Strategy
 from torch import Tensor
 
 from federation.composition import PARTS, candidates, chosen, novelty_threshold
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
+from federation.engine import Waiting
 from federation.manifold import Chart, Encoder
 from federation.models import Size
 from federation.models.family import FULL
+from federation.pacing import PacingRule, Synchronous
 from federation.randomness import generator
-from federation.records import ACTION, LABELS, Order, Stage, read_contribution
+from federation.records import ACTION, CONFIG, LABELS, Order, Stage, read_contribution
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed
+from server.buffer import caught_up
 from server.history import RoundRecord, trained_sums
-from server.schedule import ELASTIC, EVERYBODY, UNCHARTED, Step, schedule
+from server.schedule import ELASTIC, EVERYBODY, TRAINED, UNCHARTED, Step, schedule
 from server.state import Model, ServerState, charted, evidence_tensors, initial
 from server.validation import check
 
 Observer = Callable[[RoundRecord, ServerState], None]
 """Told of each finished round."""
 
+
+PATIENCE = 3
+"""Rounds of training in a row that may pass without any answer."""
 
 LOG = logging.getLogger("manifold")
 
@@ -53,26 +60,62 @@ class ManifoldStrategy(Strategy):
         self.state = initial(scenario, task)
         self.history: list[RoundRecord] = []
         self._node_of: dict[int, int] = {}
+        self._versions: dict[int, ServerState] = {}  # by round: those from which clients at work have begun
+        self._asked, self._empty = 0, 0
         self._began = time.monotonic()
 
     def summary(self) -> None:
         """Nothing beyond the configuration, which every run keeps."""
 
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int = 3,
+        timeout: float = 3600,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+    ) -> Result:
+        """Run the rounds over a grid whose rounds end when the scenario's pacing says so."""
+        self._grid = Waiting(grid)
+        return super().start(
+            self._grid, initial_arrays, num_rounds, timeout, train_config, evaluate_config, evaluate_fn
+        )
+
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         self._began, step = time.monotonic(), self.steps[server_round - 1]
-        numbers = sorted(self._node_of)
+        pacing = self.pacing(step.stage)
+        if step.round == 0:
+            self._grid.abandon()
+        at_work = self._grid.at_work.values()
+        begun = {int(str(message.content.config_records[CONFIG]["round"])) for message in at_work}
+        self._versions = {round_: self._versions[round_] for round_ in begun} | {step.round: self.state}
+        busy = {message.metadata.dst_node_id for message in at_work}
+        numbers, strangers = self._here(step, busy)
         if step.stage not in EVERYBODY and self.scenario.fraction < 1:
-            asked = max(1, round(self.scenario.fraction * len(numbers)))
+            wanted = max(1, round(self.scenario.fraction * (len(numbers) + len(busy))))
+            asked = min(len(numbers), max(0, pacing.at_work(wanted) - len(busy)))
             draw = generator(self.scenario.seed, "cohort", str(step.stage), step.round)
             numbers = sorted(draw.choice(numbers, asked, replace=False).tolist())
+        else:
+            wanted = len(numbers) + len(strangers) + len(busy)
         kind_of = {self._node_of[n]: self._kind(step, n) for n in numbers}
-        if step.stage in UNCHARTED:
-            seen = set(self._node_of.values())
-            kind_of |= {node: (EVERYWHERE, FULL) for node in grid.get_node_ids() if node not in seen}
+        kind_of |= dict.fromkeys(strangers, (EVERYWHERE, FULL))
+        self._asked = len(kind_of)
+        self._grid.enough = pacing.enough(wanted) if pacing.enough(wanted) < self._asked + len(busy) else None
+        self._grid.deadline, self._grid.keeps = pacing.deadline, pacing.buffers
         order_of = {kind: self._order(step, *kind) for kind in dict.fromkeys(kind_of.values())}
         return self._messages({node: order_of[kind] for node, kind in kind_of.items()})
+
+    def pacing(self, stage: Stage) -> PacingRule:
+        """How long the rounds of a stage wait: what is asked of everybody once waits for everybody, and only the
+        large models are trained without waiting."""
+        if stage in EVERYBODY or (self.scenario.pacing.buffers and stage not in ELASTIC):
+            return Synchronous()
+        return self.scenario.pacing
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -90,10 +133,19 @@ class ManifoldStrategy(Strategy):
         before = self.state
         self.state = self._advance(step, total)
         loss, visited, multiplies = trained_sums(total)
-        residual = _residual(before, self.state, step.stage)
-        seconds = time.monotonic() - self._began
+        silent = 0 if self._grid.keeps else max(0, self._asked - len(total.clients) - len(refused))
         record = RoundRecord(
-            server_round, step.stage, len(total.clients), tuple(refused), loss, visited, multiplies, residual, seconds
+            server_round,
+            step.stage,
+            len(total.clients),
+            tuple(refused),
+            loss,
+            visited,
+            multiplies,
+            residual=_residual(before, self.state, step.stage),
+            seconds=time.monotonic() - self._began,
+            silent=silent,
+            clock=self._grid.clock,
         )
         self.history.append(record)
         self._observe(record, self.state)
@@ -104,7 +156,8 @@ class ManifoldStrategy(Strategy):
         where, limit = f"{step.stage} round {step.round + 1}", self.scenario.max_failures
         for cause in refused:
             LOG.warning("%s: refused, %s", where, cause)
-        if not accepted:
+        self._empty = 0 if accepted else self._empty + 1
+        if not accepted and (refused or step.stage not in TRAINED or self._empty > PATIENCE):
             cause = refused[0] if refused else "no client answered in time"
             raise RoundLostError(f"{where}: no usable reply of {len(refused)}; {cause}")
         if limit is not None and len(refused) > limit:
@@ -117,6 +170,14 @@ class ManifoldStrategy(Strategy):
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         return None
+
+    def _here(self, step: Step, busy: set[int]) -> tuple[list[int], list[int]]:
+        """Clients that are online and idle, and, if the stage asks them, nodes of which nothing is known yet."""
+        online = self._grid.get_node_ids()
+        there = online if isinstance(online, range) and not busy else set(online) - busy
+        known = sorted(number for number, node in self._node_of.items() if node in there)
+        seen = set(self._node_of.values()) if step.stage in UNCHARTED else there
+        return known, [node for node in online if node not in seen and node in there]
 
     def _kind(self, step: Step, number: int) -> tuple[int, Size]:
         """What tells a client's order from those of others: its region, once there are any, and its model's size."""
@@ -167,11 +228,18 @@ class ManifoldStrategy(Strategy):
         """
         if reply.has_error():
             raise ValueError(reply.error.reason or f"error {reply.error.code}")
-        contribution, nodes = read_contribution(reply.content, step.stage, step.round)
+        contribution, nodes, round_ = read_contribution(reply.content, step.stage, self._versions)
         if not all(0 <= number < self.clients for number in contribution.clients):
             raise ValueError(f"client {contribution.clients[0]}: not of this federation of {self.clients}")
         check(contribution, step.stage, self.state, self.scenario, self.task)
-        return contribution, nodes
+        if round_ == step.round:
+            return contribution, nodes
+        began, now = (partial(self._start, step.stage, state) for state in (self._versions[round_], self.state))
+        return caught_up(contribution, began, now, self.pacing(step.stage).weight(step.round - round_)), nodes
+
+    def _start(self, stage: Stage, state: ServerState, region: int) -> Parameters:
+        """The model that clients of a region begin from in a state."""
+        return (state.prior if stage is Stage.PRIOR else state.experts[region]).parameters
 
     def _advance(self, step: Step, total: Contribution) -> ServerState:
         """The next state from one round's sums."""

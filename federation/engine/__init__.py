@@ -3,5 +3,17 @@
 from federation.engine.cohort import Asked, CohortApp, CohortGrid, Here, Served, Workers
 from federation.engine.local import LocalGrid, Traffic
 from federation.engine.serial import SerialGrid
+from federation.engine.waiting import Waiting
 
-__all__ = ["Asked", "CohortApp", "CohortGrid", "Here", "LocalGrid", "SerialGrid", "Served", "Traffic", "Workers"]
+__all__ = [
+    "Asked",
+    "CohortApp",
+    "CohortGrid",
+    "Here",
+    "LocalGrid",
+    "SerialGrid",
+    "Served",
+    "Traffic",
+    "Waiting",
+    "Workers",
+]

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Protocol
 
-from flwr.app import Message, RecordDict
+from flwr.app import ConfigRecord, Message, RecordDict
 
+from federation.availability import AvailabilityRule
 from federation.engine.local import LocalGrid, Visit, described, in_order, payload, refusal
+from federation.records import CONFIG
 
 COHORT = 64
 COHORTS = 8
@@ -88,10 +90,11 @@ class CohortGrid(LocalGrid):
         run_config: dict[str, str | int],
         *,
         cohort: int = COHORT,
+        availability: AvailabilityRule | None = None,
         visit: Visit = in_order,
         on_reply: Callable[[int], None] = lambda answered: None,
     ) -> None:
-        super().__init__(clients, run_config, visit=visit, on_reply=on_reply)
+        super().__init__(clients, run_config, availability=availability, visit=visit, on_reply=on_reply)
         self._workers, self._cohort = workers, cohort
 
     def serve(self, messages: Sequence[Message]) -> Iterable[Message]:
@@ -124,8 +127,8 @@ class CohortGrid(LocalGrid):
 
 
 def grouped(messages: Sequence[Message]) -> list[list[Message]]:
-    """Messages of one type whose bodies hold arrays of the same names and shapes; the most numbers first, since what
-    takes longest is best begun first."""
+    """Messages of one type and round whose bodies hold arrays of the same names and shapes; the most numbers first,
+    since what takes longest is best begun first."""
     kind_of: dict[int, tuple[object, ...]] = {}
     groups: dict[tuple[object, ...], list[Message]] = {}
     weight: dict[tuple[object, ...], int] = {}
@@ -134,7 +137,8 @@ def grouped(messages: Sequence[Message]) -> list[list[Message]]:
         if key not in kind_of:
             records = message.content.array_records.items()
             shapes = ((r, name, tuple(array.shape)) for r, arrays in records for name, array in arrays.items())
-            kind_of[key] = (message.metadata.message_type, *shapes)
+            config = message.content.config_records.get(CONFIG, ConfigRecord())
+            kind_of[key] = (message.metadata.message_type, config.get("stage"), config.get("round"), *shapes)
             weight[kind_of[key]] = payload(message)
         groups.setdefault(kind_of[key], []).append(message)
     return [groups[kind] for kind in sorted(groups, key=lambda kind: -weight[kind])]

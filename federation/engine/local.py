@@ -4,8 +4,8 @@ import traceback
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
-from math import prod
+from itertools import count
+from math import inf, prod
 
 import numpy as np
 from flwr.app import Context, Error, Message, RecordDict
@@ -13,8 +13,12 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
+from federation.availability import DAY, Always, AvailabilityRule
 from federation.engine.identity import RUN, assume_identity
 from federation.records import TRAFFIC
+
+NAP, WEEK = 600.0, 7 * DAY
+"""Virtual seconds that pass between two looks for clients, and in which somebody must come."""
 
 Visit = Callable[[Sequence[Message]], Sequence[Message]]
 """In which order the messages of one round are served; no result may depend on it."""
@@ -41,6 +45,7 @@ class LocalGrid(Grid):
 
     Args:
         run_config: what every context carries.
+        availability: who is there, and how long an answer takes, in virtual seconds of `clock`.
         visit: the order of service.
         on_reply: called with the number of clients that have just answered.
     """
@@ -50,10 +55,14 @@ class LocalGrid(Grid):
         clients: int,
         run_config: dict[str, str | int],
         *,
+        availability: AvailabilityRule | None = None,
         visit: Visit = in_order,
         on_reply: Callable[[int], None] = lambda answered: None,
     ) -> None:
         assume_identity()
+        self.availability, self.clock = availability or Always(), 0.0
+        self._seed, self._sendings = int(run_config.get("seed", 0)), count()
+        self._on_the_way: dict[str, tuple[float, int, Message]] = {}
         self._visit, self.on_reply = visit, on_reply
         self.clients, self.run_config = clients, dict(run_config)
         self.states: dict[int, RecordDict] = {}
@@ -83,31 +92,83 @@ class LocalGrid(Grid):
     ) -> Message:
         return Message(content, dst_node_id, message_type, group_id=group_id, ttl=ttl)
 
-    def get_node_ids(self) -> Iterable[int]:
-        return range(1, self.clients + 1)
+    def get_node_ids(self) -> Sequence[int]:
+        """The nodes that are online; while there are none, time passes.
+
+        Raises:
+            RuntimeError: nobody comes for a week.
+        """
+        everyone = range(1, self.clients + 1)
+        if isinstance(self.availability, Always):
+            return everyone
+        for _ in range(round(WEEK / NAP)):
+            online = self.availability.online(np.arange(self.clients), self.clock, self._seed)
+            if online.any():
+                return [int(client) + 1 for client in np.flatnonzero(online)]
+            self.clock += NAP
+        raise RuntimeError("no client has been online for a week; see availability")
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         sent = list(messages)
         bodies = {id(message.content): message for message in sent}
         weight = {key: payload(message) for key, message in bodies.items()}
         known: list[Message] = []
-        absent: list[Message] = []
         for message in sent:
             message.metadata.__dict__["_message_id"] = f"local-{next(self._numbers)}"
             self.traffic.down += weight[id(message.content)]
-            (known if 1 <= message.metadata.dst_node_id <= self.clients else absent).append(message)
-        known.sort(key=lambda message: message.metadata.dst_node_id)
-        replies = [refusal(m, f"no node {m.metadata.dst_node_id}", ErrorCode.NODE_UNAVAILABLE) for m in absent]
-        for reply in chain(replies, self.serve(self._visit(known))):
-            self.traffic.up += payload(reply)
-            self._replies[reply.metadata.reply_to_message_id] = reply
+            if 1 <= (node := message.metadata.dst_node_id) <= self.clients:
+                known.append(message)
+            else:
+                self._answered(refusal(message, f"no node {node}", ErrorCode.NODE_UNAVAILABLE))
+        clients = np.array([message.metadata.dst_node_id - 1 for message in known], dtype=np.int64)
+        seconds = self.availability.seconds(clients, next(self._sendings), self._seed)
+        for message, client, taken in zip(known, clients.tolist(), seconds.tolist(), strict=True):
+            self._on_the_way[message.metadata.message_id] = self.clock + taken, client, message
         return [message.metadata.message_id for message in sent]
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        return [self._replies.pop(name) for name in message_ids if name in self._replies]
+        return self.receive(message_ids, timeout=0.0, keep=True)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
-        return self.pull_messages(self.push_messages(messages))
+        return self.receive(self.push_messages(messages), timeout=timeout)
+
+    def receive(
+        self, message_ids: Iterable[str], enough: int | None = None, timeout: float | None = None, keep: bool = False
+    ) -> list[Message]:
+        """Replies to some messages in the order in which they come, and the time that passes until then.
+
+        Clients are served only when their reply is due, so that one that comes too late costs no training.
+
+        Args:
+            enough: replies that end the wait; without it, all that will ever come.
+            timeout: virtual seconds that end it.
+            keep: whether replies that have not come by then may be received later.
+        """
+        names = list(message_ids)
+        here = [self._replies.pop(name) for name in names if name in self._replies]
+        due = sorted((self._on_the_way[name][:2], name) for name in names if name in self._on_the_way)
+        wanted, until = len(names) if enough is None else enough, self.clock + (inf if timeout is None else timeout)
+        taken = [name for (arrival, _), name in due if arrival <= until and arrival < inf][: max(0, wanted - len(here))]
+        if len(taken) + len(here) < min(wanted, len(names)) and until < inf:
+            self.clock = until
+        else:
+            self.clock = max([self.clock, *(self._on_the_way[name][0] for name in taken)])
+        asked = [self._on_the_way.pop(name)[2] for name in taken]
+        if not keep:
+            for _, name in due:
+                self._on_the_way.pop(name, None)
+        asked.sort(key=lambda message: message.metadata.dst_node_id)
+        for reply in self.serve(self._visit(asked)):
+            self._answered(reply)
+        return here + [self._replies.pop(name) for name in taken if name in self._replies]
+
+    def expects(self, message_id: str) -> bool:
+        """Whether a reply to this message may still come."""
+        return message_id in self._on_the_way
+
+    def _answered(self, reply: Message) -> None:
+        self.traffic.up += payload(reply)
+        self._replies[reply.metadata.reply_to_message_id] = reply
 
 
 def refusal(message: Message, cause: str, code: int = ErrorCode.CLIENT_APP_RAISED_EXCEPTION) -> Message:

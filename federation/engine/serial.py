@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from flwr.app import Message
 from flwr.clientapp import ClientApp
 
+from federation.availability import AvailabilityRule
 from federation.engine.local import LocalGrid, Visit, described, in_order, refusal
 
 
@@ -17,10 +18,11 @@ class SerialGrid(LocalGrid):
         clients: int,
         run_config: dict[str, str | int],
         *,
+        availability: AvailabilityRule | None = None,
         visit: Visit = in_order,
         on_reply: Callable[[int], None] = lambda answered: None,
     ) -> None:
-        super().__init__(clients, run_config, visit=visit, on_reply=on_reply)
+        super().__init__(clients, run_config, availability=availability, visit=visit, on_reply=on_reply)
         self._app = client_app
 
     def serve(self, messages: Sequence[Message]) -> Iterable[Message]:

@@ -8,10 +8,12 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
+from federation.availability import Always
 from federation.randomness import torch_generator
 from federation.records import read_model, to_arrays
 from federation.world_model import Cost
 from scenarios.baselines.contract import Contender, Method, Trial, monolith_cost, single_model, training_flops
+from server.app import ROUND_TIMEOUT
 
 
 class FedAvg(Method):
@@ -46,6 +48,7 @@ class FedAvg(Method):
             grid,
             to_arrays(family.init(task, torch_generator(scenario.seed, "prior"))),
             num_rounds=trial.rounds,
+            timeout=scenario.pacing.deadline or ROUND_TIMEOUT,
             train_config=ConfigRecord(
                 {"learning-rate": trial.learning_rate, "rounds": trial.rounds, "model": json.dumps(family.dump())}
             ),
@@ -72,8 +75,12 @@ class FedAvgTotal(FedAvg):
 
 
 def sampling(trial: Trial) -> dict[str, Any]:
-    """How Flower's strategies choose the clients of a round: as the world model does."""
-    clients = len(trial.federation.clients)
+    """How Flower's strategies choose the clients of a round: as the world model does.
+
+    Where clients come and go, a round takes the share of those that are there, and waits for no more.
+    """
+    everyone = isinstance(trial.scenario.availability, Always)
+    clients = len(trial.federation.clients) if everyone else 1
     asked = max(1, round(trial.scenario.fraction * clients))
     return {
         "fraction_train": trial.scenario.fraction,

@@ -117,11 +117,11 @@ def test_clients_may_be_visited_in_any_order(reference):
 @both
 def test_all_clients_are_in_the_sum_of_a_round(grid):
     replies = asked(grid(), [1, 2, 3, 4, 5])
-    read = [read_contribution(reply.content, Stage.ENCODER, 0) for reply in replies]
-    assert sorted(client for contribution, _ in read for client in contribution.clients) == [0, 1, 2, 3, 4]
-    assert sorted(node for _, nodes in read for node in nodes) == [1, 2, 3, 4, 5]
+    read = [read_contribution(reply.content, Stage.ENCODER, [0]) for reply in replies]
+    assert sorted(client for contribution, *_ in read for client in contribution.clients) == [0, 1, 2, 3, 4]
+    assert sorted(node for _, nodes, _ in read for node in nodes) == [1, 2, 3, 4, 5]
     rows = sum(len(client.train) for client in open_run(CONFIG).federation().clients)
-    assert sum(float(contribution.everywhere()["count"]) for contribution, _ in read) == rows
+    assert sum(float(contribution.everywhere()["count"]) for contribution, *_ in read) == rows
 
 
 def test_a_cohort_answers_once_for_all_and_a_serial_grid_once_for_each():
@@ -132,7 +132,7 @@ def test_a_cohort_answers_once_for_all_and_a_serial_grid_once_for_each():
 def test_a_client_that_raises_is_named_and_the_others_survive(grid):
     replies = asked(grid(clients=CLIENTS + 1), [1, 2, 3, 4, 5, 6])  # the sixth node holds no client of the federation
     errors = [reply.error for reply in replies if reply.has_error()]
-    good = [read_contribution(reply.content, Stage.ENCODER, 0)[0] for reply in replies if reply.has_content()]
+    good = [read_contribution(reply.content, Stage.ENCODER, [0])[0] for reply in replies if reply.has_content()]
     assert [error.code for error in errors] == [ErrorCode.CLIENT_APP_RAISED_EXCEPTION]
     assert "client 5: ValueError: partition-id 5 of a federation of 5 clients" in errors[0].reason
     assert sorted(client for contribution in good for client in contribution.clients) == [0, 1, 2, 3, 4]

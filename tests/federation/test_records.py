@@ -69,7 +69,8 @@ def test_an_order_survives_the_wire(stage, round_, progress, seed, settings, ten
 def test_a_contribution_survives_the_wire(clients, regions, stage, round_):
     nodes = tuple(client + 1 for client in clients)
     record = contribution_record(Contribution(clients, regions), stage, round_, nodes)
-    again, who = read_contribution(record, stage, round_)
+    again, who, answered = read_contribution(record, stage, [round_])
+    assert answered == round_
     assert (again.clients, who) == (clients, nodes)
     assert again.sums.keys() == regions.keys()
     for region, tensors in regions.items():
@@ -109,7 +110,7 @@ def reply(clients: tuple[int, ...] = (4,), nodes: tuple[int, ...] = (5,)) -> Rec
 @pytest.mark.parametrize(("stage", "round_"), [(Stage.EXPERTS, 4), (Stage.PRIOR, 3)])
 def test_a_stale_reply_is_refused(stage, round_):
     with pytest.raises(ValueError, match=f"stale reply: .*expected {stage} {round_}"):
-        read_contribution(reply(), stage, round_)
+        read_contribution(reply(), stage, [round_])
 
 
 @pytest.mark.parametrize("part", [ARRAYS, CONFIG])
@@ -117,26 +118,26 @@ def test_a_reply_that_lacks_a_part_is_refused(part):
     record = reply()
     del record[part]
     with pytest.raises(ValueError, match="the reply lacks its arrays or its config"):
-        read_contribution(record, Stage.EXPERTS, 3)
+        read_contribution(record, Stage.EXPERTS, [3])
 
 
 @pytest.mark.parametrize(("clients", "nodes"), [((), ()), ((1, 2), (2,))])
 def test_a_reply_must_name_the_node_of_each_of_its_clients(clients, nodes):
     with pytest.raises(ValueError, match=f"names {len(clients)} clients and {len(nodes)} nodes"):
-        read_contribution(reply(clients, nodes), Stage.EXPERTS, 3)
+        read_contribution(reply(clients, nodes), Stage.EXPERTS, [3])
 
 
 def test_a_reply_without_any_mark_is_refused():
     record = RecordDict({ARRAYS: to_arrays({}), CONFIG: ConfigRecord({})})
     with pytest.raises(ValueError, match="stale reply"):
-        read_contribution(record, Stage.EXPERTS, 3)
+        read_contribution(record, Stage.EXPERTS, [3])
 
 
 def test_sums_of_no_region_are_refused():
     record = reply()
     record[ARRAYS] = to_arrays({"weight": torch.zeros(1)})
     with pytest.raises(ValueError, match="weight"):
-        read_contribution(record, Stage.EXPERTS, 3)
+        read_contribution(record, Stage.EXPERTS, [3])
 
 
 def test_an_unknown_stage_is_refused():

@@ -95,16 +95,17 @@ def test_the_server_app_saves_the_same_world_model_as_the_command_line_gets(seri
     assert_close(load_file(tmp_path / "world_model.safetensors"), serial[0], 1e-7)
 
 
-def test_flwr_run_on_flowers_own_simulation_equals_the_serial_engine(serial, tmp_path):
-    root, home = Path(__file__).parents[2], tmp_path / "home"
+def flwr_run(folder: Path, overrides: dict) -> Path:
+    """Run the app as `flwr run` does, on Flower's own simulation; gives the folder of its results."""
+    root, home, out = Path(__file__).parents[2], folder / "home", folder / "out"
     home.mkdir()
     (home / "config.toml").write_text(
         '[superlink]\ndefault = "local-simulation"\n[superlink.local-simulation]\naddress = ":local:"\n'
         f"options.num-supernodes = {ROUNDS['partition.clients']}\n"
         "options.backend.client-resources.num-cpus = 1\noptions.backend.client-resources.num-gpus = 0.0\n"
     )
-    run = tmp_path / "run.toml"
-    run.write_text(f"overrides = '{json.dumps(ROUNDS)}'\nout = \"{tmp_path / 'out'}\"\n")
+    run = folder / "run.toml"
+    run.write_text(f"overrides = '{json.dumps(overrides)}'\nout = \"{out}\"\n")
     environment = os.environ | {
         "FLWR_HOME": str(home),
         "FLWR_TELEMETRY_ENABLED": "0",
@@ -117,9 +118,21 @@ def test_flwr_run_on_flowers_own_simulation_equals_the_serial_engine(serial, tmp
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     finally:
         _end_superlink(home)
-    out = tmp_path / "out" / "world_model.safetensors"
-    assert out.is_file(), done.stdout[-2000:] + done.stderr[-2000:]
-    assert_close(load_file(out), serial[0], 1e-5)
+    assert (out / "world_model.safetensors").is_file(), done.stdout[-2000:] + done.stderr[-2000:]
+    return out
+
+
+def test_flwr_run_on_flowers_own_simulation_equals_the_serial_engine(serial, tmp_path):
+    out = flwr_run(tmp_path, ROUNDS)
+    assert_close(load_file(out / "world_model.safetensors"), serial[0], 1e-5)
+
+
+def test_rounds_of_flowers_own_simulation_need_not_wait_for_everybody(tmp_path):
+    out = flwr_run(tmp_path, ROUNDS | {"pacing.kind": "buffered", "pacing.size": 2})
+    rounds = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    trained = [record for record in rounds if record["stage"] in ("prior", "experts")]
+    assert len(rounds) == 10
+    assert all(record["answered"] >= 2 and not record["refused"] for record in trained)
 
 
 def _end_superlink(home):

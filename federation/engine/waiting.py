@@ -1,0 +1,93 @@
+"""A grid whose rounds may end before everybody has answered: over-selection, deadlines, asynchronous rounds."""
+
+import time
+from collections.abc import Iterable
+
+from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+
+from federation.engine.local import LocalGrid
+
+PAUSE = 0.2
+"""Seconds between two looks at a network for answers."""
+
+
+class Waiting(Grid):
+    """Any grid, with a say in when a round ends.
+
+    Attributes:
+        enough: answers that end a round; all without it.
+        deadline: seconds that end a round, if they are fewer than Flower's own timeout.
+        keeps: whether messages without an answer stay at work when a round ends.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._began = time.monotonic()
+        self.enough: int | None = None
+        self.deadline: float | None = None
+        self.keeps = False
+        self.at_work: dict[str, Message] = {}
+
+    @property
+    def clock(self) -> float:
+        """Seconds since the run began, virtual ones where the grid simulates them."""
+        return self._grid.clock if isinstance(self._grid, LocalGrid) else time.monotonic() - self._began
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+        limits = [limit for limit in (timeout, self.deadline) if limit is not None]
+        limit = min(limits) if limits else None
+        sent = list(messages)
+        if self.enough is None and not self.at_work:
+            return self._grid.send_and_receive(sent, timeout=limit)
+        names = self._grid.push_messages(sent)
+        self.at_work |= {name: message for name, message in zip(names, sent, strict=True) if name}
+        replies = self._received(len(self.at_work) if self.enough is None else self.enough, limit)
+        if not self.keeps:
+            self.abandon()
+        return replies
+
+    def abandon(self) -> None:
+        """Give up on whoever is still at work."""
+        if isinstance(self._grid, LocalGrid):
+            self._grid.receive(self.at_work, enough=0)
+        self.at_work.clear()
+
+    def _received(self, enough: int, limit: float | None) -> list[Message]:
+        """Replies; whoever is in them, also in one that stands for many, is no longer at work."""
+        if isinstance(self._grid, LocalGrid):
+            replies = self._grid.receive(self.at_work, enough, limit, keep=True)
+            for name in list(self.at_work):
+                if not self._grid.expects(name):
+                    del self.at_work[name]
+            return replies
+        replies, until = [], None if limit is None else time.monotonic() + limit
+        while len(replies) < enough and self.at_work and (until is None or time.monotonic() < until):
+            for reply in self._grid.pull_messages(list(self.at_work)):
+                replies.append(reply)
+                self.at_work.pop(reply.metadata.reply_to_message_id, None)
+            if len(replies) < enough:
+                time.sleep(PAUSE)
+        return replies
+
+    def set_run(self, run: Run) -> None:
+        self._grid.set_run(run)
+
+    @property
+    def run(self) -> Run:
+        return self._grid.run
+
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
+
+    def get_node_ids(self) -> Iterable[int]:
+        return self._grid.get_node_ids()
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        return self._grid.push_messages(messages)
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        return self._grid.pull_messages(message_ids)
