@@ -199,8 +199,14 @@ def _replace(fields: dict[str, Any], path: str, value: Any) -> None:
     if last == "kind" and fields["kind"] != value:
         chosen = Rule.kinds().get(value)
         fields.clear()
-        fields.update(chosen().dump() if chosen else {})
+        fields.update(_defaults(chosen) if chosen else {})
     fields[last] = value
+
+
+def _defaults(rule: type[Rule]) -> dict[str, Any]:
+    """The fields of a rule before anything is set; None where it must be."""
+    required = {name: None for name, field in rule.model_fields.items() if field.is_required()}
+    return rule.model_construct(**required).dump() | required
 
 
 def _module(reference: str) -> ModuleType:

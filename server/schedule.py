@@ -27,6 +27,9 @@ EVERYBODY = {Stage.ENCODER, Stage.CHARTING, Stage.EVIDENCE, Stage.COMPOSITION, S
 UNCHARTED = {Stage.ENCODER, Stage.PRIOR, Stage.CHARTING}
 """Stages for which a client needs no region: nodes that have not answered yet are asked, too."""
 
+EVIDENCED = {Stage.HEAD, Stage.ROUTER, Stage.COMPOSITION, Stage.NOVELTY}
+"""Stages that only those can serve who took part in the evidence stage."""
+
 ELASTIC = {Stage.PRIOR, Stage.EXPERTS}
 """Stages in which each client trains the size that is its own."""
 

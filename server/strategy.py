@@ -26,7 +26,7 @@ from federation.task import Task
 from federation.tensors import Parameters, prefixed
 from server.buffer import caught_up
 from server.history import RoundRecord, trained_sums
-from server.schedule import ELASTIC, EVERYBODY, TRAINED, UNCHARTED, Step, schedule
+from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, TRAINED, UNCHARTED, Step, schedule
 from server.state import Model, ServerState, charted, evidence_tensors, initial
 from server.validation import check
 
@@ -61,6 +61,7 @@ class ManifoldStrategy(Strategy):
         self.history: list[RoundRecord] = []
         self._node_of: dict[int, int] = {}
         self._versions: dict[int, ServerState] = {}  # by round: those from which clients at work have begun
+        self._evidenced: set[int] = set()
         self._asked, self._empty = 0, 0
         self._began = time.monotonic()
 
@@ -95,6 +96,9 @@ class ManifoldStrategy(Strategy):
         self._versions = {round_: self._versions[round_] for round_ in begun} | {step.round: self.state}
         busy = {message.metadata.dst_node_id for message in at_work}
         numbers, strangers = self._here(step, busy)
+        while not (numbers or strangers or busy):
+            self._grid.rest()
+            numbers, strangers = self._here(step, busy)
         if step.stage not in EVERYBODY and self.scenario.fraction < 1:
             wanted = max(1, round(self.scenario.fraction * (len(numbers) + len(busy))))
             asked = min(len(numbers), max(0, pacing.at_work(wanted) - len(busy)))
@@ -129,6 +133,8 @@ class ManifoldStrategy(Strategy):
             except (ValueError, KeyError) as error:
                 refused.append(str(error))
         self._check_failures(step, len(accepted), refused)
+        if step.stage is Stage.EVIDENCE:
+            self._evidenced = {client for contribution in accepted for client in contribution.clients}
         total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
         before = self.state
         self.state = self._advance(step, total)
@@ -175,7 +181,8 @@ class ManifoldStrategy(Strategy):
         """Clients that are online and idle, and, if the stage asks them, nodes of which nothing is known yet."""
         online = self._grid.get_node_ids()
         there = online if isinstance(online, range) and not busy else set(online) - busy
-        known = sorted(number for number, node in self._node_of.items() if node in there)
+        able = self._evidenced if step.stage in EVIDENCED else self._node_of.keys()
+        known = sorted(number for number in able if self._node_of[number] in there)
         seen = set(self._node_of.values()) if step.stage in UNCHARTED else there
         return known, [node for node in online if node not in seen and node in there]
 

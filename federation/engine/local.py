@@ -17,8 +17,8 @@ from federation.availability import DAY, Always, AvailabilityRule
 from federation.engine.identity import RUN, assume_identity
 from federation.records import TRAFFIC
 
-NAP, WEEK = 600.0, 7 * DAY
-"""Virtual seconds that pass between two looks for clients, and in which somebody must come."""
+NAP, WEEK = 60.0, 7 * DAY
+"""Seconds that pass between two looks for clients, and in which somebody must come."""
 
 Visit = Callable[[Sequence[Message]], Sequence[Message]]
 """In which order the messages of one round are served; no result may depend on it."""

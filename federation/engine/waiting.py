@@ -7,7 +7,7 @@ from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
-from federation.engine.local import LocalGrid
+from federation.engine.local import NAP, WEEK, LocalGrid
 
 PAUSE = 0.2
 """Seconds between two looks at a network for answers."""
@@ -24,7 +24,7 @@ class Waiting(Grid):
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
-        self._began = time.monotonic()
+        self._began, self._rested = time.monotonic(), 0.0
         self.enough: int | None = None
         self.deadline: float | None = None
         self.keeps = False
@@ -36,6 +36,7 @@ class Waiting(Grid):
         return self._grid.clock if isinstance(self._grid, LocalGrid) else time.monotonic() - self._began
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+        self._rested = 0.0
         limits = [limit for limit in (timeout, self.deadline) if limit is not None]
         limit = min(limits) if limits else None
         sent = list(messages)
@@ -47,6 +48,20 @@ class Waiting(Grid):
         if not self.keeps:
             self.abandon()
         return replies
+
+    def rest(self) -> None:
+        """Let time pass, where nobody is there who could be asked.
+
+        Raises:
+            RuntimeError: a week of it in a row.
+        """
+        self._rested += NAP
+        if self._rested > WEEK:
+            raise RuntimeError("nobody who could be asked has been online for a week; see availability")
+        if isinstance(self._grid, LocalGrid):
+            self._grid.clock += NAP
+        else:
+            time.sleep(NAP)
 
     def abandon(self) -> None:
         """Give up on whoever is still at work."""

@@ -84,6 +84,11 @@ def test_another_kind_starts_from_its_own_defaults(path, kind, field, expected):
     assert getattr(override(SCENARIO, {path: kind}), field) == expected
 
 
+def test_a_kind_with_a_field_that_must_be_set_says_so():
+    with pytest.raises(InputError, match="availability.path: Input should be a valid string"):
+        override(SCENARIO, {"availability.kind": "traces"})
+
+
 def test_the_same_kind_keeps_its_fields():
     assert override(SCENARIO, {"partition.kind": "dirichlet"}).partition == SCENARIO.partition
 

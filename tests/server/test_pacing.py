@@ -117,6 +117,14 @@ def test_what_is_asked_of_everybody_once_waits_for_everybody():
     assert all(record.answered == 8 for record in outcome.history if record.stage in (Stage.ENCODER, Stage.CHARTING))
 
 
+def test_those_who_slept_through_the_evidence_are_not_asked_for_it(tmp_path):
+    trace = tmp_path / "trace.csv"
+    trace.write_text("0,0,50\n1,20,100\n")  # now one half, now the other, now both
+    outcome, _ = run(**{"availability.kind": "traces", "availability.path": str(trace)})
+    assert not any(record.refused for record in outcome.history)
+    assert {record.answered for record in outcome.history} >= {4, 8}
+
+
 def test_always_is_the_default():
     assert isinstance(open_run(run_config("digits", ROUNDS, 0)).scenario.availability, Always)
     assert Devices().dropout == 0
