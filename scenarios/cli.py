@@ -1,4 +1,4 @@
-"""The command line: `manifold list | show | simulate | compare | report`.
+"""The command line: `manifold list | show | plan | simulate | compare | report`.
 
 Exit status: 0 done, 1 the run failed, 2 the input is wrong (with one line that says what, and what to do).
 """
@@ -20,9 +20,10 @@ from federation.scenario import open_run, open_scenario, run_config, scenario_na
 from scenarios.baselines import METHODS
 from scenarios.compare import check_methods
 from scenarios.compare import compare as run_comparison
-from scenarios.display import Bars, Silent, comparison_tables, simulation_lines
+from scenarios.display import Bars, Silent, comparison_tables, plan_tables, simulation_lines
 from scenarios.engines import Engine, Kind
 from scenarios.overrides import collected
+from scenarios.plan import plan as make_plan
 from scenarios.report import gather, render
 from scenarios.runs import RunFolder, check_out, versions
 from scenarios.simulate import simulate as run_simulation
@@ -65,6 +66,21 @@ def show(
     """Print the effective configuration, as TOML that --config reads."""
     fields = open_scenario(scenario, collected(set_, config, data_dir)).scenario.dump()
     print(json.dumps(fields, indent=2) if json_ else tomli_w.dumps(_without_none(fields)), end="\n" if json_ else "")
+
+
+@app.command()
+def plan(
+    scenario: Reference,
+    set_: Set = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    workers: NumberOfWorkers = None,
+    json_: Json = False,
+) -> None:
+    """Predict a run's memory, bytes and seconds from a rehearsal with a few of its clients."""
+    planned = make_plan(scenario, collected(set_, config, data_dir), seed, workers)
+    print(json.dumps(planned.dump())) if json_ else plan_tables(planned.dump())
 
 
 @app.command()

@@ -78,6 +78,28 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
     console.print(f"world model in {result['out']}")
 
 
+def plan_tables(result: Mapping[str, Any]) -> None:
+    """What each stage takes, and the memory of the whole."""
+    console, table = Console(), Table(title=f"A round of each stage, {result['workers']} workers", title_justify="left")
+    columns = ("rounds", "clients", "bytes_down", "bytes_up", "seconds")
+    for column in ("stage", *columns):
+        table.add_column(column.replace("_", " "), justify="left" if column == "stage" else "right")
+    for row in result["stages"]:
+        table.add_row(row["stage"], *(readable(row[column]) for column in columns))
+    console.print(table)
+    down, up, seconds = (readable(result[name]) for name in ("bytes_down", "bytes_up", "seconds"))
+    console.print(
+        f"whole run: {down} bytes down, {up} up, {seconds} seconds; rehearsed with {result['rehearsed']} clients"
+    )
+    for part, size in result["memory"].items():
+        console.print(f"{size / 2**20:10,.0f} MiB  {part}")
+    total, free = sum(result["memory"].values()) / 2**20, result["available"] / 2**20
+    console.print(
+        f"{total:10,.0f} MiB  in all, of {free:,.0f} MiB free: {'fits' if result['fits'] else 'DOES NOT FIT'}"
+    )
+    console.print(f"{result['cohort']} clients are trained at once; memory has room for {result['largest_cohort']:,}")
+
+
 def comparison_tables(result: Mapping[str, Any], out: Path) -> None:
     """The two protocols, each in a table of its own, and the budgets."""
     console = Console()
