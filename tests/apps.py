@@ -1,7 +1,10 @@
 """Cohort apps with faults, in a module that worker processes can import."""
 
 import os
+import resource
 import time
+
+import psutil
 
 from clients.app import serve_cohort
 
@@ -17,3 +20,14 @@ def slow(asked):
     """A second before each answer, in which a worker can be killed."""
     time.sleep(1)
     return serve_cohort(asked)
+
+
+def hungry(asked):
+    """Memory for two members of a cohort, and for no more."""
+    used = psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (used + 250 * 2**20, resource.RLIM_INFINITY))
+    try:
+        bytearray(100 * 2**20 * len(asked.nodes))
+        return serve_cohort(asked)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

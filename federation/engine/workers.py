@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -16,10 +17,14 @@ from federation.engine.identity import assume_identity
 
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorUnavailableError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Node
 
-RETRIES = 2
+RETRIES = 1
 """How often a cohort is tried again when its worker dies."""
+
+BACK = 60.0
+"""Seconds in which one of the workers must come back, where all are out of reach."""
 
 AHEAD = 2
 """Cohorts that an actor is given at once, so that it need not wait for the next."""
@@ -59,11 +64,14 @@ class RayWorkers:
                 logging_level=logging.ERROR,
             )
         cluster: Any = ray
-        processors = int(cluster.cluster_resources().get("CPU", 1))
         remote = cluster.remote(Worker)
         # Without a claim on processors, so that two runs side by side share them, and none waits for the other's end.
-        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": RETRIES, "scheduling_strategy": "SPREAD"}
-        self._actors = [remote.options(**options).remote(app) for _ in range(count or processors)]
+        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": RETRIES}
+        places = _places(cluster.nodes())
+        self._actors = [
+            remote.options(**options, scheduling_strategy=Node(places[n % len(places)], soft=True)).remote(app)
+            for n in range(count or len(places))
+        ]
 
     def processes(self) -> list[int]:
         """Process numbers of the workers, once all can serve."""
@@ -89,9 +97,11 @@ class RayWorkers:
     ) -> Iterator[tuple[Asked, Served]]:
         queues = Queues(cohorts, len(self._actors))
         running: dict[Any, tuple[Asked, int]] = {}
+        absent: set[int] = set()
+        failed: Counter[int] = Counter()
 
         def ask(worker: int) -> None:
-            if (asked := queues.next(worker)) is not None:
+            if worker not in absent and (asked := queues.next(worker)) is not None:
                 parts = [bodies[id(body)] for body in asked.bodies]
                 answer = self._actors[worker].serve.remote(replace(asked, bodies=()), *parts)
                 running[answer] = (asked, worker)
@@ -101,11 +111,42 @@ class RayWorkers:
         while running:
             [done], _ = ray.wait(list(running), num_returns=1)
             asked, worker = running.pop(done)
-            ask(worker)
             try:
-                yield asked, ray.get(done)
+                outcome = ray.get(done)
+            except ActorUnavailableError as error:
+                # Most likely the node's fault or the network's: others serve it, or whoever comes back.
+                absent.add(worker)
+                failed[asked.nodes[0]] += 1
+                if failed[asked.nodes[0]] > RETRIES:
+                    on_loss(asked, error)
+                else:
+                    queues.give_back(asked)
+                if not running and len(absent) == len(self._actors):
+                    absent -= {self._back()}
+                for other in range(len(self._actors)):
+                    ask(other)
             except RayError as error:
                 on_loss(asked, error)
+                ask(worker)
+            else:
+                ask(worker)
+                yield asked, outcome
+
+    def _back(self) -> int:
+        """The first worker that can serve again.
+
+        Raises:
+            RuntimeError: none can for a minute.
+        """
+        until = time.monotonic() + BACK
+        while time.monotonic() < until:
+            for worker, actor in enumerate(self._actors):
+                try:
+                    ray.get(actor.ready.remote(), timeout=1)
+                    return worker
+                except (RayError, TimeoutError):
+                    time.sleep(0.2)
+        raise RuntimeError(f"none of {len(self._actors)} Ray workers has answered for {BACK:.0f} s; is the cluster up?")
 
 
 class Queues:
@@ -121,6 +162,17 @@ class Queues:
             return self._waiting[worker].popleft()
         busiest = max(self._waiting, key=len)
         return busiest.pop() if busiest else None
+
+    def give_back(self, asked: Asked) -> None:
+        """A cohort that its worker could not take after all."""
+        min(self._waiting, key=len).append(asked)
+
+
+def _places(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A node for each processor of the cluster, the nodes taking turns."""
+    left = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]}
+    turns = range(max([1, *left.values()]))
+    return [name for turn in turns for name, processors in left.items() if turn < processors] or list(left)
 
 
 @lru_cache(maxsize=1)
