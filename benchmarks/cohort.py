@@ -20,7 +20,7 @@ from federation.engine import LocalGrid
 from federation.randomness import torch_generator
 from federation.records import to_arrays
 from federation.scenario import Opened, open_run, run_config
-from scenarios.engines import Engine, fitting
+from scenarios.engines import Engine
 from server.strategy import ManifoldStrategy
 
 
@@ -40,8 +40,9 @@ def main() -> None:
     began, scenario = time.perf_counter(), Path(__file__).with_name(f"{asked.workload}.py")
     config = run_config(str(scenario), {"partition.clients": asked.pool or asked.clients}, seed=0)
     opened = open_run(config)
-    clients, cohort = len(opened.federation().clients), asked.cohort or fitting(opened)
-    grid = Engine(workers=asked.workers).grid(clients, config, cohort=cohort)
+    clients, engine = len(opened.federation().clients), Engine(workers=asked.workers)
+    cohort = asked.cohort or engine.cohort(opened)
+    grid = engine.grid(clients, config, cohort=cohort)
     startup = time.perf_counter() - began
     run = manifold if asked.workload == "mixed" else fedavg
     with Memory() as most:

@@ -119,7 +119,7 @@ def _fitted(body: RecordDict, cohort: Sequence[Member], opened: Opened) -> Weigh
 def _mean_record(total: Contribution, fitted: Weighed) -> RecordDict:
     """The weighted mean of models, as Flower's strategies expect one client's."""
     sums = total.everywhere()
-    mean = coverage_mean(sums, {name: stack[0] for name, stack in fitted.parameters.items()})
+    mean = coverage_mean(sums, {name: stack[0].cpu() for name, stack in fitted.parameters.items()})
     loss = float(sums["metric/loss"]) / max(float(sums["metric/visited"]), 1.0)
     samples = round(float(sums[f"{WEIGHT}/{next(iter(mean))}"]))
     return RecordDict({ARRAYS: to_arrays(mean), "metrics": MetricRecord({"num-examples": samples, "loss": loss})})

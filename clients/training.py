@@ -61,10 +61,10 @@ class Batches:
     real: Bool[Tensor, "clients steps batch"]
     epoch: int
 
-    def of(self, columns: Sequence[Column]) -> Iterator[Batch]:
+    def of(self, columns: Sequence[Column], device: torch.device) -> Iterator[Batch]:
         """The rows of each step, laid out an epoch at a time, straight from where each client has them."""
         for rows in torch.split(self.rows, self.epoch, 1):
-            laid_out = [_taken(column, rows) for column in columns]
+            laid_out = [_taken(column, rows).to(device) for column in columns]
             yield from zip(*(column.unbind(1) for column in laid_out), strict=True)
 
 
@@ -115,7 +115,7 @@ def train(
     """Train every client's model on that client's own batches.
 
     Args:
-        start: models with a leading clients axis, all at the server's weights.
+        start: models with a leading clients axis, all at the server's weights, on the device that trains them.
         columns: the samples; `objective` is given the same rows of each.
         rate: learning rate of this round.
         proximal: mu of FedProx, the pull mu/2 ||theta - start||^2. Source: Li et al. (2020).
@@ -123,13 +123,15 @@ def train(
         The models, each client's mean loss over its visited samples, and the number of visits.
     """
     model = {name: tensor.clone() for name, tensor in start.items()}
+    device = next(iter(model.values())).device
     velocity: dict[str, Tensor] = {}
     losses: list[Tensor] = []
-    active, weights = plan.real.any(2), plan.real.float()
+    real = plan.real.to(device)
+    active, weights = real.any(2), real.float()
     weights = weights / weights.sum(2, keepdim=True).clamp_min(1)
     plain = not (local.weight_decay or proximal or local.momentum)
     everyone = active.all(0).tolist()
-    for step, batch in enumerate(plan.of(columns)):
+    for step, batch in enumerate(plan.of(columns, device)):
         row_losses, slopes = objective(model, batch, weights[:, step])
         losses.append(row_losses)
         for name, slope in slopes.items():
@@ -147,7 +149,7 @@ def train(
             if not everyone[step]:
                 written = torch.where(_along(active[:, step], weight), written, 0)
             weight.add_(written, alpha=-rate)
-    total = torch.where(plan.real, torch.stack(losses, 1), 0).sum((1, 2), dtype=torch.float64)
+    total = torch.where(real, torch.stack(losses, 1), 0).sum((1, 2), dtype=torch.float64).cpu()
     visited = plan.real.sum((1, 2))
     return Trained(model, (total / visited.clamp_min(1)).float(), visited)
 

@@ -107,7 +107,7 @@ class Weighed:
     metrics: Mapping[str, Float[Tensor, " clients"]]
 
     def finite(self) -> Sequence[bool]:
-        flags = torch.stack([_finite(t) for t in (*self.parameters.values(), *self.metrics.values())]).all(0)
+        flags = torch.stack([_finite(t).cpu() for t in (*self.parameters.values(), *self.metrics.values())]).all(0)
         return [bool(flag) for flag in flags]
 
     def total(self, members: Sequence[int]) -> Contribution:
@@ -125,9 +125,9 @@ class Weighed:
         sums = {name: metric[rows].double().sum() for name, metric in self.metrics.items()}
         for name, stack in self.parameters.items():
             if len(rows) == 1:
-                sums[name] = weights.to(stack.dtype)[0] * stack[rows[0]]
+                sums[name] = weights.to(stack.dtype)[0] * stack[rows[0]].cpu()
             else:
-                sums[name] = weighted_sum(stack if len(rows) == len(stack) else stack[rows], weights)
+                sums[name] = weighted_sum(stack if len(rows) == len(stack) else stack[rows], weights).cpu()
             sums[f"{WEIGHT}/{name}"] = weights.sum()
         return sums
 

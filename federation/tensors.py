@@ -14,6 +14,7 @@ Axes, in the order in which they appear:
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -21,6 +22,12 @@ from torch import Tensor
 
 Parameters = Mapping[str, Tensor]
 """One model: name -> weights. With a leading `clients` axis: one model for each member of a cohort."""
+
+
+@lru_cache
+def accelerator() -> torch.device:
+    """Where large models are trained in this process: on its GPU if it has been given one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def count(parameters: Parameters) -> int:
@@ -65,5 +72,5 @@ def weighted_sum(stack: Float[Tensor, "clients *shape"], weights: Float[Tensor, 
     """
     order = sorted(range(1, stack.dim()), key=stack.stride, reverse=True)
     along = stack.permute(0, *order)
-    total = torch.mv(along.reshape(len(stack), -1).T, weights.to(stack.dtype)).double().view(along.shape[1:])
+    total = torch.mv(along.reshape(len(stack), -1).T, weights.to(stack)).double().view(along.shape[1:])
     return total.permute([order.index(axis) for axis in range(1, stack.dim())])

@@ -6,13 +6,9 @@ from typing import Any, Literal
 
 from clients.app import app, serve_cohort
 from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Workers
-from federation.engine.cohort import COHORT
+from federation.engine.cohort import CACHE, COHORT
 from federation.engine.local import Visit, in_order
 from federation.scenario import Opened, open_run
-
-CACHE = 16 * 2**20
-"""Bytes of a cohort's working set. Measured: an mlp of 9,000 weights trains fastest with 100 to 250 clients side by
-side, the fashion scenario's convnet with 10 to 20."""
 
 Kind = Literal["cohort", "serial"]
 
@@ -54,8 +50,12 @@ class Engine:
         self, opened: Opened, run_config: dict[str, str | int], visit: Visit = in_order
     ) -> Callable[[], LocalGrid]:
         """A maker of fresh grids for one opened scenario."""
-        cohort, clients = fitting(opened), len(opened.federation().clients)
+        cohort, clients = self.cohort(opened), len(opened.federation().clients)
         return lambda: self.grid(clients, run_config, cohort=cohort, visit=visit)
+
+    def cohort(self, opened: Opened) -> int:
+        """The most clients that are trained at once."""
+        return 1 if self.kind == "serial" else fitting(opened, self._workers().working_set)
 
     def _workers(self) -> Workers:
         if self.workers == 0:
@@ -65,10 +65,10 @@ class Engine:
         return ray_workers(serve_cohort, self.workers, self.ray_address)
 
 
-def fitting(opened: Opened) -> int:
-    """How many clients, trained together, a processor's cache still serves well."""
+def fitting(opened: Opened, working_set: int = CACHE) -> int:
+    """How many clients, trained together, still fit into a working set."""
     task, scenario = opened.federation().task, opened.scenario
-    return max(1, CACHE // scenario.model.working_set(task, scenario.local.batch_size))
+    return max(1, working_set // scenario.model.working_set(task, scenario.local.batch_size))
 
 
 RAY, HERE, SERIAL = Engine(), Engine(workers=0), Engine("serial")

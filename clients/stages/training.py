@@ -15,7 +15,7 @@ from federation.models.family import Slope
 from federation.records import LABELS, Order
 from federation.scenario import LocalTraining, Scenario
 from federation.task import Task
-from federation.tensors import Parameters, stacked, under
+from federation.tensors import Parameters, accelerator, stacked, under
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
@@ -52,17 +52,19 @@ def train_models(
     Args:
         union: counts of the classes in the federation, for which losses are calibrated.
     """
-    shift = shifts([s.targets for s in samples], union)
+    device, shift = accelerator(), shifts([s.targets for s in samples], union)
+    added = shift.to(device) if isinstance(shift, Tensor) else shift
 
     def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
         inputs, targets = batch
         outputs, pull = family.pullback(model, inputs)
-        row_losses, slopes = task.slopes(outputs + shift, targets)
+        row_losses, slopes = task.slopes(outputs + added, targets)
         return row_losses, pull(slopes * weights.unsqueeze(-1))
 
     columns = [s.inputs for s in samples], [s.targets for s in samples]
     plan = batches([len(s) for s in samples], local, seed, address, clients)
-    return train(stacked(list(starts)), objective, columns, plan, local, rate, proximal)
+    start = {name: tensor.to(device) for name, tensor in stacked(list(starts)).items()}
+    return train(start, objective, columns, plan, local, rate, proximal)
 
 
 def weighed(trained: Trained, cohort: Sequence[Member], regions: Sequence[int], multiplies: int) -> Weighed:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from flwr.app import RecordDict
 
-from federation.engine.cohort import Asked, CohortApp, Served, served
+from federation.engine.cohort import CACHE, GPU_MEMORY, Asked, CohortApp, Served, served
 from federation.engine.identity import assume_identity
 
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -51,7 +51,7 @@ class RayWorkers:
     """Actors that serve cohorts. A cohort whose worker dies is served again by its successor.
 
     Args:
-        count: how many; one a processor without it.
+        count: how many; without it one a processor, or one a GPU where the cluster has some.
         address: of a running Ray cluster; without it one is started here, for this process alone.
     """
 
@@ -66,8 +66,12 @@ class RayWorkers:
         cluster: Any = ray
         remote = cluster.remote(Worker)
         # Without a claim on processors, so that two runs side by side share them, and none waits for the other's end.
-        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": RETRIES}
-        places = _places(cluster.nodes())
+        options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": RETRIES}
+        unit = "GPU" if cluster.cluster_resources().get("GPU") else "CPU"
+        places = _places(cluster.nodes(), unit)
+        self.working_set = CACHE if unit == "CPU" else GPU_MEMORY
+        if unit == "GPU":
+            options["num_gpus"] = min(1.0, len(places) / count) if count else 1.0
         self._actors = [
             remote.options(**options, scheduling_strategy=Node(places[n % len(places)], soft=True)).remote(app)
             for n in range(count or len(places))
@@ -168,11 +172,11 @@ class Queues:
         min(self._waiting, key=len).append(asked)
 
 
-def _places(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A node for each processor of the cluster, the nodes taking turns."""
-    left = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]}
+def _places(nodes: Sequence[Mapping[str, Any]], unit: str) -> list[str]:
+    """A node for each processor of the cluster, or for each GPU if it has some, the nodes taking turns."""
+    left = {node["NodeID"]: int(node["Resources"].get(unit, 0)) for node in nodes if node["Alive"]}
     turns = range(max([1, *left.values()]))
-    return [name for turn in turns for name, processors in left.items() if turn < processors] or list(left)
+    return [name for turn in turns for name, units in left.items() if turn < units] or list(left)
 
 
 @lru_cache(maxsize=1)

@@ -26,7 +26,7 @@ class Local(Method):
             rate = learning_rate(local, round_ / trial.rounds)
             address, numbers = ("local", round_), range(len(samples))
             trained = train_models(models, samples, family, task, local, rate, scenario.seed, address, numbers)
-            models = [{name: t[n] for name, t in trained.parameters.items()} for n in range(len(samples))]
+            models = [{name: t[n].cpu() for name, t in trained.parameters.items()} for n in range(len(samples))]
             trial.on_round()
 
         def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:

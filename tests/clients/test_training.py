@@ -269,6 +269,6 @@ def test_epochs_are_shuffled_anew():
 def test_each_step_sees_the_rows_that_its_batch_names(samples, batch_size, epochs):
     column = [torch.arange(count) + 100 * place for place, count in enumerate(samples)]
     plan = batches(samples, LocalTraining(batch_size=batch_size, epochs=epochs), 0, ("x",), range(len(samples)))
-    seen = [batch for [batch] in plan.of([column])]
+    seen = [batch for [batch] in plan.of([column], torch.device("cpu"))]
     expected = plan.rows + 100 * torch.arange(len(samples)).view(-1, 1, 1)
     assert torch.equal(torch.stack(seen, 1), expected)
