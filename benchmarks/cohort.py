@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import FedAvg
 
+from benchmarks import untrained
 from benchmarks.workload import SAMPLES, Memory, report, resident
 from federation.engine import LocalGrid
 from federation.randomness import torch_generator
@@ -40,7 +41,7 @@ def main() -> None:
     began, scenario = time.perf_counter(), Path(__file__).with_name(f"{asked.workload}.py")
     config = run_config(str(scenario), {"partition.clients": asked.pool or asked.clients}, seed=0)
     opened = open_run(config)
-    clients, engine = len(opened.federation().clients), Engine(workers=asked.workers)
+    clients, engine = len(opened.federation().clients), _engine(asked)
     cohort = asked.cohort or engine.cohort(opened)
     grid = engine.grid(clients, config, cohort=cohort)
     startup = time.perf_counter() - began
@@ -49,7 +50,7 @@ def main() -> None:
         watched = run(grid, opened, asked.clients, asked.rounds + 1)
     flops = [6 * multiplies / s for multiplies, s in zip(watched.multiplies, watched.seconds, strict=True)]
     report(
-        "manifold",
+        "manifold, untrained" if asked.untrained else "manifold",
         asked.workload,
         asked.clients,
         watched.seconds[1:],
@@ -105,6 +106,12 @@ def manifold(grid: LocalGrid, opened: Opened, clients: int, rounds: int) -> Watc
     return Watched([record.seconds for record in prior], [record.multiplies for record in prior], memory[1:])
 
 
+def _engine(asked: SimpleNamespace) -> Engine:
+    if asked.untrained:
+        return Engine(workers=asked.workers, app=untrained.serve)
+    return Engine(workers=asked.workers)
+
+
 def _arguments() -> SimpleNamespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cohort", description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, default=1_000, help="clients of a round")
@@ -113,6 +120,7 @@ def _arguments() -> SimpleNamespace:
     parser.add_argument("--pool", type=int, help="clients of the whole federation; default those of a round")
     parser.add_argument("--workers", type=int, help="Ray processes; default one a processor, 0 for this process")
     parser.add_argument("--cohort", type=int, help="most clients trained at once; default what fits the cache")
+    parser.add_argument("--untrained", action="store_true", help="leave the training out: what is left is overhead")
     return SimpleNamespace(**vars(parser.parse_args()))
 
 

@@ -45,7 +45,8 @@ def fit(message: Message, context: Context) -> Message:
 def serve_cohort(asked: Asked) -> Served:
     """One answer that stands for all members but those whose result is not finite; these are refused.
 
-    All orders are of one stage and round, and all models of one size.
+    All orders are of one stage and round, and all models of one size. If answers may not be merged, each member gives
+    its own.
     """
     opened = open_run(asked.run_config)
     cohort = [_member(opened, node - 1, asked.states.get(node)) for node in asked.nodes]
@@ -56,30 +57,39 @@ def serve_cohort(asked: Asked) -> Served:
 
 def _contributions(asked: Asked, cohort: Sequence[Member], opened: Opened) -> Served:
     decoded = [Order.from_record(body) for body in asked.bodies]
-    answers = _answers([decoded[body] for body in asked.body_of], cohort, opened)
+    answers, order = _answers([decoded[body] for body in asked.body_of], cohort, opened), decoded[0]
     kept, refused = _sorted_out(asked, answers)
     states = {
         node: RecordDict({MEMORY: to_arrays(member.memory.written)})
         for node, member in zip(asked.nodes, cohort, strict=True)
         if member.memory.written
     }
-    if not kept:
-        return Served({}, refused, states)
-    total, order = answers.total(kept), decoded[0]
     node_of = {member.number: node for node, member in zip(asked.nodes, cohort, strict=True)}
-    record = contribution_record(total, order.stage, order.round, [node_of[client] for client in total.clients])
-    record[TRAFFIC] = ConfigRecord({"upload": answers.nbytes(kept)})
-    return Served({asked.nodes[kept[0]]: record}, refused, states)
+
+    def answer(members: list[int]) -> RecordDict:
+        total = answers.total(members)
+        record = contribution_record(total, order.stage, order.round, [node_of[client] for client in total.clients])
+        record[TRAFFIC] = ConfigRecord({"upload": answers.nbytes(members)})
+        return record
+
+    return Served({asked.nodes[members[0]]: answer(members) for members in _pieces(asked, kept)}, refused, states)
 
 
 def _models(asked: Asked, cohort: Sequence[Member], opened: Opened) -> Served:
     fitted = _fitted(asked.bodies[0], cohort, opened)
     kept, refused = _sorted_out(asked, fitted)
-    if not kept:
-        return Served({}, refused)
-    record = _mean_record(fitted.total(kept), fitted)
-    record[TRAFFIC] = ConfigRecord({"upload": len(kept) * nbytes(fitted.parameters) // len(cohort)})
-    return Served({asked.nodes[kept[0]]: record}, refused)
+
+    def answer(members: list[int]) -> RecordDict:
+        record = _mean_record(fitted.total(members), fitted)
+        record[TRAFFIC] = ConfigRecord({"upload": len(members) * nbytes(fitted.parameters) // len(cohort)})
+        return record
+
+    return Served({asked.nodes[members[0]]: answer(members) for members in _pieces(asked, kept)}, refused)
+
+
+def _pieces(asked: Asked, kept: list[int]) -> list[list[int]]:
+    """The members that share an answer."""
+    return ([kept] if kept else []) if asked.merged else [[member] for member in kept]
 
 
 def _sorted_out(asked: Asked, answers: Answers) -> tuple[list[int], dict[int, str]]:

@@ -16,7 +16,7 @@ from federation.randomness import generator
 from federation.rules import InputError
 from federation.task import Task
 
-KEPT = 128 * 2**20
+KEPT = 64 * 2**20
 """Bytes of samples made on demand that a process keeps, of the clients that were asked last."""
 
 UNKNOWN_CLIENT = -1

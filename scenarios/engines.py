@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from clients.app import app, serve_cohort
 from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Workers
-from federation.engine.cohort import CACHE, COHORT
+from federation.engine.cohort import CACHE, COHORT, CohortApp
 from federation.engine.local import Visit, in_order
 from federation.scenario import Opened, open_run
 
@@ -21,11 +21,13 @@ class Engine:
         kind: `cohort` trains many clients at once, `serial` one after another, where a breakpoint works.
         workers: Ray processes that serve cohorts, one a processor where it is not set; 0 serves them in this process.
         ray_address: a running Ray cluster to join.
+        app: what serves a cohort.
     """
 
     kind: Kind = "cohort"
     workers: int | None = None
     ray_address: str | None = None
+    app: CohortApp = serve_cohort
 
     def grid(
         self,
@@ -33,6 +35,7 @@ class Engine:
         run_config: dict[str, str | int],
         *,
         cohort: int = COHORT,
+        merged: bool = True,
         visit: Visit = in_order,
         on_reply: Callable[[int], None] = lambda answered: None,
     ) -> LocalGrid:
@@ -44,7 +47,7 @@ class Engine:
         }
         if self.kind == "serial":
             return SerialGrid(app, clients, run_config, **shared)
-        return CohortGrid(self._workers(), clients, run_config, cohort=cohort, **shared)
+        return CohortGrid(self._workers(), clients, run_config, cohort=cohort, merged=merged, **shared)
 
     def grids(
         self, opened: Opened, run_config: dict[str, str | int], visit: Visit = in_order
@@ -59,10 +62,10 @@ class Engine:
 
     def _workers(self) -> Workers:
         if self.workers == 0:
-            return Here(serve_cohort)
+            return Here(self.app)
         from federation.engine.workers import ray_workers  # Ray takes seconds to import
 
-        return ray_workers(serve_cohort, self.workers, self.ray_address)
+        return ray_workers(self.app, self.workers, self.ray_address)
 
 
 def fitting(opened: Opened, working_set: int = CACHE) -> int:

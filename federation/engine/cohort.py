@@ -30,6 +30,7 @@ class Asked:
         nodes: the members; node n + 1 holds partition n.
         bodies: the different contents, and `body_of` which of them each member gets.
         states: what members remember, of those that remember anything.
+        merged: whether one answer may stand for many members.
     """
 
     message_type: str
@@ -38,6 +39,7 @@ class Asked:
     body_of: Sequence[int]
     bodies: Sequence[RecordDict]
     states: Mapping[int, RecordDict] = field(default_factory=dict)
+    merged: bool = True
 
     def alone(self, member: int) -> "Asked":
         """The same of one member only."""
@@ -92,7 +94,8 @@ class Here:
 class CohortGrid(LocalGrid):
     """Groups the messages of a round into cohorts of at most `cohort` clients, and has them served by workers.
 
-    The members of a cohort are asked for the same with models of the same size.
+    The members of a cohort are asked for the same with models of the same size. Answers are `merged` unless the
+    server's rule needs each client's own, as a median does.
     """
 
     def __init__(
@@ -102,12 +105,13 @@ class CohortGrid(LocalGrid):
         run_config: dict[str, str | int],
         *,
         cohort: int = COHORT,
+        merged: bool = True,
         availability: AvailabilityRule | None = None,
         visit: Visit = in_order,
         on_reply: Callable[[int], None] = lambda answered: None,
     ) -> None:
         super().__init__(clients, run_config, availability=availability, visit=visit, on_reply=on_reply)
-        self._workers, self._cohort = workers, cohort
+        self._workers, self._cohort, self._merged = workers, cohort, merged
 
     def serve(self, messages: Sequence[Message]) -> Iterable[Message]:
         message_of = {message.metadata.dst_node_id: message for message in messages}
@@ -135,6 +139,7 @@ class CohortGrid(LocalGrid):
             body_of=[place[id(message.content)] for message in messages],
             bodies=list(bodies.values()),
             states={node: self.states[node] for node in nodes if node in self.states},
+            merged=self._merged,
         )
 
 

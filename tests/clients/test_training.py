@@ -272,3 +272,33 @@ def test_each_step_sees_the_rows_that_its_batch_names(samples, batch_size, epoch
     seen = [batch for [batch] in plan.of([column], torch.device("cpu"))]
     expected = plan.rows + 100 * torch.arange(len(samples)).view(-1, 1, 1)
     assert torch.equal(torch.stack(seen, 1), expected)
+
+
+# --- odd shapes ------------------------------------------------------------------------------------------------------
+
+
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    batch_size=st.integers(1, 5),
+    epochs=st.integers(1, 2),
+    classes=st.integers(1, 3),
+    momentum=st.sampled_from([0.0, 0.9]),
+)
+def test_one_client_one_sample_a_last_batch_of_one_or_a_single_class_are_nothing_special(
+    counts, batch_size, epochs, classes, momentum
+):
+    task = Task(kind="classification", input_shape=(4,), outputs=classes)
+    family, local = Mlp(width=3, blocks=1), LocalTraining(batch_size=batch_size, epochs=epochs, momentum=momentum)
+    start = {name: t.double() for name, t in family.init(task, torch.Generator().manual_seed(0)).items()}
+    samples = [client_data(task, count, place, torch.float64) for place, count in enumerate(counts)]
+
+    def run(members: list[int]) -> Trained:
+        chosen = [samples[member] for member in members]
+        return train_models([start] * len(members), chosen, family, task, local, 0.1, 3, ("x",), members)
+
+    together = run(list(range(len(counts))))
+    for place, count in enumerate(counts):
+        alone = run([place])
+        assert int(alone.visited[0]) == int(together.visited[place]) == epochs * count
+        for name, tensor in alone.parameters.items():
+            torch.testing.assert_close(together.parameters[name][place], tensor[0], rtol=1e-10, atol=1e-10)
