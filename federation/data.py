@@ -16,7 +16,7 @@ from federation.randomness import generator
 from federation.rules import InputError
 from federation.task import Task
 
-KEPT = 64 * 2**20
+KEPT = 128 * 2**20
 """Bytes of samples made on demand that a process keeps, of the clients that were asked last."""
 
 UNKNOWN_CLIENT = -1
@@ -106,11 +106,16 @@ class Pool:
 
 
 class Lazy(Sequence[ClientData]):
-    """The clients of a pool. Those asked last are kept, at most `kept` bytes of them: memory never follows the pool."""
+    """The clients of a pool. Those who were asked before are kept, the last ones, at most `kept` bytes of them.
+
+    So memory never follows the pool, and whoever is drawn once from a large one, most likely never to be asked again,
+    takes nobody's place.
+    """
 
     def __init__(self, clients: int, make: Callable[[int], ClientData], kept: int = KEPT) -> None:
         self._clients, self._make, self._left = clients, make, kept
         self._held: OrderedDict[int, ClientData] = OrderedDict()
+        self._asked = np.zeros(clients, dtype=bool)
 
     def __len__(self) -> int:
         return self._clients
@@ -127,7 +132,11 @@ class Lazy(Sequence[ClientData]):
         if number in self._held:
             self._held.move_to_end(number)
             return self._held[number]
-        made = self._held[number] = self._make(number)
+        made = self._make(number)
+        if not self._asked[number]:
+            self._asked[number] = True
+            return made
+        self._held[number] = made
         self._left -= made.nbytes
         while self._left < 0 and len(self._held) > 1:
             self._left += self._held.popitem(last=False)[1].nbytes

@@ -180,7 +180,7 @@ class ManifoldStrategy(Strategy):
     def _here(self, step: Step, busy: set[int]) -> tuple[list[int], list[int]]:
         """Clients that are online and idle, and, if the stage asks them, nodes of which nothing is known yet."""
         online = self._grid.get_node_ids()
-        there = online if isinstance(online, range) and not busy else set(online) - busy
+        there = set(online) - busy
         able = self._evidenced if step.stage in EVIDENCED else self._node_of.keys()
         known = sorted(number for number in able if self._node_of[number] in there)
         seen = set(self._node_of.values()) if step.stage in UNCHARTED else there

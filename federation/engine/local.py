@@ -70,6 +70,7 @@ class LocalGrid(Grid):
         self._numbers = count(1)
         self._replies: dict[str, Message] = {}
         self.traffic = Traffic()
+        self._everyone = list(range(1, clients + 1))  # a copy of it, which Flower takes twice a round, is cheap
 
     @abstractmethod
     def serve(self, messages: Sequence[Message]) -> Iterable[Message]:
@@ -98,9 +99,8 @@ class LocalGrid(Grid):
         Raises:
             RuntimeError: nobody comes for a week.
         """
-        everyone = range(1, self.clients + 1)
         if isinstance(self.availability, Always):
-            return everyone
+            return self._everyone
         for _ in range(round(WEEK / NAP)):
             online = self.availability.online(np.arange(self.clients), self.clock, self._seed)
             if online.any():
