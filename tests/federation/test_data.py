@@ -195,7 +195,7 @@ def test_a_pool_keeps_the_clients_asked_last_and_no_more_bytes_than_it_may():
         clients[number]
     for number in (0, 1, 0, 2, 0, 1):  # 1 is pushed out by 2, for 0 was asked since
         clients[number]
-    assert made == [0, 1, 2] + [0, 1, 2, 1]
+    assert made == [0, 1, 2, 0, 1, 2, 1]
 
 
 def test_a_client_larger_than_the_memory_of_a_pool_is_still_given():
