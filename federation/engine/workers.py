@@ -58,7 +58,7 @@ class RayWorkers:
     def __init__(self, app: CohortApp, count: int | None = None, address: str | None = None) -> None:
         if not ray.is_initialized():
             ray.init(
-                address=address,
+                address=address or "local",  # never one that somebody else has started on this machine
                 include_dashboard=False if address is None else None,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
