@@ -4,14 +4,16 @@ Messages, decoding, draws of batches, checks and sums are those of a real round;
 share the samples of a few, so that making samples is left out too.
 """
 
+from collections.abc import Sequence
 from unittest.mock import patch
 
 import torch
 
 from clients.app import serve_cohort
-from clients.training import Trained
+from clients.training import Batches, Column, Objective, Trained
 from federation.data import Lazy
 from federation.engine import Asked, Served
+from federation.tensors import Parameters
 
 SHARED = 64
 
@@ -26,6 +28,8 @@ def serve(asked: Asked) -> Served:
         return serve_cohort(asked)
 
 
-def _kept(start, objective, columns, plan, *settings):  # type: ignore[no-untyped-def]
+def _kept(
+    start: Parameters, objective: Objective, columns: Sequence[Column], plan: Batches, *settings: object
+) -> Trained:
     model = {name: tensor.clone() for name, tensor in start.items()}
     return Trained(model, torch.zeros(len(plan.rows)), plan.real.sum((1, 2)))

@@ -70,8 +70,9 @@ class Devices(AvailabilityRule):
         for place, client in enumerate(clients.tolist()):
             own, answer = speeds.of(client).standard_normal(), answers.of(client)
             lost, noise = answer.random() < self.dropout, answer.standard_normal()
-            taken[place] = np.inf if lost else np.exp(self.spread * own + self.jitter * noise)
-        return self.seconds_per_answer * taken if self.seconds_per_answer else np.where(np.isinf(taken), np.inf, 0.0)
+            needed = self.seconds_per_answer * np.exp(self.spread * own + self.jitter * noise)
+            taken[place] = np.inf if lost else needed
+        return taken
 
 
 class Traces(Devices):

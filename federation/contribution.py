@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from federation.rules import Rule
-from federation.tensors import Parameters, nbytes, weighted_sum
+from federation.tensors import Parameters, corner, nbytes, weighted_sum
 
 EVERYWHERE = -1
 """The region under which sums that concern the whole federation are kept."""
@@ -163,12 +163,12 @@ def _alike(name: str, mine: Parameters, theirs: Parameters) -> tuple[Tensor, Ten
     return one, other
 
 
-def filled(corner: Tensor, shape: Sequence[int]) -> Tensor:
+def filled(part: Tensor, shape: Sequence[int]) -> Tensor:
     """A tensor as the leading corner of a larger one of zeros; itself where it has that shape."""
-    if corner.shape == tuple(shape):
-        return corner
-    whole = corner.new_zeros(tuple(shape))
-    whole[tuple(slice(0, length) for length in corner.shape)] = corner
+    if part.shape == tuple(shape):
+        return part
+    whole = part.new_zeros(tuple(shape))
+    whole[corner(part.shape)] = part
     return whole
 
 

@@ -3,12 +3,12 @@
 import importlib
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal, Protocol, cast
+from typing import Annotated, Any, Literal, Protocol, Self, cast
 
 from pydantic import Field, ValidationError
 
@@ -117,6 +117,13 @@ class Scenario(Frozen):
     novelty_quantile: float = Field(default=0.99, gt=0, lt=1)
     search: Search = Search()
     seed: int = Field(default=0, ge=0)
+
+    def with_rounds(self, change: Callable[[int], int]) -> Self:
+        """The same with other rounds in each of its phases."""
+        phases = {name: getattr(self, name) for name in ("prior", "experts", "head", "router")}
+        return self.model_copy(
+            update={name: phase.model_copy(update={"rounds": change(phase.rounds)}) for name, phase in phases.items()}
+        )
 
 
 PATHS = ("data.dir", "data.path", "availability.path")

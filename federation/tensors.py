@@ -13,7 +13,7 @@ Axes, in the order in which they appear:
 | `latent`     | dimensions of encoder space                                        |
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -28,6 +28,11 @@ Parameters = Mapping[str, Tensor]
 def accelerator() -> torch.device:
     """Where large models are trained in this process: on its GPU if it has been given one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def corner(shape: Sequence[int]) -> tuple[slice, ...]:
+    """Where a smaller tensor of this shape lies in a larger one: at the beginning of every axis."""
+    return tuple(slice(0, length) for length in shape)
 
 
 def count(parameters: Parameters) -> int:

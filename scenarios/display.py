@@ -1,6 +1,6 @@
 """What the terminal shows: progress bars on standard error, tables on standard output."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -80,13 +80,9 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
 
 def plan_tables(result: Mapping[str, Any]) -> None:
     """What each stage takes, and the memory of the whole."""
-    console, table = Console(), Table(title=f"A round of each stage, {result['workers']} workers", title_justify="left")
+    console, rows = Console(), {row["stage"]: row for row in result["stages"]}
     columns = ("rounds", "clients", "bytes_down", "bytes_up", "seconds")
-    for column in ("stage", *columns):
-        table.add_column(column.replace("_", " "), justify="left" if column == "stage" else "right")
-    for row in result["stages"]:
-        table.add_row(row["stage"], *(readable(row[column]) for column in columns))
-    console.print(table)
+    console.print(_numbers(f"A round of each stage, {result['workers']} workers", "stage", columns, rows))
     down, up, seconds = (readable(result[name]) for name in ("bytes_down", "bytes_up", "seconds"))
     console.print(
         f"whole run: {down} bytes down, {up} up, {seconds} seconds; rehearsed with {result['rehearsed']} clients"
@@ -123,7 +119,6 @@ def _scores(result: Mapping[str, Any], protocol: str, title: str) -> Table:
 
 
 def _budgets(budget: Mapping[str, Mapping[str, float]]) -> Table:
-    table = Table(title="Budgets", title_justify="left")
     columns = (
         "total_parameters",
         "active_parameters",
@@ -133,9 +128,15 @@ def _budgets(budget: Mapping[str, Mapping[str, float]]) -> Table:
         "query_flops",
         "seconds",
     )
-    for column in ("method", *columns):
-        table.add_column(column.replace("_", " "), justify="left" if column == "method" else "right")
-    for name, row in budget.items():
+    return _numbers("Budgets", "method", columns, budget)
+
+
+def _numbers(title: str, first: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A table of readable numbers, a named row each; a row may hold more than its columns."""
+    table = Table(title=title, title_justify="left")
+    for column in (first, *columns):
+        table.add_column(column.replace("_", " "), justify="left" if column == first else "right")
+    for name, row in rows.items():
         table.add_row(name, *(readable(row[column]) for column in columns))
     return table
 

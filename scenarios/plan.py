@@ -31,8 +31,6 @@ from server.strategy import ManifoldStrategy
 SAMPLE = 16
 """The most clients of a rehearsal."""
 
-PHASES = ("prior", "experts", "head", "router")
-
 
 @dataclass(frozen=True)
 class StagePlan:
@@ -113,23 +111,22 @@ def plan(reference: str, overrides: Mapping[str, Any], seed: int, workers: int |
     _check_experts(opened, clients, available)
     resting = psutil.Process().memory_info().rss
     some = [n * clients // min(clients, SAMPLE) for n in range(min(clients, SAMPLE))]
-    grid = Rehearsal(some, clients, config, fitting(opened))
+    cohort = fitting(opened)
+    grid = Rehearsal(some, clients, config, cohort)
     rows = _rehearsed(grid, opened, len(some), processes)
     records = [record for state in grid.states.values() for record in state.array_records.values()]
     remembered = sum(len(array.data) for record in records for array in record.values())
-    weights = 4 * scenario.model.parameters(federation.task)
     each = _client_at_work(opened, some)
     experts = clients if isinstance(scenario.regions, PrivateRegions) else len(some)
     memory = {
         "processes, each with the data": (processes + 1) * resting,
         "what clients remember": remembered * clients // len(some),
-        "experts": 2 * experts * weights,
-        "cohorts at work": processes * min(clients, fitting(opened)) * each,
+        "experts": 2 * experts * _weights(opened),
+        "cohorts at work": processes * min(clients, cohort) * each,
     }
     rest = available - sum(memory.values()) + memory["cohorts at work"]
     largest = max(0, min(clients, rest // (processes * each)))
-    cohort = min(clients, fitting(opened))
-    return Plan(scenario.name, clients, processes, len(some), rows, cohort, largest, memory, available)
+    return Plan(scenario.name, clients, processes, len(some), rows, min(clients, cohort), largest, memory, available)
 
 
 def _rehearsed(grid: Rehearsal, opened: Opened, some: int, processes: int) -> list[StagePlan]:
@@ -162,21 +159,24 @@ def _rehearsed(grid: Rehearsal, opened: Opened, some: int, processes: int) -> li
 
 def _shortened(scenario: Scenario) -> Scenario:
     """At most two rounds of each phase, in which everybody who is there is asked and waited for."""
-    phases = {name: getattr(scenario, name) for name in PHASES}
-    short = {name: phase.model_copy(update={"rounds": min(phase.rounds, 2)}) for name, phase in phases.items()}
-    return scenario.model_copy(update={"fraction": 1.0, "availability": Always(), "pacing": Synchronous(), **short})
+    short = scenario.with_rounds(lambda rounds: min(rounds, 2))
+    return short.model_copy(update={"fraction": 1.0, "availability": Always(), "pacing": Synchronous()})
 
 
 def _client_at_work(opened: Opened, some: Sequence[int]) -> int:
     """Bytes of one member of a cohort: model, velocity and slopes, an epoch of samples laid out, a batch at work."""
     scenario, federation = opened.scenario, opened.federation()
     samples = ceil(sum(federation.clients[client].train.nbytes for client in some) / len(some))
-    weights = 4 * scenario.model.parameters(federation.task)
-    return 2 * weights + samples + scenario.model.working_set(federation.task, scenario.local.batch_size)
+    return 2 * _weights(opened) + samples + scenario.model.working_set(federation.task, scenario.local.batch_size)
+
+
+def _weights(opened: Opened) -> int:
+    """Bytes of one model."""
+    return 4 * opened.scenario.model.parameters(opened.federation().task)
 
 
 def _check_experts(opened: Opened, clients: int, available: int) -> None:
-    weights = 4 * opened.scenario.model.parameters(opened.federation().task)
+    weights = _weights(opened)
     if isinstance(opened.scenario.regions, PrivateRegions) and clients * weights > available // 2:
         raise InputError(
             f"a region for each of {clients:,} clients means {clients * weights / 2**30:.0f} GiB of experts, "

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from federation.contribution import WEIGHT, Contribution
-from federation.tensors import Parameters
+from federation.tensors import Parameters, corner
 
 
 def caught_up(
@@ -24,8 +24,7 @@ def caught_up(
         regions[region] = dict(sums)
         for name in then.keys() & sums.keys():
             total = sums[name].double()
-            corner = tuple(slice(0, length) for length in total.shape)
             held = sums[f"{WEIGHT}/{name}"].double()
-            change = total - held * then[name][corner].double()
-            regions[region][name] = held * here[name][corner].double() + weight * change
+            old, new = (model[name][corner(total.shape)].double() for model in (then, here))
+            regions[region][name] = held * new + weight * (total - held * old)
     return Contribution(contribution.clients, regions)

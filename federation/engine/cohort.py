@@ -148,7 +148,6 @@ def grouped(messages: Sequence[Message]) -> list[list[Message]]:
     since what takes longest is best begun first."""
     kind_of: dict[int, tuple[object, ...]] = {}
     groups: dict[tuple[object, ...], list[Message]] = {}
-    weight: dict[tuple[object, ...], int] = {}
     for message in messages:
         key = id(message.content)
         if key not in kind_of:
@@ -156,9 +155,8 @@ def grouped(messages: Sequence[Message]) -> list[list[Message]]:
             shapes = ((r, name, tuple(array.shape)) for r, arrays in records for name, array in arrays.items())
             config = message.content.config_records.get(CONFIG, ConfigRecord())
             kind_of[key] = (message.metadata.message_type, config.get("stage"), config.get("round"), *shapes)
-            weight[kind_of[key]] = payload(message)
         groups.setdefault(kind_of[key], []).append(message)
-    return [groups[kind] for kind in sorted(groups, key=lambda kind: -weight[kind])]
+    return sorted(groups.values(), key=lambda alike: -payload(alike[0]))
 
 
 def evenly(clients: int, most: int) -> int:

@@ -36,7 +36,7 @@ class Convnet(ElasticFamily):
             before = units
         for block in range(round(size.depth * self.blocks)):
             shapes |= {f"block{block}.weight": (before, before, *_kernel(task, 1)), f"block{block}.bias": (before,)}
-        rows, columns = self._map(height), self._map(width)
+        rows, columns = self._side(height, "head"), self._side(width, "head")
         return shapes | {"head.weight": (task.outputs, before, rows, columns), "head.bias": (task.outputs,)}
 
     def gain(self, name: str) -> float:
@@ -74,23 +74,16 @@ class Convnet(ElasticFamily):
 
     def _sides(self, task: Task, size: Size) -> dict[str, tuple[int, int]]:
         """Height and width of the map that each convolution makes."""
-        _, rows, columns = _image(task)
-        sides = {}
-        for name in self.shapes(task, size):
-            layer = name.removesuffix(".weight")
-            if name.startswith("head") or layer == name:
-                continue
-            if layer == "stage0":
-                rows, columns = -(-rows // 2), -(-columns // 2)
-            sides[layer] = rows, columns
-            if layer.startswith("stage") and layer != "stage0":
-                rows, columns = max(rows // 2, 1), max(columns // 2, 1)
-        return sides
+        _, height, width = _image(task)
+        layers = (name.removesuffix(".bias") for name in self.shapes(task, size) if name.endswith(".bias"))
+        return {layer: (self._side(height, layer), self._side(width, layer)) for layer in layers if layer != "head"}
 
-    def _map(self, side: int) -> int:
-        """Side of the last map: halved once, rounding up, by the stem, then by each pooling, rounding down."""
+    def _side(self, side: int, layer: str) -> int:
+        """Side of the map that a convolution makes, or the head sees: halved by the stem, rounding up, then by each
+        pooling before it, rounding down. A stage pools after its convolution."""
         side = -(-side // 2)
-        for _ in self.channels[1:]:
+        stage = int(layer.removeprefix("stage")) if layer.startswith("stage") else len(self.channels)
+        for _ in range(stage - 1):
             side = max(side // 2, 1)
         return side
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from federation.rules import Frozen, Rule
 from federation.task import Task
-from federation.tensors import Parameters
+from federation.tensors import Parameters, corner
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -122,16 +122,15 @@ class ElasticFamily(Rule):
         """The model of a smaller size inside this one; a leading clients axis is kept."""
         cut = {}
         for name, shape in self.shapes(task, size).items():
-            corner: tuple[EllipsisType | slice, ...] = (..., *(slice(0, length) for length in shape))
-            cut[name] = parameters[name][corner]
+            place: tuple[EllipsisType | slice, ...] = (..., *corner(shape))
+            cut[name] = parameters[name][place]
         return cut
 
     def lift(self, part: Parameters, whole: Parameters) -> dict[str, Tensor]:
         """Put a slice back into its place in the whole model; all other coordinates keep their values."""
         lifted = {name: tensor.clone() for name, tensor in whole.items()}
         for name, tensor in part.items():
-            corner = tuple(slice(0, length) for length in tensor.shape)
-            lifted[name][corner] = tensor
+            lifted[name][corner(tensor.shape)] = tensor
         return lifted
 
     def parameters(self, task: Task, size: Size = FULL) -> int:

@@ -53,7 +53,8 @@ class Tiers(SizeRule):
         return _pairs(self.widths, self.depths)
 
     def of(self, client: int, seed: int) -> Size:
-        return _pairs(self.widths, self.depths)[_sizes(seed).of(client).integers(len(self.widths) * len(self.depths))]
+        sizes = self.sizes
+        return sizes[_sizes(seed).of(client).integers(len(sizes))]
 
 
 @lru_cache

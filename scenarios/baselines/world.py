@@ -57,15 +57,8 @@ def scaled(trial: Trial) -> Scenario:
     def fewer(rounds: int) -> int:
         return max(1, round(share * rounds)) if rounds else 0
 
-    return scenario.model_copy(
-        update={
-            "local": scenario.local.model_copy(update={"learning_rate": trial.learning_rate}),
-            **{
-                name: getattr(scenario, name).model_copy(update={"rounds": fewer(getattr(scenario, name).rounds)})
-                for name in ("prior", "experts", "head", "router")
-            },
-        }
-    )
+    local = scenario.local.model_copy(update={"learning_rate": trial.learning_rate})
+    return scenario.with_rounds(fewer).model_copy(update={"local": local})
 
 
 def _interim(state: ServerState, scenario: Scenario, task: Task, inputs: Tensor) -> Tensor:
