@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from federation.composition import pooled
-from federation.manifold import Atlas, Encoder, EncoderRule
+from federation.manifold import Atlas, Encoder, EncoderRule, Survey
 from federation.models import ElasticFamily, Mlp
-from federation.routing import RoutingRule, gates
+from federation.routing import Gates, RoutingRule
 from federation.rules import Frozen, InputError, Several
 from federation.task import Task
 from federation.tensors import Parameters, count, prefixed, shapes, under
@@ -55,6 +55,15 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Query:
+    """Samples, where they lie, and what the charts say of them."""
+
+    rows: Float[Tensor, "samples *shape"]
+    latent: Float[Tensor, "samples latent"]
+    survey: Survey
+
+
+@dataclass(frozen=True)
 class WorldModel:
     """Many experts that answer as one model.
 
@@ -76,62 +85,63 @@ class WorldModel:
         Raises:
             InputError: inputs of the wrong shape.
         """
-        rows = self._checked(inputs)
-        latent = self.encoder(rows)
-        weights = self.design.composition
-        answers = pooled(
-            self.parts(rows, latent, tuple(p for p in weights if weights[p] > 0)), weights, self.design.task
-        )
-        novel = self.atlas.novelty(latent) > self.design.novelty_threshold
+        query, weights = self.query(inputs), self.design.composition
+        used = tuple(part for part in weights if weights[part] > 0)
+        answers = pooled(self.parts(query, used), weights, self.design.task)
+        novel = query.survey.novelty() > self.design.novelty_threshold
         if bool(novel.any()):
             answers = answers.clone()
-            answers[novel] = self.generalist(rows[novel])
+            answers[novel] = self.generalist(query.rows[novel])
         return answers
 
     def novelty(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, " samples"]:
         """-log density of the atlas; above `design.novelty_threshold` no region knows the sample."""
-        return self.atlas.novelty(self.encoder(self._checked(inputs)))
+        return self.query(inputs).survey.novelty()
 
     def route(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples regions"]:
         """The gate of each region's expert; all but the router's top ones are zero."""
-        return self.gates(self.encoder(self._checked(inputs)))
+        return self.gates(self.query(inputs)).spread(self.design.regions)
 
-    def parts(
-        self, rows: Float[Tensor, "samples *shape"], latent: Float[Tensor, "samples latent"], names: tuple[str, ...]
-    ) -> dict[str, Float[Tensor, "samples outputs"]]:
+    def query(self, inputs: Tensor | NDArray[np.float32]) -> Query:
+        """Inputs as all parts see them.
+
+        Raises:
+            InputError: inputs of the wrong shape.
+        """
+        rows = self._checked(inputs)
+        latent = self.encoder(rows)
+        return Query(rows, latent, self.design.router.survey(self.atlas, latent))
+
+    def parts(self, query: Query, names: tuple[str, ...]) -> dict[str, Float[Tensor, "samples outputs"]]:
         """The answers of the named parts, each on its own."""
         answers = {}
-        charts = self.chart_logits(latent) if {"charts", "head"} & set(names) else None
+        charts = self.chart_logits(query.survey) if {"charts", "head"} & set(names) else None
         if "charts" in names and charts is not None:
             answers["charts"] = charts.softmax(-1)
         if "head" in names and charts is not None:
-            answers["head"] = (charts + self.design.head.apply(_single(self.head), latent[None])[0]).softmax(-1)
+            answers["head"] = (charts + self.design.head.apply(_single(self.head), query.latent[None])[0]).softmax(-1)
         if "mixture" in names:
-            answers["mixture"] = self.mixture(rows, self.gates(latent))
+            answers["mixture"] = self.mixture(query.rows, self.gates(query))
         if "prior" in names:
-            answers["prior"] = self.generalist(rows)
+            answers["prior"] = self.generalist(query.rows)
         return answers
 
-    def gates(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
-        """The router's gates for encoded samples."""
-        scores = self.atlas.relative_scores(latent)
-        logits = self.design.router.logits(_single(self.router), latent[None], scores[None])[0]
-        return gates(logits, self.design.router.top)
+    def gates(self, query: Query) -> Gates:
+        """Which experts the router asks."""
+        return self.design.router.gates(self.router, query.latent, query.survey)
 
-    def chart_logits(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples labels"]:
+    def chart_logits(self, survey: Survey) -> Float[Tensor, "samples labels"]:
         """The cooled chart posterior of the labels, as logits."""
-        scores = self.atlas.label_scores(latent, self.design.task.outputs)
+        scores = survey.label_scores(self.design.task.outputs)
         return (self.design.chart_temperature * (scores - scores.amax(1, keepdim=True))).clamp_min(LEAST_LOGIT).float()
 
-    def mixture(
-        self, rows: Float[Tensor, "samples *shape"], gate: Float[Tensor, "samples regions"]
-    ) -> Float[Tensor, "samples outputs"]:
+    def mixture(self, rows: Float[Tensor, "samples *shape"], gate: Gates) -> Float[Tensor, "samples outputs"]:
         """sum_i g_i(x) p_i(y|x); an expert sees only the samples that are routed to it."""
         answers = torch.zeros(len(rows), self.design.task.outputs)
-        for region in range(self.design.regions):
-            mine = gate[:, region] > 0
-            if bool(mine.any()):
-                answers[mine] += gate[mine, region, None] * self.expert(region, rows[mine])
+        for region in torch.unique(gate.regions[gate.weights > 0]).tolist():
+            weight = torch.where(gate.regions == region, gate.weights, 0.0).sum(1)
+            mine = weight > 0
+            answers[mine] += weight[mine, None] * self.expert(region, rows[mine])
         return answers
 
     def expert(self, region: int, rows: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples outputs"]:

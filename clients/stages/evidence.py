@@ -47,17 +47,16 @@ def _design(order: Order, scenario: Scenario, task: Task) -> Design:
 
 
 def _evidence(world: WorldModel, samples: Samples) -> dict[str, Tensor]:
-    rows, task = samples.inputs, world.design.task
-    latent = world.encoder(rows)
+    query = world.query(samples.inputs)
     evidence = {
-        "latent": latent,
-        "scores": world.atlas.relative_scores(latent),
-        "novelty": world.atlas.novelty(latent).float(),
-        "experts": _experts(world, rows),
-        "prior": world.generalist(rows),
+        "latent": query.latent,
+        "scores": query.survey.spread(world.design.regions),
+        "novelty": query.survey.novelty().float(),
+        "experts": _experts(world, query.rows),
+        "prior": world.generalist(query.rows),
     }
-    if task.classifies:
-        evidence["chart_logits"] = world.chart_logits(latent)
+    if world.design.task.classifies:
+        evidence["chart_logits"] = world.chart_logits(query.survey)
     return evidence
 
 

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from federation.routing import Gates
 from federation.world_model import Cost
 from scenarios.baselines.contract import Contender, Method, Trial
 
@@ -20,7 +21,8 @@ class Ensemble(Method):
         regions = world.design.regions
 
         def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
-            return world.mixture(inputs, torch.full((len(inputs), regions), 1 / regions))
+            everybody = torch.arange(regions).expand(len(inputs), -1)
+            return world.mixture(inputs, Gates(everybody, torch.full(everybody.shape, 1 / regions)))
 
         size = family.parameters(task)
         cost = Cost(size * regions, size * regions, 2 * family.multiplies(task) * regions)

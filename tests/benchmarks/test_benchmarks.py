@@ -36,3 +36,10 @@ def test_contenders_print_theirs(contender):
     printed = line("benchmarks.contenders", contender, "--clients", "2", "--rounds", "1")
     assert printed.keys() >= FIELDS
     assert printed["updates_per_s"] > 0
+
+
+def test_routing_says_what_a_query_takes_and_whether_it_asks_the_right_experts():
+    printed = line("benchmarks.routing", "--regions", "150", "--latent", "16", "--queries", "64", "--json")
+    assert (printed["rule"], printed["regions"]) == ("prototype_retrieval", 150)
+    assert printed["us_1"] > printed["us_32"] > 0
+    assert printed["gate"] > 0.98

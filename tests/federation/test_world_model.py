@@ -74,8 +74,7 @@ def test_every_part_answers_with_probabilities(part):
 
 def test_the_answer_is_the_pool_of_the_parts():
     model = world()
-    latent = model.encoder(QUERIES)
-    expected = pooled(model.parts(QUERIES, latent, tuple(ALL_PARTS)), ALL_PARTS, model.design.task)
+    expected = pooled(model.parts(model.query(QUERIES), tuple(ALL_PARTS)), ALL_PARTS, model.design.task)
     torch.testing.assert_close(model.predict(QUERIES), expected)
 
 
@@ -84,7 +83,7 @@ def test_the_mixture_is_the_gated_sum_of_the_experts():
     gate, task, family = model.route(QUERIES), model.design.task, model.design.family
     experts = family.apply(model.experts, QUERIES.expand(REGIONS, *QUERIES.shape)).softmax(-1)
     expected = torch.einsum("sr,rso->so", gate, experts)
-    torch.testing.assert_close(model.mixture(QUERIES, gate), expected)
+    torch.testing.assert_close(model.mixture(QUERIES, model.gates(model.query(QUERIES))), expected)
     assert task.classifies
 
 
@@ -109,8 +108,7 @@ def test_routes_are_the_gates_of_at_most_the_top_regions():
 
 def test_values_are_answered_as_they_are():
     model = world("regression")
-    latent = model.encoder(QUERIES)
-    mixture, prior = model.mixture(QUERIES, model.gates(latent)), model.generalist(QUERIES)
+    mixture, prior = model.mixture(QUERIES, model.gates(model.query(QUERIES))), model.generalist(QUERIES)
     torch.testing.assert_close(model.predict(QUERIES), (mixture + 0.5 * prior) / 1.5)
 
 
