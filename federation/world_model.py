@@ -2,18 +2,20 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from federation.composition import pooled
+from federation.confidence import cooled
+from federation.context import Context, label_shifted
 from federation.manifold import Atlas, Encoder, EncoderRule, Survey
 from federation.models import ElasticFamily, Mlp
 from federation.routing import Gates, RoutingRule
@@ -26,7 +28,10 @@ MANIFEST, WEIGHTS = "world_model.json", "world_model.safetensors"
 
 
 class Design(Frozen):
-    """All of a world model that is not a tensor."""
+    """All of a world model that is not a tensor.
+
+    `labels` is the share of each class in the federation, `temperature` that of answers without context.
+    """
 
     version: int = VERSION
     task: Task
@@ -39,6 +44,9 @@ class Design(Frozen):
     region_of_client: Several[int]
     composition: dict[str, float]
     novelty_threshold: float
+    labels: Several[float] = ()
+    temperature: float = 1.0
+    context: Context = Context()
 
 
 LEAST_LOGIT = -30.0
@@ -78,21 +86,44 @@ class WorldModel:
     head: Parameters
     prior: Parameters
 
-    def predict(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples outputs"]:
+    def predict(
+        self, inputs: Tensor | NDArray[np.float32], context: Tensor | NDArray[np.int64] | None = None
+    ) -> Float[Tensor, "samples outputs"]:
         """Probabilities of the classes, or the predicted values.
 
         Queries more novel than the threshold are answered by the generalist.
+        Args:
+            context: a number for each query; those with the same number come from one client, whoever that is, and
+                help to answer one another. Queries with -1 come alone.
         Raises:
-            InputError: inputs of the wrong shape.
+            InputError: inputs of the wrong shape, or not one number for each.
         """
-        query, weights = self.query(inputs), self.design.composition
+        query, known = self.query(inputs), self.design.context
+        if context is None or not known.used:
+            return cooled(self._answers(query), self.design.temperature)
+        group = _numbered(context, len(query.rows))
+        answers = self._answers(query, group if known.router else None)
+        alone = (torch.bincount(group)[group] == 1).unsqueeze(1)
+        sure = torch.where(alone, cooled(answers, self.design.temperature), cooled(answers, known.temperature))
+        if known.prior is None:
+            return sure
+        return label_shifted(sure, group, torch.tensor(self.design.labels), known.prior)
+
+    def _answers(self, query: Query, group: Int[Tensor, " samples"] | None = None) -> Float[Tensor, "samples outputs"]:
+        """The composition's answers, the generalist's where a query is novel."""
+        weights = self.design.composition
         used = tuple(part for part in weights if weights[part] > 0)
-        answers = pooled(self.parts(query, used), weights, self.design.task)
+        answers = pooled(self.parts(query, used, group), weights, self.design.task)
         novel = query.survey.novelty() > self.design.novelty_threshold
         if bool(novel.any()):
             answers = answers.clone()
             answers[novel] = self.generalist(query.rows[novel])
         return answers
+
+    def untempered(self) -> "WorldModel":
+        """The same at temperature one, with and without context."""
+        context = self.design.context.model_copy(update={"temperature": 1.0})
+        return replace(self, design=self.design.model_copy(update={"temperature": 1.0, "context": context}))
 
     def novelty(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, " samples"]:
         """-log density of the atlas; above `design.novelty_threshold` no region knows the sample."""
@@ -112,8 +143,10 @@ class WorldModel:
         latent = self.encoder(rows)
         return Query(rows, latent, self.design.router.survey(self.atlas, latent))
 
-    def parts(self, query: Query, names: tuple[str, ...]) -> dict[str, Float[Tensor, "samples outputs"]]:
-        """The answers of the named parts, each on its own."""
+    def parts(
+        self, query: Query, names: tuple[str, ...], group: Int[Tensor, " samples"] | None = None
+    ) -> dict[str, Float[Tensor, "samples outputs"]]:
+        """The answers of the named parts, each on its own; samples of one group share their experts."""
         answers = {}
         charts = self.chart_logits(query.survey) if {"charts", "head"} & set(names) else None
         if "charts" in names and charts is not None:
@@ -121,14 +154,14 @@ class WorldModel:
         if "head" in names and charts is not None:
             answers["head"] = (charts + self.design.head.apply(_single(self.head), query.latent[None])[0]).softmax(-1)
         if "mixture" in names:
-            answers["mixture"] = self.mixture(query.rows, self.gates(query))
+            answers["mixture"] = self.mixture(query.rows, self.gates(query, group))
         if "prior" in names:
             answers["prior"] = self.generalist(query.rows)
         return answers
 
-    def gates(self, query: Query) -> Gates:
+    def gates(self, query: Query, group: Int[Tensor, " samples"] | None = None) -> Gates:
         """Which experts the router asks."""
-        return self.design.router.gates(self.router, query.latent, query.survey)
+        return self.design.router.gates(self.router, query.latent, query.survey, group)
 
     def chart_logits(self, survey: Survey) -> Float[Tensor, "samples labels"]:
         """The cooled chart posterior of the labels, as logits."""
@@ -241,3 +274,19 @@ class WorldModel:
 def _single(model: Parameters) -> dict[str, Tensor]:
     """A model as a cohort of one."""
     return {name: tensor[None] for name, tensor in model.items()}
+
+
+def _numbered(context: Tensor | NDArray[np.int64], samples: int) -> Int[Tensor, " samples"]:
+    """Groups counted from zero; whoever comes alone is a group.
+
+    Raises:
+        InputError: there is not one whole number for each sample.
+    """
+    given = torch.as_tensor(context)
+    if tuple(given.shape) != (samples,) or given.is_floating_point():
+        raise InputError(
+            f"context of shape {list(given.shape)}, {given.dtype}; expected a whole number for each of {samples} inputs"
+        )
+    free = torch.arange(samples) + int(given.max()) + 1 if samples else given
+    group: Tensor = torch.unique(torch.where(given < 0, free, given), return_inverse=True)[1]
+    return group

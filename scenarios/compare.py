@@ -7,7 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
+from federation.confidence import cooled, expected_calibration_error, fitted_temperature, temperature_losses
 from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.engine.local import Visit, in_order
 from federation.rules import InputError, nearest
@@ -19,6 +22,9 @@ from scenarios.engines import RAY, Engine
 from scenarios.statistics import summary
 
 WORLD = "world"
+PROTOCOLS = ("union", "local", "ece", "ece_untempered")
+"""What is told of each method, each in a table of its own."""
+
 EXTENSIONS = 2
 """How often a search may move past the end of its grid, when the best factor lies there."""
 
@@ -32,13 +38,29 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True)
-class Score:
+class Tests:
+    """What a trained method reaches.
+
+    Attributes:
+        union: on one test set, the client unknown.
+        local: on each client's own held-out samples, every client counting once; None where no client has any.
+        ece: expected calibration error on the union test, at the temperature that fits held-out samples best; None
+            for values.
+        ece_untempered: the same at temperature one.
+    """
+
+    union: float
+    local: float | None
+    ece: float | None
+    ece_untempered: float | None
+
+
+@dataclass(frozen=True)
+class Score(Tests):
     """One method on one seed."""
 
     seed: int
     method: str
-    union: float
-    local: float | None
     factor: float
     seconds: float
     contender: Contender
@@ -75,26 +97,28 @@ class Comparison:
 
     def dump(self) -> dict[str, Any]:
         """What `comparison.json` holds."""
-        protocols = {
-            protocol: {
-                name: summary(
-                    [getattr(s, protocol) for s in self.of(name)], [getattr(s, protocol) for s in self.of(WORLD)]
-                )
-                for name in self.methods
-                if all(getattr(s, protocol) is not None for s in self.of(name))
-            }
-            for protocol in ("union", "local")
-        }
         return {
             "scenario": self.first.scenario.name,
             "metric": self.first.federation().task.metric,
             "seeds": self.seeds,
-            **protocols,
+            **self._protocols([name for name in self.methods if not METHODS[name].context]),
+            "context": self._protocols([name for name in self.methods if METHODS[name].context]),
             "budget": {name: _budget(self.of(name)) for name in self.methods},
             "learning_rate_factor": {name: self.of(name)[0].factor for name in self.methods},
             "skipped": dict(self.skipped),
             "composition": self.compositions[0],
             "composition_per_seed": list(self.compositions),
+        }
+
+    def _protocols(self, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Each protocol's scores, and the calibration, of methods that are asked the same."""
+        return {
+            key: {
+                name: summary([getattr(s, key) for s in self.of(name)], [getattr(s, key) for s in self.of(WORLD)])
+                for name in methods
+                if all(getattr(s, key) is not None for s in self.of(name))
+            }
+            for key in PROTOCOLS
         }
 
 
@@ -148,8 +172,10 @@ def compare(
             else:
                 trained = method.run(trial)
             seconds = time.perf_counter() - began
-            union, local = scored(method, trained, opened.federation())
-            score = Score(seed, name, union, local, factors[name], seconds, trained)
+            tests = scored(method, trained, opened.federation())
+            score = Score(
+                **vars(tests), seed=seed, method=name, factor=factors[name], seconds=seconds, contender=trained
+            )
             scores.append(score)
             on_score(score)
     assert first is not None
@@ -165,7 +191,7 @@ def _searched(method: Method, trial: Trial, progress: Progress) -> float:
     grid = sorted(search.factors)
     if not method.searched or len(grid) < 2:
         return grid[len(grid) // 2] if method.searched else 1.0
-    held_out = Samples.concatenated([client.held_out for client in trial.federation.clients])
+    held_out, _ = _held_out(trial.federation)
     nobody = np.full(len(held_out), UNKNOWN_CLIENT)
     found: dict[float, float] = {}
 
@@ -191,18 +217,44 @@ def _rounds(method: Method, trial: Trial) -> int:
 
 
 @torch.no_grad()
-def scored(method: Method, trained: Contender, federation: FederatedData) -> tuple[float, float | None]:
-    """Union: one test set, the client unknown. Local: each client's own held-out samples, every client counts once;
-    None where no client has any."""
+def scored(method: Method, trained: Contender, federation: FederatedData) -> Tests:
+    """Ask a trained method for all test samples, and tell it no more of them than it may know."""
     union, task = federation.union_test, federation.task
-    who = federation.union_client if method.knows_client else np.full(len(union), UNKNOWN_CLIENT)
+    who = np.full(len(union), UNKNOWN_CLIENT)
+    if method.knows_client or method.context:
+        who = federation.union_client if method.knows_client else federation.union_group
     local = [
         task.score(trained.answer(client.test.inputs, np.full(len(client.test), number)), client.test.targets)
         for number, client in enumerate(federation.clients)
         if len(client.test)
     ]
-    together = task.score(trained.answer(union.inputs, who), union.targets)
-    return together, float(np.mean(local)) if local else None
+    answers = trained.answer(union.inputs, who)
+    ece, untempered = _calibration(method, trained, federation, answers, who) if task.classifies else (None, None)
+    return Tests(task.score(answers, union.targets), float(np.mean(local)) if local else None, ece, untempered)
+
+
+def _calibration(
+    method: Method, trained: Contender, federation: FederatedData, answers: Tensor, who: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Calibration error on the union test with and without temperature.
+
+    All get the same temperatures fitted on the same samples: who does not do it alone is helped.
+    """
+    targets = federation.union_test.targets
+    if trained.untempered is not None:
+        raw, sure = trained.untempered(federation.union_test.inputs, who), answers
+    else:
+        held_out, owners = _held_out(federation)
+        asked = owners if method.knows_client or method.context else np.full(len(held_out), UNKNOWN_CLIENT)
+        losses = temperature_losses(trained.answer(held_out.inputs, asked), held_out.targets)
+        raw, sure = answers, cooled(answers, fitted_temperature(losses))
+    return expected_calibration_error(sure, targets), expected_calibration_error(raw, targets)
+
+
+def _held_out(federation: FederatedData) -> tuple[Samples, NDArray[np.int64]]:
+    """All samples held out inside the federation, and the client of each."""
+    parts = [client.held_out for client in federation.clients]
+    return Samples.concatenated(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
 def _budget(scores: Sequence[Score]) -> dict[str, float]:

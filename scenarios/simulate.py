@@ -8,7 +8,7 @@ from federation.scenario import Opened, open_run, run_config
 from scenarios.baselines import METHODS, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
-from scenarios.compare import WORLD, Progress, scored
+from scenarios.compare import WORLD, Progress, Tests, scored
 from scenarios.engines import RAY, Engine
 
 
@@ -18,8 +18,7 @@ class Simulation:
 
     opened: Opened
     run: WorldRun
-    union: float
-    local: float | None
+    tests: Tests
 
     def dump(self) -> dict[str, Any]:
         """Plain data."""
@@ -28,8 +27,9 @@ class Simulation:
             "scenario": self.opened.scenario.name,
             "seed": self.opened.scenario.seed,
             "metric": world.design.task.metric,
-            "union": self.union,
-            "local": self.local,
+            "union": self.tests.union,
+            "local": self.tests.local,
+            "ece": self.tests.ece,
             "clients": len(self.opened.federation().clients),
             "regions": world.design.regions,
             "composition": world.design.composition,
@@ -50,5 +50,4 @@ def simulate(
     trial = Trial(opened, engine.grids(opened, config), on_round=progress.advance)
     progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
     run = run_world(trial)
-    union, local = scored(METHODS[WORLD], contender(run), opened.federation())
-    return Simulation(opened, run, union, local)
+    return Simulation(opened, run, scored(METHODS[WORLD], contender(run), opened.federation()))

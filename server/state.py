@@ -6,8 +6,10 @@ from math import inf
 import torch
 from torch import Tensor
 
+from federation.context import Context, shares
 from federation.manifold import Atlas, Chart, Encoder
 from federation.randomness import torch_generator
+from federation.records import LABELS
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed, stacked
@@ -37,6 +39,8 @@ class ServerState:
     router: Parameters = field(default_factory=dict)
     composition: dict[str, float] = field(default_factory=dict)
     novelty_threshold: float = inf
+    temperature: float = 1.0
+    context: Context = field(default_factory=Context)
 
 
 def initial(scenario: Scenario, task: Task) -> ServerState:
@@ -91,6 +95,9 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
         region_of_client=state.region_of_client,
         composition=state.composition or {"mixture": 1.0},
         novelty_threshold=min(state.novelty_threshold, 1e30),
+        labels=tuple(shares(state.labels[LABELS]).tolist()) if state.labels else (),
+        temperature=state.temperature,
+        context=state.context,
     )
     experts = stacked([model.parameters for model in state.experts])
     return WorldModel(design, state.encoder, state.atlas, experts, state.router, state.head, state.prior.parameters)

@@ -13,6 +13,8 @@ from flwr.serverapp.strategy import Result, Strategy
 from torch import Tensor
 
 from federation.composition import PARTS, candidates, chosen, novelty_threshold
+from federation.confidence import fitted_temperature
+from federation.context import chosen_context
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.engine import Waiting
 from federation.manifold import Chart, Encoder
@@ -198,7 +200,7 @@ class ManifoldStrategy(Strategy):
         settings: dict[str, float] = {"region": region, "width": size.width, "depth": size.depth}
         match step.stage:
             case Stage.PRIOR:
-                tensors = prefixed("model", self._cut(state.prior, size)) | state.labels
+                tensors = prefixed("model", self._cut(state.prior, size)) | self._calibration()
                 settings |= {"learning_rate": scenario.prior.learning_rate, "region": EVERYWHERE}
             case Stage.CHARTING:
                 assert state.encoder is not None
@@ -209,14 +211,18 @@ class ManifoldStrategy(Strategy):
             case Stage.EVIDENCE:
                 tensors, settings["regions"] = evidence_tensors(state), len(state.experts)
             case Stage.HEAD:
-                tensors = prefixed("model", state.head) | state.labels
+                tensors = prefixed("model", state.head) | self._calibration()
             case Stage.ROUTER:
                 alone = state.region_of_client.count(region) == 1 and len(state.experts) > 1
                 tensors, settings["mixloo"] = prefixed("model", state.router), scenario.router.mixloo * alone
             case Stage.COMPOSITION | Stage.NOVELTY:
                 settings |= state.composition
-                tensors = prefixed("router", state.router) | prefixed("head", state.head)
+                tensors = prefixed("router", state.router) | prefixed("head", state.head) | state.labels
         return Order(step.stage, step.round, step.progress, scenario.seed, settings, tensors)
+
+    def _calibration(self) -> dict[str, Tensor]:
+        """The classes' counts, for clients that calibrate their losses."""
+        return self.state.labels if self.scenario.calibrated else {}
 
     def _cut(self, model: Model, size: Size) -> dict[str, Tensor]:
         return self.scenario.model.slice(model.parameters, self.task, size)
@@ -255,8 +261,8 @@ class ManifoldStrategy(Strategy):
         match step.stage:
             case Stage.ENCODER:
                 encoder = Encoder(scenario.encoder, scenario.encoder.fit(everywhere))
-                counted = scenario.calibrated and self.task.classifies
-                return replace(state, encoder=encoder, labels={LABELS: everywhere[LABELS]} if counted else {})
+                counted = {LABELS: everywhere[LABELS]} if self.task.classifies else {}
+                return replace(state, encoder=encoder, labels=counted)
             case Stage.PRIOR:
                 return replace(state, prior=self._aggregated(state.prior, everywhere))
             case Stage.CHARTING:
@@ -277,7 +283,13 @@ class ManifoldStrategy(Strategy):
                 options = candidates(parts, scenario.composition.weights, self.task)
                 return replace(state, composition=chosen(options, everywhere, scenario.composition.gain))
             case Stage.NOVELTY:
-                return replace(state, novelty_threshold=novelty_threshold(everywhere, scenario.novelty_quantile))
+                count, gain = float(everywhere["count"].sum()), scenario.composition.gain
+                return replace(
+                    state,
+                    novelty_threshold=novelty_threshold(everywhere, scenario.novelty_quantile),
+                    temperature=fitted_temperature(everywhere["temperature"]) if self.task.classifies else 1.0,
+                    context=chosen_context(everywhere["context"], count, gain, self.task),
+                )
         return state
 
     def _aggregated(self, model: Model, sums: Parameters) -> Model:

@@ -3,6 +3,8 @@
 import torch
 
 from federation.composition import BINS, PARTS, candidates
+from federation.confidence import TEMPERATURES
+from federation.context import options
 from federation.contribution import WEIGHT, Contribution
 from federation.models import Size
 from federation.models.family import FULL
@@ -49,16 +51,18 @@ def expected_shapes(
     """Shapes that the sums of a stage must have; a chart's depend on the labels that a client holds."""
     match stage:
         case Stage.ENCODER:
-            sums = scenario.encoder.moments(torch.zeros(1, *task.input_shape))
-            return shapes(sums) | ({LABELS: (task.outputs,)} if task.classifies else {})
+            moments = scenario.encoder.moments(torch.zeros(1, *task.input_shape))
+            return shapes(moments) | ({LABELS: (task.outputs,)} if task.classifies else {})
         case Stage.EVIDENCE:
             return {"ready": ()}
         case Stage.COMPOSITION:
             parts = [part for part in PARTS if task.classifies or part in ("mixture", "prior")]
-            options = len(candidates(parts, scenario.composition.weights, task))
-            return {"loss": (options,), "correct": (options,), "count": ()}
+            tried = len(candidates(parts, scenario.composition.weights, task))
+            return {"loss": (tried,), "correct": (tried,), "count": ()}
         case Stage.NOVELTY:
-            return {"count": (BINS,), "composition": (BINS,), "generalist": (BINS,)}
+            sums: dict[str, Shape] = dict.fromkeys(("count", "composition", "generalist"), (BINS,))
+            sums |= {"temperature": (len(TEMPERATURES),)} if task.classifies else {}
+            return sums | {"context": (len(options(task)),)}
         case Stage.CHARTING:
             return {}
     if stage in ELASTIC:

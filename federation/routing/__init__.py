@@ -3,7 +3,7 @@
 from federation.routing.chart_posterior import ChartPosterior
 from federation.routing.nearest_region import NearestRegion
 from federation.routing.prototype_retrieval import PrototypeRetrieval
-from federation.routing.rule import Gates, RoutingRule, gates
+from federation.routing.rule import Gates, RoutingRule, gates, shared
 from federation.routing.tuned_residual import TunedResidual
 from federation.routing.uniform import Uniform
 
@@ -16,4 +16,5 @@ __all__ = [
     "TunedResidual",
     "Uniform",
     "gates",
+    "shared",
 ]

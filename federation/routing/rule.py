@@ -12,6 +12,9 @@ from federation.manifold import Atlas, Survey
 from federation.rules import Rule
 from federation.tensors import Parameters
 
+LEAST_LOG_GATE = -30.0
+"""Lower bound of a log gate that others share: no single sample rules a region out for its whole group."""
+
 
 @dataclass(frozen=True)
 class Gates:
@@ -52,10 +55,18 @@ class RoutingRule(Rule):
     ) -> Float[Tensor, "clients samples regions"]:
         """Gate logits, one router a client, from encoded samples and the atlas' scores."""
 
-    def gates(self, weights: Parameters, latent: Float[Tensor, "samples latent"], survey: Survey) -> Gates:
-        """Which experts one router asks."""
+    def gates(
+        self,
+        weights: Parameters,
+        latent: Float[Tensor, "samples latent"],
+        survey: Survey,
+        group: Int[Tensor, " samples"] | None = None,
+    ) -> Gates:
+        """Which experts one router asks; samples of one group share their choice."""
         alone = {name: tensor[None] for name, tensor in weights.items()}
         logits = self.logits(alone, latent[None], survey.relative_scores()[None])[0]
+        if group is not None:
+            logits = shared(logits, group, survey.regions)
         shares, places = strongest(logits, self.top)
         return Gates(places if survey.regions is None else survey.regions.gather(1, places), shares)
 
@@ -72,3 +83,23 @@ def strongest(
     """The gates of the `top` largest logits of each row, and the places of these."""
     largest = logits.sort(dim=-1, descending=True, stable=True)
     return largest.values[..., :top].softmax(-1), largest.indices[..., :top]
+
+
+def shared(
+    logits: Float[Tensor, "samples reached"],
+    group: Int[Tensor, " samples"],
+    regions: Int[Tensor, "samples reached"] | None = None,
+) -> Float[Tensor, "samples reached"]:
+    """Each sample's log gates, and those of the others of its group, divided by the size of the group.
+
+    So a group of many speaks as loud as the sample itself, and a group of one changes nothing.
+    Args:
+        regions: which regions the columns are; None: all, in order.
+    """
+    logs = logits.log_softmax(1).clamp_min(LEAST_LOG_GATE)
+    place = torch.arange(logits.shape[1]).expand(logits.shape) if regions is None else regions
+    width, size = int(place.max()) + 1 if place.numel() else 0, torch.bincount(group)
+    cell = group.unsqueeze(1) * width + place
+    raised = logs - LEAST_LOG_GATE
+    total = torch.zeros(len(size) * width).index_add(0, cell.flatten(), raised.flatten())
+    return logs + (total[cell] - raised) / size[group].unsqueeze(1)
