@@ -111,19 +111,21 @@ def _fitted(body: RecordDict, cohort: Sequence[Member], opened: Opened) -> Weigh
     round_, rounds = int(str(config["server-round"])), int(str(config["rounds"]))
     local = opened.scenario.local.model_copy(update={"learning_rate": float(str(config["learning-rate"]))})
     family, task = ElasticFamily.model_validate_json(str(config["model"])), opened.federation().task
+    clients, samples = [member.number for member in cohort], [member.data.train for member in cohort]
     trained = train_models(
         [read_model(body.array_records[ARRAYS])] * len(cohort),
-        [member.data.train for member in cohort],
+        samples,
         family,
         task,
         local,
         learning_rate(local, (round_ - 1) / rounds),
         opened.scenario.seed,
         ("fit", round_),
-        [member.number for member in cohort],
+        clients,
         proximal=float(str(config.get("proximal-mu", 0.0))),
     )
-    return weighed(trained, cohort, [EVERYWHERE] * len(cohort), family.multiplies(task))
+    counts = [len(own) for own in samples]
+    return weighed(trained, clients, counts, [EVERYWHERE] * len(cohort), family.multiplies(task))
 
 
 def _mean_record(total: Contribution, fitted: Weighed) -> RecordDict:

@@ -21,6 +21,8 @@ from federation.pacing import PacingRule, Synchronous
 from federation.partition import PartitionRule
 from federation.routing import RoutingRule, TunedResidual
 from federation.rules import Frozen, InputError, Rule, Several, nearest
+from federation.task import Task
+from federation.world_model import Design
 
 
 class DataSettings(Frozen):
@@ -48,6 +50,15 @@ class TrainingPhase(Frozen):
 
     rounds: int = Field(ge=0)
     learning_rate: float = Field(default=1.0, gt=0)
+
+
+class ExpertSettings(TrainingPhase):
+    """Rounds of the experts, and what they answer."""
+
+    own_classes: bool = Field(
+        default=False, description="an expert answers only the classes of its region, and is wider for it"
+    )
+    members: int = Field(default=1, ge=1, description="models of a region's committee, which share its parameters")
 
 
 class HeadSettings(Frozen):
@@ -110,13 +121,27 @@ class Scenario(Frozen):
     prior: TrainingPhase = TrainingPhase(rounds=10)
     charts: ChartRule = ChartRule()
     regions: RegionRule = PrivateRegions()
-    experts: TrainingPhase = TrainingPhase(rounds=10)
+    experts: ExpertSettings = ExpertSettings(rounds=10)
     head: HeadSettings = HeadSettings()
     router: RouterSettings = RouterSettings()
     composition: CompositionSettings = CompositionSettings()
     novelty_quantile: float = Field(default=0.99, gt=0, lt=1)
     search: Search = Search()
     seed: int = Field(default=0, ge=0)
+
+    def design(self, task: Task, regions: int, **found: Any) -> Design:
+        """The design of a world model of so many regions; `found` is what the phases have decided by then."""
+        return Design(
+            task=task,
+            family=self.model,
+            encoder=self.encoder,
+            router=self.router.rule,
+            head=self.head.network,
+            chart_temperature=self.head.temperature,
+            whole_regions=self.charts.whole_regions,
+            regions=regions,
+            **found,
+        )
 
     def with_rounds(self, change: Callable[[int], int]) -> Self:
         """The same with other rounds in each of its phases."""

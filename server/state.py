@@ -6,17 +6,18 @@ from math import inf
 import torch
 from torch import Tensor
 
+from federation.experts import Expert, begun, scattered
 from federation.manifold import Atlas, Chart, Encoder
 from federation.randomness import torch_generator
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, prefixed, stacked
-from federation.world_model import Design, WorldModel
+from federation.tensors import Parameters, prefixed, single
+from federation.world_model import WorldModel
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model under aggregation, with the state of its rule."""
+    """Models under aggregation along a leading members axis, with the state of their rule."""
 
     parameters: Parameters
     rule: Parameters = field(default_factory=dict)
@@ -33,15 +34,20 @@ class ServerState:
     region_of_client: tuple[int, ...] = ()
     atlas: Atlas | None = None
     experts: tuple[Model, ...] = ()
+    classes: tuple[Tensor | None, ...] = ()
     head: Parameters = field(default_factory=dict)
     router: Parameters = field(default_factory=dict)
     composition: dict[str, float] = field(default_factory=dict)
     novelty_threshold: float = inf
 
+    def expert(self, region: int) -> Expert:
+        """The expert of a region as it is now."""
+        return Expert(self.experts[region].parameters, self.classes[region])
+
 
 def initial(scenario: Scenario, task: Task) -> ServerState:
     """The state before the first round: a fresh foundation prior."""
-    parameters = scenario.model.init(task, torch_generator(scenario.seed, "prior"))
+    parameters = single(scenario.model.init(task, torch_generator(scenario.seed, "prior")))
     return ServerState(prior=Model(parameters, scenario.aggregation.init(parameters)))
 
 
@@ -52,7 +58,18 @@ def charted(state: ServerState, charts: tuple[Chart, ...], scenario: Scenario, t
     for client, region in enumerate(regions):
         merged[region] = merged[region] + charts[client]
     atlas = Atlas.of(merged, scenario.charts)
-    start = Model(state.prior.parameters, scenario.aggregation.init(state.prior.parameters))
+    classes = _own_classes(charts, regions, merged) if scenario.experts.own_classes else (None,) * len(merged)
+    experts = [
+        begun(
+            state.prior.parameters,
+            scenario.model,
+            task,
+            own,
+            scenario.experts.members,
+            torch_generator(scenario.seed, "expert", region),
+        )
+        for region, own in enumerate(classes)
+    ]
     latent = atlas.mean.shape[1]
     draw = torch_generator(scenario.seed, "small networks")
     head: dict[str, Tensor] = {}
@@ -66,9 +83,18 @@ def charted(state: ServerState, charts: tuple[Chart, ...], scenario: Scenario, t
         charts=charts,
         region_of_client=regions,
         atlas=atlas,
-        experts=(start,) * atlas.regions,
+        experts=tuple(Model(expert, scenario.aggregation.init(expert)) for expert in experts),
+        classes=classes,
         head=head,
         router=scenario.router.rule.init(latent, atlas.regions, draw),
+    )
+
+
+def _own_classes(charts: tuple[Chart, ...], regions: tuple[int, ...], merged: list[Chart]) -> tuple[Tensor | None, ...]:
+    """The classes that each region's charts name; None, which is all, where a client of it sent no chart."""
+    uncharted = {region for chart, region in zip(charts, regions, strict=True) if not chart.components}
+    return tuple(
+        None if region in uncharted else torch.tensor(sorted(chart.components)) for region, chart in enumerate(merged)
     )
 
 
@@ -80,19 +106,14 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
     """
     if state.encoder is None or state.atlas is None:
         raise ValueError("the federation is not charted yet; a world model needs an atlas")
-    design = Design(
-        task=task,
-        family=scenario.model,
-        encoder=scenario.encoder,
-        router=scenario.router.rule,
-        head=scenario.head.network,
-        chart_temperature=scenario.head.temperature,
-        regions=state.atlas.regions,
+    design = scenario.design(
+        task,
+        state.atlas.regions,
         region_of_client=state.region_of_client,
         composition=state.composition or {"mixture": 1.0},
         novelty_threshold=min(state.novelty_threshold, 1e30),
     )
-    experts = stacked([model.parameters for model in state.experts])
+    experts = {region: state.expert(region) for region in range(len(state.experts))}
     return WorldModel(design, state.encoder, state.atlas, experts, state.router, state.head, state.prior.parameters)
 
 
@@ -100,10 +121,10 @@ def evidence_tensors(state: ServerState) -> dict[str, Tensor]:
     """What clients download once, to judge their own samples by."""
     assert state.encoder is not None
     assert state.atlas is not None
-    experts = stacked([model.parameters for model in state.experts])
+    experts = {region: state.expert(region) for region in range(len(state.experts))}
     return (
         prefixed("encoder", state.encoder.weights)
         | prefixed("atlas", state.atlas.tensors())
-        | prefixed("experts", experts)
+        | prefixed("experts", scattered(experts))
         | prefixed("prior", state.prior.parameters)
     )

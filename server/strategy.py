@@ -15,6 +15,7 @@ from torch import Tensor
 from federation.composition import PARTS, candidates, chosen, novelty_threshold
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.engine import Waiting
+from federation.experts import Expert, specialised
 from federation.manifold import Chart, Encoder
 from federation.models import Size
 from federation.models.family import FULL
@@ -198,13 +199,17 @@ class ManifoldStrategy(Strategy):
         settings: dict[str, float] = {"region": region, "width": size.width, "depth": size.depth}
         match step.stage:
             case Stage.PRIOR:
-                tensors = prefixed("model", self._cut(state.prior, size)) | state.labels
+                cut = scenario.model.slice(state.prior.parameters, self.task, size)
+                tensors = prefixed("model", cut) | state.labels
                 settings |= {"learning_rate": scenario.prior.learning_rate, "region": EVERYWHERE}
             case Stage.CHARTING:
                 assert state.encoder is not None
                 tensors = prefixed("encoder", state.encoder.weights)
             case Stage.EXPERTS:
-                tensors = prefixed("model", self._cut(state.experts[region], size))
+                expert = state.expert(region)
+                family, own = specialised(scenario.model, self.task, expert.outputs, expert.members)
+                cut = family.slice(expert.parameters, own, size)
+                tensors = prefixed("model", Expert(cut, expert.classes).tensors())
                 settings["learning_rate"] = scenario.experts.learning_rate
             case Stage.EVIDENCE:
                 tensors, settings["regions"] = evidence_tensors(state), len(state.experts)
@@ -217,9 +222,6 @@ class ManifoldStrategy(Strategy):
                 settings |= state.composition
                 tensors = prefixed("router", state.router) | prefixed("head", state.head)
         return Order(step.stage, step.round, step.progress, scenario.seed, settings, tensors)
-
-    def _cut(self, model: Model, size: Size) -> dict[str, Tensor]:
-        return self.scenario.model.slice(model.parameters, self.task, size)
 
     def _messages(self, orders: dict[int, Order]) -> list[Message]:
         """One message a node; nodes with the same order share its body."""

@@ -3,7 +3,8 @@
 import torch
 
 from federation.composition import BINS, PARTS, candidates
-from federation.contribution import WEIGHT, Contribution
+from federation.contribution import EVERYWHERE, WEIGHT, Contribution
+from federation.experts import Expert, specialised
 from federation.models import Size
 from federation.models.family import FULL
 from federation.records import LABELS, Stage
@@ -26,8 +27,8 @@ def check(contribution: Contribution, stage: Stage, state: ServerState, scenario
     if not contribution.finite():
         raise ValueError(f"{who}: NaN or infinity in its sums")
     sizes = {scenario.sizes.of(contribution.clients[0], scenario.seed), FULL}  # a newcomer's own is not known yet
-    options = [expected_shapes(stage, state, scenario, task, size) for size in sizes]
     for region, sums in contribution.sums.items():
+        options = [expected_shapes(stage, state, scenario, task, size, region) for size in sizes]
         misfits = min((_misfits(sums, expected) for expected in options), key=len)
         if misfits:
             name, got, shape = misfits[0]
@@ -44,9 +45,20 @@ def _misfits(sums: Parameters, expected: dict[str, Shape]) -> list[tuple[str, ob
 
 
 def expected_shapes(
-    stage: Stage, state: ServerState, scenario: Scenario, task: Task, size: Size = FULL
+    stage: Stage,
+    state: ServerState,
+    scenario: Scenario,
+    task: Task,
+    size: Size = FULL,
+    region: int = EVERYWHERE,
 ) -> dict[str, Shape]:
-    """Shapes that the sums of a stage must have; a chart's depend on the labels that a client holds."""
+    """Shapes that the sums of a stage must have; a chart's depend on the labels that a client holds.
+
+    Args:
+        region: whose model the stage trains.
+    Raises:
+        ValueError: there is no such region.
+    """
     match stage:
         case Stage.ENCODER:
             sums = scenario.encoder.moments(torch.zeros(1, *task.input_shape))
@@ -62,7 +74,11 @@ def expected_shapes(
         case Stage.CHARTING:
             return {}
     if stage in ELASTIC:
-        model = scenario.model.shapes(task, size)
+        if not (stage is Stage.PRIOR or 0 <= region < len(state.experts)):
+            raise ValueError(f"a model of region {region}, of {len(state.experts)}")
+        expert = Expert(state.prior.parameters) if stage is Stage.PRIOR else state.expert(region)
+        family, own = specialised(scenario.model, task, expert.outputs, expert.members)
+        model = {name: (expert.members, *shape) for name, shape in family.shapes(own, size).items()}
     else:
         model = shapes(state.head if stage is Stage.HEAD else state.router)
     return model | {f"{WEIGHT}/{name}": () for name in model}

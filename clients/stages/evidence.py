@@ -15,14 +15,14 @@ from federation.data import Samples
 from federation.records import Order
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.world_model import Design, WorldModel
+from federation.world_model import WorldModel
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Nothing leaves but the number of samples that are ready."""
     contributions = []
     for order, member in zip(orders, cohort, strict=True):
-        world = WorldModel.of(_design(order, scenario, task), order.tensors)
+        world = WorldModel.of(scenario.design(task, int(order.settings["regions"])), order.tensors)
         for part, samples in (("train", member.data.train), ("held_out", member.data.held_out)):
             for name, tensor in _evidence(world, samples).items():
                 member.memory[f"{part}/{name}"] = tensor
@@ -31,28 +31,13 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     return Listed(contributions)
 
 
-def _design(order: Order, scenario: Scenario, task: Task) -> Design:
-    return Design(
-        task=task,
-        family=scenario.model,
-        encoder=scenario.encoder,
-        router=scenario.router.rule,
-        head=scenario.head.network,
-        chart_temperature=scenario.head.temperature,
-        regions=int(order.settings["regions"]),
-        region_of_client=(),
-        composition={},
-        novelty_threshold=0.0,
-    )
-
-
 def _evidence(world: WorldModel, samples: Samples) -> dict[str, Tensor]:
     rows, task = samples.inputs, world.design.task
     latent = world.encoder(rows)
     evidence = {
         "latent": latent,
-        "scores": world.atlas.relative_scores(latent),
-        "novelty": world.atlas.novelty(latent).float(),
+        "scores": world.regions.relative_scores(latent),
+        "novelty": world.regions.novelty(latent).float(),
         "experts": _experts(world, rows),
         "prior": world.generalist(rows),
     }

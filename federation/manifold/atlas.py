@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import log, pi
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from federation.manifold.chart import Chart, ChartRule
@@ -92,6 +92,23 @@ class Atlas:
     def novelty(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, " samples"]:
         """-log of the federation's whole density: high where no region knows the sample."""
         return -self.densities(latent).logsumexp(1) + self.log_weight.logsumexp(0)
+
+    def merged(self) -> "Atlas":
+        """The same regions with one component each, of the same mean and covariance as all of theirs together."""
+        charted = torch.tensor(sorted(set(self.region.tolist())))
+        parts = [self._moments(self.region == region) for region in charted]
+        mean, covariance = (torch.stack(which) for which in zip(*parts, strict=True))
+        diagonal, factor = _low_rank(covariance, self.factor.shape[-1])
+        weight = torch.stack([self.log_weight[self.region == region].logsumexp(0) for region in charted])
+        return Atlas(self.regions, mean, diagonal, factor, weight, charted, torch.zeros_like(charted))
+
+    def _moments(self, own: Bool[Tensor, " components"]) -> tuple[Tensor, Tensor]:
+        """Mean and covariance of a mixture of some components."""
+        share = self.log_weight[own].softmax(0)
+        mean = share @ self.mean[own]
+        spread = self.mean[own] - mean
+        within = torch.diag(share @ self.diagonal[own]) + torch.einsum("c,clr,cmr->lm", share, *[self.factor[own]] * 2)
+        return mean, within + torch.einsum("c,cl,cm->lm", share, spread, spread)
 
     def overlaps(self, seed: int, draws: int = 256) -> Float[Tensor, "regions regions"]:
         """alpha_ij = E_{z in i} P(region j | z), by samples drawn from the charts themselves; no data are asked."""

@@ -83,6 +83,7 @@ class ChartRule(Frozen):
     min_count: int = Field(default=5, ge=2)
     shrinkage: float = Field(default=100.0, gt=0)
     rank: int = Field(default=8, ge=1)
+    whole_regions: bool = Field(default=False, description="queries are routed by one Gaussian a region, of all labels")
 
     def sums(
         self, latent: Float[Tensor, "samples latent"], labels: Int[Tensor, " samples"] | None

@@ -63,9 +63,7 @@ def reference() -> Run:
 
 
 def tensors(world: WorldModel) -> dict[str, torch.Tensor]:
-    models = {"encoder": world.encoder.weights, "atlas": world.atlas.tensors(), "experts": world.experts}
-    models |= {"router": world.router, "head": world.head, "prior": world.prior}
-    return {f"{part}/{name}": t for part, model in models.items() for name, t in model.items()}
+    return world.tensors()
 
 
 def orders(grid: LocalGrid, nodes: list[int]) -> list[Message]:

@@ -260,6 +260,17 @@ def test_an_atlas_without_any_component_is_refused():
         Atlas.of([Chart(), Chart()], ChartRule())
 
 
+def test_a_merged_region_has_the_mean_and_the_covariance_of_all_its_samples():
+    rows = torch.cat([normal_rows(0, 60, (0.0, 1.0)), normal_rows(1, 30, (4.0, 3.0), 0.5)])
+    rule = ChartRule(rank=2, shrinkage=UNSHRUNK, whole_regions=True)
+    apart = chart_of(rows, torch.arange(90) // 60, rule)
+    merged, whole = Atlas.of([apart, Chart()], rule).merged(), Atlas.of([chart_of(rows, rule=rule), Chart()], rule)
+    assert (merged.regions, merged.region.tolist()) == (2, [0])
+    torch.testing.assert_close(merged.mean, whole.mean)
+    torch.testing.assert_close(covariances(merged), covariances(whole))
+    torch.testing.assert_close(merged.log_weight, whole.log_weight)
+
+
 def test_overlaps_are_shares_of_the_regions():
     rows = Atlas.of(TWO, ChartRule(rank=3)).overlaps(seed=0)
     torch.testing.assert_close(rows.sum(1), torch.ones(2, dtype=torch.float64))

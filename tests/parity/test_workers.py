@@ -28,7 +28,7 @@ def model(workers, visit=lambda messages: messages):
     opened = open_run(CONFIG)
     grid = CohortGrid(workers, CLIENTS, CONFIG, cohort=COHORT, visit=visit)
     world = federate(grid, opened.scenario, opened.federation().task, CLIENTS).world
-    return {**world.experts, **{f"router/{n}": t for n, t in world.router.items()}, **world.head}, grid.traffic
+    return world.tensors(), grid.traffic
 
 
 def first_round(workers, cohort=COHORT):

@@ -6,7 +6,7 @@ from federation.models import Mlp
 from federation.partition import Iid
 from federation.records import Stage
 from federation.routing import ChartPosterior
-from federation.scenario import HeadSettings, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import ExpertSettings, HeadSettings, RouterSettings, Scenario, TrainingPhase
 from federation.task import Task
 from server.aggregation import Mean
 from server.schedule import TRAINED, Step, gradient_rounds, schedule
@@ -20,7 +20,7 @@ SCENARIO = Scenario(
     model=Mlp(),
     aggregation=Mean(),
     prior=TrainingPhase(rounds=3),
-    experts=TrainingPhase(rounds=4),
+    experts=ExpertSettings(rounds=4),
     head=HeadSettings(rounds=5),
     router=RouterSettings(rounds=6),
 )
