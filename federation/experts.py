@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from federation.manifold.features import Trunk, no_trunk
 from federation.models import ElasticFamily
 from federation.task import Task
 from federation.tensors import Parameters, corner, single, stacked, under
@@ -111,6 +112,11 @@ def begun(
         expert[name][: len(part)] = 0.0
         expert[name][corner(part.shape)] = part
     return single(expert)
+
+
+def trunk_of(family: ElasticFamily, prior: Parameters) -> Trunk:
+    """The trunk of a prior of one member; where there is none, nobody may ask for it."""
+    return (lambda inputs: family.trunk(prior, inputs[None])[0]) if prior else no_trunk
 
 
 def gathered(tensors: Parameters) -> dict[int, Expert]:

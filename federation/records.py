@@ -23,9 +23,11 @@ ACTION = "train.contribute"
 class Stage(StrEnum):
     """What a client may be asked for."""
 
-    ENCODER = "encoder"
+    CENSUS = "census"
     PRIOR = "prior"
+    ENCODER = "encoder"
     CHARTING = "charting"
+    CHOICE = "choice"
     EXPERTS = "experts"
     HEAD = "head"
     EVIDENCE = "evidence"

@@ -11,17 +11,21 @@ from types import ModuleType
 from typing import Annotated, Any, Literal, Protocol, Self, cast
 
 from pydantic import Field, ValidationError
+from torch import Tensor
 
 from federation.availability import Always, AvailabilityRule
 from federation.contribution import AggregationRule
 from federation.data import Dataset, FederatedData, Pool, federate
-from federation.manifold import ChartRule, EncoderRule, PrincipalComponents, PrivateRegions, RegionRule
+from federation.experts import trunk_of
+from federation.manifold import ChartRule, Encoder, EncoderRule, PrincipalComponents, PrivateRegions, RegionRule
+from federation.manifold.features import Trunk
 from federation.models import ElasticFamily, FullSize, Mlp, SizeRule
 from federation.pacing import PacingRule, Synchronous
 from federation.partition import PartitionRule
 from federation.routing import RoutingRule, TunedResidual
 from federation.rules import Frozen, InputError, Rule, Several, nearest
 from federation.task import Task
+from federation.tensors import Parameters, under
 from federation.world_model import Design
 
 
@@ -118,6 +122,7 @@ class Scenario(Frozen):
     fraction: float = Field(default=1.0, gt=0, le=1, description="share of the clients asked in each round")
     max_failures: int | None = Field(default=None, ge=0, description="refused replies in a round that end the run")
     encoder: EncoderRule = PrincipalComponents()
+    other_encoders: Several[EncoderRule] = Field(default=(), description="the best on held-out samples is taken")
     prior: TrainingPhase = TrainingPhase(rounds=10)
     charts: ChartRule = ChartRule()
     regions: RegionRule = PrivateRegions()
@@ -129,12 +134,27 @@ class Scenario(Frozen):
     search: Search = Search()
     seed: int = Field(default=0, ge=0)
 
-    def design(self, task: Task, regions: int, **found: Any) -> Design:
+    @property
+    def encoders(self) -> tuple[EncoderRule, ...]:
+        """All encoders in question."""
+        return (self.encoder, *self.other_encoders)
+
+    def moments(self, inputs: Tensor, trunk: Trunk) -> dict[str, Tensor]:
+        """What a client adds up over its inputs for each encoder in question."""
+        found = ((number, rule.moments(inputs, trunk)) for number, rule in enumerate(self.encoders))
+        return {f"{number}/{name}": t for number, sums in found for name, t in sums.items()}
+
+    def fitted(self, tensors: Parameters) -> list[Encoder]:
+        """The encoders in question from named tensors: `encoders/number/...`, and `prior/...` where one asks for it."""
+        trunk = trunk_of(self.model, under("prior", tensors))
+        return [Encoder(rule, under(f"encoders/{n}", tensors), trunk) for n, rule in enumerate(self.encoders)]
+
+    def design(self, task: Task, encoder: EncoderRule, regions: int, **found: Any) -> Design:
         """The design of a world model of so many regions; `found` is what the phases have decided by then."""
         return Design(
             task=task,
             family=self.model,
-            encoder=self.encoder,
+            encoder=encoder,
             router=self.router.rule,
             head=self.head.network,
             chart_temperature=self.head.temperature,

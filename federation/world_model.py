@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from federation.composition import pooled
-from federation.experts import Expert, gathered, scattered, specialised
+from federation.experts import Expert, gathered, scattered, specialised, trunk_of
 from federation.manifold import Atlas, Encoder, EncoderRule
 from federation.models import ElasticFamily, Mlp
 from federation.routing import RoutingRule, gates
@@ -156,7 +156,7 @@ class WorldModel:
         """Parameters and multiply-adds of the parts in use, router and encoder included.
 
         The generalist, which answers only novel queries, counts among the total and not among the active. Of experts
-        of several sizes, a query asks the largest.
+        of several sizes, a query asks the largest. An encoder that asks the prior makes all of it active.
         """
         used = {part for part, weight in (composition or self.design.composition).items() if weight > 0}
         family, task = self.design.family, self.design.task
@@ -168,7 +168,7 @@ class WorldModel:
         kinds = [(expert.members, *specialised(family, task, expert.outputs, expert.members)) for expert in experts]
         sizes = sorted((members * kind.parameters(own) for members, kind, own in kinds), reverse=True)
         multiplies = sorted((members * kind.multiplies(own) for members, kind, own in kinds), reverse=True)
-        top, prior = self.design.router.top, "prior" in used
+        top, prior = self.design.router.top, "prior" in used or self.design.encoder.uses_prior
         return Cost(
             total_parameters=shared + sum(sizes) + family.parameters(task),
             active_parameters=shared + sum(sizes[:top]) + prior * family.parameters(task),
@@ -214,7 +214,7 @@ class WorldModel:
         """A world model from its design and its named tensors."""
         return WorldModel(
             design,
-            Encoder(design.encoder, under("encoder", tensors)),
+            Encoder(design.encoder, under("encoder", tensors), trunk_of(design.family, under("prior", tensors))),
             Atlas.from_tensors(design.regions, under("atlas", tensors)),
             gathered(under("experts", tensors)),
             *(under(name, tensors) for name in ("router", "head", "prior")),

@@ -21,10 +21,18 @@ class Step:
         return self.round / self.rounds
 
 
-EVERYBODY = {Stage.ENCODER, Stage.CHARTING, Stage.EVIDENCE, Stage.COMPOSITION, Stage.NOVELTY}
+EVERYBODY = {
+    Stage.CENSUS,
+    Stage.ENCODER,
+    Stage.CHARTING,
+    Stage.CHOICE,
+    Stage.EVIDENCE,
+    Stage.COMPOSITION,
+    Stage.NOVELTY,
+}
 """Stages that ask all clients; the others ask a seeded sample."""
 
-UNCHARTED = {Stage.ENCODER, Stage.PRIOR, Stage.CHARTING}
+UNCHARTED = {Stage.CENSUS, Stage.PRIOR, Stage.ENCODER, Stage.CHARTING}
 """Stages for which a client needs no region: nodes that have not answered yet are asked, too."""
 
 EVIDENCED = {Stage.HEAD, Stage.ROUTER, Stage.COMPOSITION, Stage.NOVELTY}
@@ -37,9 +45,11 @@ ELASTIC = {Stage.PRIOR, Stage.EXPERTS}
 def schedule(scenario: Scenario, task: Task) -> tuple[Step, ...]:
     """All rounds of a run."""
     plan = [
-        (Stage.ENCODER, 1),
+        (Stage.CENSUS, 1),
         (Stage.PRIOR, scenario.prior.rounds),
+        (Stage.ENCODER, 1),
         (Stage.CHARTING, 1),
+        (Stage.CHOICE, int(len(scenario.encoders) > 1)),
         (Stage.EXPERTS, scenario.experts.rounds),
         (Stage.EVIDENCE, 1),
         (Stage.HEAD, scenario.head.rounds if task.classifies else 0),

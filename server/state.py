@@ -24,10 +24,36 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Charted:
+    """The federation under one encoder: each client's chart, its region, and the atlas of all."""
+
+    encoder: Encoder
+    charts: tuple[Chart, ...]
+    region_of_client: tuple[int, ...]
+    atlas: Atlas
+
+    @staticmethod
+    def of(encoder: Encoder, charts: tuple[Chart, ...], scenario: Scenario) -> "Charted":
+        """Regions are formed from the charts alone."""
+        regions = scenario.regions.assign(charts)
+        return Charted(encoder, charts, regions, Atlas.of(_merged(charts, regions), scenario.charts))
+
+
+def _merged(charts: tuple[Chart, ...], regions: tuple[int, ...]) -> list[Chart]:
+    """Each region's chart."""
+    merged = [Chart() for _ in range(max(regions) + 1)]
+    for client, region in enumerate(regions):
+        merged[region] = merged[region] + charts[client]
+    return merged
+
+
+@dataclass(frozen=True)
 class ServerState:
     """What the phases have made so far. What a later phase makes is None or empty before it."""
 
     prior: Model
+    encoders: tuple[Encoder, ...] = ()
+    candidates: tuple[Charted, ...] = ()
     encoder: Encoder | None = None
     labels: dict[str, Tensor] = field(default_factory=dict)
     charts: tuple[Chart, ...] = ()
@@ -51,14 +77,11 @@ def initial(scenario: Scenario, task: Task) -> ServerState:
     return ServerState(prior=Model(parameters, scenario.aggregation.init(parameters)))
 
 
-def charted(state: ServerState, charts: tuple[Chart, ...], scenario: Scenario, task: Task) -> ServerState:
-    """Form the regions, start an expert for each from the prior, and lay out the small networks."""
-    regions = scenario.regions.assign(charts)
-    merged = [Chart() for _ in range(max(regions) + 1)]
-    for client, region in enumerate(regions):
-        merged[region] = merged[region] + charts[client]
-    atlas = Atlas.of(merged, scenario.charts)
-    classes = _own_classes(charts, regions, merged) if scenario.experts.own_classes else (None,) * len(merged)
+def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) -> ServerState:
+    """Start an expert for each region, and lay out the small networks."""
+    charts, regions, atlas = found.charts, found.region_of_client, found.atlas
+    own = scenario.experts.own_classes
+    classes = _own_classes(charts, regions) if own else (None,) * atlas.regions
     experts = [
         begun(
             state.prior.parameters,
@@ -80,6 +103,8 @@ def charted(state: ServerState, charts: tuple[Chart, ...], scenario: Scenario, t
         head["head.weight"] = torch.zeros_like(head["head.weight"])
     return replace(
         state,
+        candidates=(),
+        encoder=found.encoder,
         charts=charts,
         region_of_client=regions,
         atlas=atlas,
@@ -90,11 +115,12 @@ def charted(state: ServerState, charts: tuple[Chart, ...], scenario: Scenario, t
     )
 
 
-def _own_classes(charts: tuple[Chart, ...], regions: tuple[int, ...], merged: list[Chart]) -> tuple[Tensor | None, ...]:
+def _own_classes(charts: tuple[Chart, ...], regions: tuple[int, ...]) -> tuple[Tensor | None, ...]:
     """The classes that each region's charts name; None, which is all, where a client of it sent no chart."""
     uncharted = {region for chart, region in zip(charts, regions, strict=True) if not chart.components}
     return tuple(
-        None if region in uncharted else torch.tensor(sorted(chart.components)) for region, chart in enumerate(merged)
+        None if region in uncharted else torch.tensor(sorted(chart.components))
+        for region, chart in enumerate(_merged(charts, regions))
     )
 
 
@@ -108,6 +134,7 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
         raise ValueError("the federation is not charted yet; a world model needs an atlas")
     design = scenario.design(
         task,
+        state.encoder.rule,
         state.atlas.regions,
         region_of_client=state.region_of_client,
         composition=state.composition or {"mixture": 1.0},
@@ -115,6 +142,29 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
     )
     experts = {region: state.expert(region) for region in range(len(state.experts))}
     return WorldModel(design, state.encoder, state.atlas, experts, state.router, state.head, state.prior.parameters)
+
+
+def prior_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
+    """The prior, where an encoder in question asks for it."""
+    asked = any(rule.uses_prior for rule in scenario.encoders)
+    return prefixed("prior", state.prior.parameters) if asked else {}
+
+
+def encoder_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
+    """The encoders in question, as `Scenario.fitted` reads them."""
+    tensors = prior_tensors(state, scenario)
+    for number, encoder in enumerate(state.encoders):
+        tensors |= prefixed(f"encoders/{number}", encoder.weights)
+    return tensors
+
+
+def candidate_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
+    """The federation under each encoder in question."""
+    tensors = encoder_tensors(state, scenario)
+    for number, found in enumerate(state.candidates):
+        home = found.atlas.tensors() | {"region_of_client": torch.tensor(found.region_of_client)}
+        tensors |= prefixed(f"charted/{number}", home)
+    return tensors
 
 
 def evidence_tensors(state: ServerState) -> dict[str, Tensor]:

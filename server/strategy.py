@@ -15,7 +15,7 @@ from torch import Tensor
 from federation.composition import PARTS, candidates, chosen, novelty_threshold
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.engine import Waiting
-from federation.experts import Expert, specialised
+from federation.experts import Expert, specialised, trunk_of
 from federation.manifold import Chart, Encoder
 from federation.models import Size
 from federation.models.family import FULL
@@ -24,11 +24,21 @@ from federation.randomness import generator
 from federation.records import ACTION, CONFIG, LABELS, Order, Stage, read_contribution
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, prefixed
+from federation.tensors import Parameters, prefixed, under
 from server.buffer import caught_up
 from server.history import RoundRecord, trained_sums
 from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, TRAINED, UNCHARTED, Step, schedule
-from server.state import Model, ServerState, charted, evidence_tensors, initial
+from server.state import (
+    Charted,
+    Model,
+    ServerState,
+    candidate_tensors,
+    encoder_tensors,
+    evidence_tensors,
+    initial,
+    prior_tensors,
+    settled,
+)
 from server.validation import check
 
 Observer = Callable[[RoundRecord, ServerState], None]
@@ -202,9 +212,12 @@ class ManifoldStrategy(Strategy):
                 cut = scenario.model.slice(state.prior.parameters, self.task, size)
                 tensors = prefixed("model", cut) | state.labels
                 settings |= {"learning_rate": scenario.prior.learning_rate, "region": EVERYWHERE}
+            case Stage.ENCODER:
+                tensors = prior_tensors(state, scenario)
             case Stage.CHARTING:
-                assert state.encoder is not None
-                tensors = prefixed("encoder", state.encoder.weights)
+                tensors = encoder_tensors(state, scenario)
+            case Stage.CHOICE:
+                tensors = candidate_tensors(state, scenario)
             case Stage.EXPERTS:
                 expert = state.expert(region)
                 family, own = specialised(scenario.model, self.task, expert.outputs, expert.members)
@@ -212,7 +225,9 @@ class ManifoldStrategy(Strategy):
                 tensors = prefixed("model", Expert(cut, expert.classes).tensors())
                 settings["learning_rate"] = scenario.experts.learning_rate
             case Stage.EVIDENCE:
+                assert state.encoder is not None
                 tensors, settings["regions"] = evidence_tensors(state), len(state.experts)
+                settings["encoder"] = scenario.encoders.index(state.encoder.rule)
             case Stage.HEAD:
                 tensors = prefixed("model", state.head) | state.labels
             case Stage.ROUTER:
@@ -255,15 +270,27 @@ class ManifoldStrategy(Strategy):
         state, scenario = self.state, self.scenario
         everywhere = total.everywhere()
         match step.stage:
-            case Stage.ENCODER:
-                encoder = Encoder(scenario.encoder, scenario.encoder.fit(everywhere))
+            case Stage.CENSUS:
                 counted = scenario.calibrated and self.task.classifies
-                return replace(state, encoder=encoder, labels={LABELS: everywhere[LABELS]} if counted else {})
+                return replace(state, labels={LABELS: everywhere[LABELS]} if counted else {})
             case Stage.PRIOR:
                 return replace(state, prior=self._aggregated(state.prior, everywhere))
+            case Stage.ENCODER:
+                trunk = trunk_of(scenario.model, state.prior.parameters)
+                fits = [rule.fit(under(str(number), everywhere)) for number, rule in enumerate(scenario.encoders)]
+                pairs = zip(scenario.encoders, fits, strict=True)
+                return replace(state, encoders=tuple(Encoder(rule, weights, trunk) for rule, weights in pairs))
             case Stage.CHARTING:
-                charts = tuple(Chart.from_sums(total.sums.get(number, {})) for number in range(self.clients))
-                return charted(state, charts, scenario, self.task)
+                found = tuple(
+                    Charted.of(encoder, self._charts(total, number), scenario)
+                    for number, encoder in enumerate(state.encoders)
+                )
+                if len(found) == 1:
+                    return settled(state, found[0], scenario, self.task)
+                return replace(state, candidates=found)
+            case Stage.CHOICE:
+                best = int(everywhere["gain"].amax(1).argmax())
+                return settled(state, state.candidates[best], scenario, self.task)
             case Stage.EXPERTS:
                 experts = [
                     self._aggregated(model, total.sums[region]) if region in total.sums else model
@@ -281,6 +308,11 @@ class ManifoldStrategy(Strategy):
             case Stage.NOVELTY:
                 return replace(state, novelty_threshold=novelty_threshold(everywhere, scenario.novelty_quantile))
         return state
+
+    def _charts(self, total: Contribution, encoder: int) -> tuple[Chart, ...]:
+        """Every client's chart under one of the encoders; an empty one of who sent none."""
+        sums = (total.sums.get(number, {}) for number in range(self.clients))
+        return tuple(Chart.from_sums(under(str(encoder), own)) for own in sums)
 
     def _aggregated(self, model: Model, sums: Parameters) -> Model:
         return Model(*self.scenario.aggregation.apply(model.rule, model.parameters, sums))

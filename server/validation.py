@@ -4,13 +4,14 @@ import torch
 
 from federation.composition import BINS, PARTS, candidates
 from federation.contribution import EVERYWHERE, WEIGHT, Contribution
-from federation.experts import Expert, specialised
+from federation.experts import Expert, specialised, trunk_of
+from federation.manifold.atlas import TEMPERATURES
 from federation.models import Size
 from federation.models.family import FULL
 from federation.records import LABELS, Stage
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, shapes
+from federation.tensors import Parameters, shapes, under
 from server.schedule import ELASTIC
 from server.state import ServerState
 
@@ -33,9 +34,8 @@ def check(contribution: Contribution, stage: Stage, state: ServerState, scenario
         if misfits:
             name, got, shape = misfits[0]
             raise ValueError(f"{who}: {name} of region {region} is {got}, expected {list(shape)}")
-        if stage is Stage.CHARTING and state.encoder is not None:
-            latent = state.encoder(torch.zeros(1, *task.input_shape)).shape[1]
-            _check_chart(who, shapes(sums), latent)
+        if stage is Stage.CHARTING:
+            _check_charts(who, sums, state, task)
 
 
 def _misfits(sums: Parameters, expected: dict[str, Shape]) -> list[tuple[str, object, Shape]]:
@@ -60,9 +60,13 @@ def expected_shapes(
         ValueError: there is no such region.
     """
     match stage:
+        case Stage.CENSUS:
+            return {"samples": ()} | ({LABELS: (task.outputs,)} if task.classifies else {})
         case Stage.ENCODER:
-            sums = scenario.encoder.moments(torch.zeros(1, *task.input_shape))
-            return shapes(sums) | ({LABELS: (task.outputs,)} if task.classifies else {})
+            trunk = trunk_of(scenario.model, state.prior.parameters)
+            return shapes(scenario.moments(torch.zeros(1, *task.input_shape), trunk))
+        case Stage.CHOICE:
+            return {"gain": (len(state.candidates), len(TEMPERATURES)), "count": ()}
         case Stage.EVIDENCE:
             return {"ready": ()}
         case Stage.COMPOSITION:
@@ -82,6 +86,14 @@ def expected_shapes(
     else:
         model = shapes(state.head if stage is Stage.HEAD else state.router)
     return model | {f"{WEIGHT}/{name}": () for name in model}
+
+
+def _check_charts(who: str, sums: Parameters, state: ServerState, task: Task) -> None:
+    """A chart for each encoder in question, and nothing else."""
+    for number, encoder in enumerate(state.encoders):
+        _check_chart(who, shapes(under(str(number), sums)), encoder(torch.zeros(1, *task.input_shape)).shape[1])
+    if strange := [name for name in sums if name.split("/")[0] not in map(str, range(len(state.encoders)))]:
+        raise ValueError(f"{who}: {strange[0]} is a chart under no encoder in question")
 
 
 def _check_chart(who: str, found: dict[str, Shape], latent: int) -> None:

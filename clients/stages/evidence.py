@@ -22,7 +22,10 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     """Nothing leaves but the number of samples that are ready."""
     contributions = []
     for order, member in zip(orders, cohort, strict=True):
-        world = WorldModel.of(scenario.design(task, int(order.settings["regions"])), order.tensors)
+        world = WorldModel.of(
+            scenario.design(task, scenario.encoders[int(order.settings["encoder"])], int(order.settings["regions"])),
+            order.tensors,
+        )
         for part, samples in (("train", member.data.train), ("held_out", member.data.held_out)):
             for name, tensor in _evidence(world, samples).items():
                 member.memory[f"{part}/{name}"] = tensor

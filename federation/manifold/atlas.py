@@ -18,6 +18,9 @@ FLOOR = 1e-3
 FARTHEST = -1e3
 """Lower bound of relative scores: no region is so far that a tuned router could not reach it."""
 
+TEMPERATURES = (0.03, 0.1, 0.3, 1.0)
+"""Factors on scores, which are overconfident; whoever is judged by them is judged by the one that suits it best."""
+
 NEVER = -1e30
 """The score of a region or label without components: finite, so that its gradient is zero and not NaN."""
 
@@ -89,6 +92,22 @@ class Atlas:
         """log sum over the components of each label, over all regions: the chart posterior, unnormalised."""
         return _grouped(self.densities(latent), self.label, labels)
 
+    def label_information(
+        self, latent: Float[Tensor, "samples latent"], labels: Int[Tensor, " samples"], outputs: int
+    ) -> Float[Tensor, " temperatures"]:
+        """What the charts know of the samples' labels: sum of log P(label | z) / P(label), for each of TEMPERATURES."""
+        return _information(self.label_scores(latent, outputs), self._weights(self.label, outputs), labels)
+
+    def region_information(
+        self, latent: Float[Tensor, "samples latent"], region: int
+    ) -> Float[Tensor, " temperatures"]:
+        """The same of the region that all of these samples belong to."""
+        truth = torch.full((len(latent),), region)
+        return _information(self.scores(latent), self._weights(self.region, self.regions), truth)
+
+    def _weights(self, group: Int[Tensor, " components"], groups: int) -> Float[Tensor, "1 groups"]:
+        return _grouped(self.log_weight[None], group, groups)
+
     def novelty(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, " samples"]:
         """-log of the federation's whole density: high where no region knows the sample."""
         return -self.densities(latent).logsumexp(1) + self.log_weight.logsumexp(0)
@@ -152,6 +171,19 @@ def _low_rank(
     factor = vectors[..., -rank:] * (values[..., -rank:] - FLOOR).clamp_min(0).sqrt().unsqueeze(-2)
     rest = covariance.diagonal(dim1=1, dim2=2) - factor.square().sum(-1)
     return rest.clamp_min(FLOOR), factor
+
+
+def _information(
+    scores: Float[Tensor, "samples groups"], weights: Float[Tensor, "1 groups"], truth: Int[Tensor, " samples"]
+) -> Float[Tensor, " temperatures"]:
+    """sum of log P(true group | z) / P(true group) in nats; a sample whose group is not charted adds nothing."""
+    known = weights[0, truth] > NEVER / 2
+    before = weights.log_softmax(1)[0, truth]
+    sums = []
+    for temperature in TEMPERATURES:
+        after = (temperature * scores).log_softmax(1).gather(1, truth[:, None])[:, 0]
+        sums.append(torch.where(known, after - before, 0.0).sum())
+    return torch.stack(sums)
 
 
 def _grouped(

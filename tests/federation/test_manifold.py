@@ -15,11 +15,14 @@ from federation.manifold import (
     Atlas,
     Chart,
     ChartRule,
+    Concatenated,
     Encoder,
     OrientedGradients,
     PooledPixels,
     PrincipalComponents,
+    PriorTrunk,
     PrivateRegions,
+    RandomFeatures,
     SharedRegions,
     SignalStatistics,
 )
@@ -125,6 +128,42 @@ def test_a_wave_has_its_mean_its_deviation_and_power_at_its_own_frequency():
     assert float(features[2 + 2]) == pytest.approx(0.5 * log(64 + 1e-4), abs=1e-4)  # (height * samples / 2)^2 / samples
     assert int(features[2:].argmax()) == 2
     assert len(features) == 2 + 8
+
+
+def test_random_features_are_the_same_for_everyone():
+    rows = normal_rows(0, 5, (0.0,) * 4)
+    features = RandomFeatures(count=7)
+    assert features.apply(rows).shape == (5, 7)
+    assert torch.equal(features.apply(rows)[:2], features.apply(rows[:2]))
+    assert bool((features.apply(rows) >= 0).all())
+
+
+def test_concatenated_features_stand_side_by_side():
+    image = torch.arange(16, dtype=torch.float32).reshape(1, 1, 4, 4)
+    both = Concatenated(parts=(PooledPixels(pool=2), PriorTrunk()))
+    assert both.uses_prior
+    assert both.apply(image, lambda inputs: -inputs.flatten(1)[:, :2]).tolist() == [[2.5, 4.5, 10.5, 12.5, 0.0, -1.0]]
+
+
+def test_features_of_the_prior_need_a_prior():
+    with pytest.raises(ValueError, match="need the trunk"):
+        PriorTrunk().apply(torch.zeros(1, 3))
+
+
+def test_scaled_components_do_not_depend_on_the_unit_of_a_feature():
+    rule, rows = PrincipalComponents(dimensions=2, scaled=True), normal_rows(0, 100, (0.0,) * 4)
+    rows = rows @ torch.tensor(np.random.default_rng(1).normal(size=(4, 4)), dtype=torch.float32)
+    units = torch.tensor([1.0, 1000.0, 0.01, 1.0])
+    one, other = (Encoder(rule, rule.fit(rule.moments(x)))(x) for x in (rows, rows * units))
+    torch.testing.assert_close(one.abs(), other.abs(), rtol=1e-3, atol=1e-3)
+
+
+def test_a_constant_feature_is_left_out_of_scaled_components():
+    rule, rows = PrincipalComponents(dimensions=3, scaled=True), torch.ones(50, 3)
+    rows[:, :2] = normal_rows(0, 50, (0.0, 0.0))
+    weights = rule.fit(rule.moments(rows))
+    assert weights["projection"].shape == (3, 2)
+    assert bool(Encoder(rule, weights)(rows).isfinite().all())
 
 
 # --- charts ----------------------------------------------------------------------------------------------------------
@@ -269,6 +308,21 @@ def test_a_merged_region_has_the_mean_and_the_covariance_of_all_its_samples():
     torch.testing.assert_close(merged.mean, whole.mean)
     torch.testing.assert_close(covariances(merged), covariances(whole))
     torch.testing.assert_close(merged.log_weight, whole.log_weight)
+
+
+def test_charts_know_everything_of_regions_that_lie_far_apart_and_nothing_of_equal_ones():
+    apart = [chart_of(normal_rows(n, 50, (100.0 * n, 0.0))) for n in range(2)]
+    same = [chart_of(normal_rows(0, 50, (0.0, 0.0))) for _ in range(2)]
+    rows = normal_rows(3, 10, (0.0, 0.0))
+    far, near = (Atlas.of(charts, ChartRule()).region_information(rows, 0) for charts in (apart, same))
+    torch.testing.assert_close(far, torch.full((4,), 10 * log(2), dtype=torch.float64), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(near, torch.zeros(4, dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+def test_a_label_that_nobody_charted_adds_no_information():
+    rows = normal_rows(0, 40, (0.0, 0.0))
+    atlas = Atlas.of([chart_of(rows, torch.arange(40) % 2)], ChartRule())
+    assert atlas.label_information(rows[:3], torch.full((3,), 2), 3).tolist() == [0.0] * 4
 
 
 def test_overlaps_are_shares_of_the_regions():

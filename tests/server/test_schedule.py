@@ -2,6 +2,7 @@
 
 import pytest
 
+from federation.manifold import PrincipalComponents
 from federation.models import Mlp
 from federation.partition import Iid
 from federation.records import Stage
@@ -34,8 +35,9 @@ def rounds(scenario: Scenario, task: Task) -> dict[Stage, int]:
 
 def test_the_phases_follow_one_another():
     assert list(rounds(SCENARIO, CLASSES).items()) == [
-        (Stage.ENCODER, 1),
+        (Stage.CENSUS, 1),
         (Stage.PRIOR, 3),
+        (Stage.ENCODER, 1),
         (Stage.CHARTING, 1),
         (Stage.EXPERTS, 4),
         (Stage.EVIDENCE, 1),
@@ -44,6 +46,12 @@ def test_the_phases_follow_one_another():
         (Stage.COMPOSITION, 1),
         (Stage.NOVELTY, 1),
     ]
+
+
+def test_encoders_are_chosen_between_only_where_there_are_several():
+    assert Stage.CHOICE not in rounds(SCENARIO, CLASSES)
+    several = SCENARIO.model_copy(update={"other_encoders": (PrincipalComponents(dimensions=2),)})
+    assert rounds(several, CLASSES)[Stage.CHOICE] == 1
 
 
 def test_real_values_have_no_head_to_tune():
