@@ -87,6 +87,9 @@ class RouterSettings(Frozen):
     mixloo: float = Field(
         default=0.2, ge=0, le=1, description="share of the loss in which a client's own expert is masked"
     )
+    reach: float = Field(
+        default=1e-3, ge=0, lt=1, description="a client downloads no expert with a lesser share of its samples' gates"
+    )
     local: LocalTraining = LocalTraining(learning_rate=0.1)
 
 

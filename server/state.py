@@ -59,6 +59,7 @@ class ServerState:
     charts: tuple[Chart, ...] = ()
     region_of_client: tuple[int, ...] = ()
     atlas: Atlas | None = None
+    reached: dict[int, tuple[int, ...]] = field(default_factory=dict)
     experts: tuple[Model, ...] = ()
     classes: tuple[Tensor | None, ...] = ()
     head: Parameters = field(default_factory=dict)
@@ -167,14 +168,15 @@ def candidate_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tenso
     return tensors
 
 
-def evidence_tensors(state: ServerState) -> dict[str, Tensor]:
-    """What clients download once, to judge their own samples by."""
+def chart_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
+    """What tells clients where their samples lie."""
     assert state.encoder is not None
     assert state.atlas is not None
-    experts = {region: state.expert(region) for region in range(len(state.experts))}
-    return (
-        prefixed("encoder", state.encoder.weights)
-        | prefixed("atlas", state.atlas.tensors())
-        | prefixed("experts", scattered(experts))
-        | prefixed("prior", state.prior.parameters)
-    )
+    tensors = prefixed("encoder", state.encoder.weights) | prefixed("atlas", state.atlas.tensors())
+    return tensors | prefixed("router", state.router) | prior_tensors(state, scenario)
+
+
+def evidence_tensors(state: ServerState, reached: tuple[int, ...]) -> dict[str, Tensor]:
+    """The experts that a client's samples reach, and the generalist."""
+    experts = {region: state.expert(region) for region in reached}
+    return prefixed("experts", scattered(experts)) | prefixed("prior", state.prior.parameters)

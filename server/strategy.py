@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -33,6 +33,7 @@ from server.state import (
     Model,
     ServerState,
     candidate_tensors,
+    chart_tensors,
     encoder_tensors,
     evidence_tensors,
     initial,
@@ -118,7 +119,7 @@ class ManifoldStrategy(Strategy):
         else:
             wanted = len(numbers) + len(strangers) + len(busy)
         kind_of = {self._node_of[n]: self._kind(step, n) for n in numbers}
-        kind_of |= dict.fromkeys(strangers, (EVERYWHERE, FULL))
+        kind_of |= dict.fromkeys(strangers, (EVERYWHERE, FULL, ()))
         self._asked = len(kind_of)
         self._grid.enough = pacing.enough(wanted) if pacing.enough(wanted) < self._asked + len(busy) else None
         self._grid.deadline, self._grid.keeps = pacing.deadline, pacing.buffers
@@ -192,18 +193,22 @@ class ManifoldStrategy(Strategy):
         """Clients that are online and idle, and, if the stage asks them, nodes of which nothing is known yet."""
         online = self._grid.get_node_ids()
         there = set(online) - busy
-        able = self._evidenced if step.stage in EVIDENCED else self._node_of.keys()
+        able: Collection[int] = self._evidenced if step.stage in EVIDENCED else self._node_of.keys()
+        if step.stage is Stage.EVIDENCE:
+            able = self.state.reached.keys()
         known = sorted(number for number in able if self._node_of[number] in there)
         seen = set(self._node_of.values()) if step.stage in UNCHARTED else there
         return known, [node for node in online if node not in seen and node in there]
 
-    def _kind(self, step: Step, number: int) -> tuple[int, Size]:
-        """What tells a client's order from those of others: its region, once there are any, and its model's size."""
+    def _kind(self, step: Step, number: int) -> tuple[int, Size, tuple[int, ...]]:
+        """What tells a client's order from those of others: its region, once there are any, the size of the model that
+        it trains, and the regions whose experts it downloads."""
         region = self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
-        return region, self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
+        size = self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
+        return region, size, self.state.reached[number] if step.stage is Stage.EVIDENCE else ()
 
-    def _order(self, step: Step, region: int, size: Size) -> Order:
-        """What this round asks of the clients of one region and size."""
+    def _order(self, step: Step, region: int, size: Size, reached: tuple[int, ...]) -> Order:
+        """What this round asks of the clients of one kind."""
         state, scenario = self.state, self.scenario
         tensors: dict[str, Tensor] = {}
         settings: dict[str, float] = {"region": region, "width": size.width, "depth": size.depth}
@@ -224,10 +229,12 @@ class ManifoldStrategy(Strategy):
                 cut = family.slice(expert.parameters, own, size)
                 tensors = prefixed("model", Expert(cut, expert.classes).tensors())
                 settings["learning_rate"] = scenario.experts.learning_rate
-            case Stage.EVIDENCE:
+            case Stage.REACH:
                 assert state.encoder is not None
-                tensors, settings["regions"] = evidence_tensors(state), len(state.experts)
+                tensors, settings["regions"] = chart_tensors(state, scenario), len(state.experts)
                 settings["encoder"] = scenario.encoders.index(state.encoder.rule)
+            case Stage.EVIDENCE:
+                tensors, settings["regions"] = evidence_tensors(state, reached), len(state.experts)
             case Stage.HEAD:
                 tensors = prefixed("model", state.head) | state.labels
             case Stage.ROUTER:
@@ -297,6 +304,9 @@ class ManifoldStrategy(Strategy):
                     for region, model in enumerate(state.experts)
                 ]
                 return replace(state, experts=tuple(experts))
+            case Stage.REACH:
+                shares = {number: sums["share"] for number, sums in total.sums.items()}
+                return replace(state, reached={number: self._reached(number, own) for number, own in shares.items()})
             case Stage.HEAD:
                 return replace(state, head=coverage_mean(everywhere, state.head))
             case Stage.ROUTER:
@@ -308,6 +318,11 @@ class ManifoldStrategy(Strategy):
             case Stage.NOVELTY:
                 return replace(state, novelty_threshold=novelty_threshold(everywhere, scenario.novelty_quantile))
         return state
+
+    def _reached(self, client: int, share: Tensor) -> tuple[int, ...]:
+        """The regions whose experts a client downloads: its own, and those that its samples reach."""
+        own = self.state.region_of_client[client]
+        return tuple(r for r, part in enumerate(share.tolist()) if r == own or part >= self.scenario.router.reach)
 
     def _charts(self, total: Contribution, encoder: int) -> tuple[Chart, ...]:
         """Every client's chart under one of the encoders; an empty one of who sent none."""

@@ -67,6 +67,8 @@ def expected_shapes(
             return shapes(scenario.moments(torch.zeros(1, *task.input_shape), trunk))
         case Stage.CHOICE:
             return {"gain": (len(state.candidates), len(TEMPERATURES)), "count": ()}
+        case Stage.REACH:
+            return {"share": (len(state.experts),)}
         case Stage.EVIDENCE:
             return {"ready": ()}
         case Stage.COMPOSITION:

@@ -1,6 +1,18 @@
 """What a client does in each stage of a run, one stage a file; all answers are sums."""
 
-from clients.stages import census, charting, choice, composition, encoding, evidence, head, novelty, router, training
+from clients.stages import (
+    census,
+    charting,
+    choice,
+    composition,
+    encoding,
+    evidence,
+    head,
+    novelty,
+    reach,
+    router,
+    training,
+)
 from clients.stages.contract import StageFunction
 from federation.records import Stage
 
@@ -11,8 +23,9 @@ STAGES: dict[Stage, StageFunction] = {
     Stage.CHARTING: charting.contribute,
     Stage.CHOICE: choice.contribute,
     Stage.EXPERTS: training.contribute,
-    Stage.HEAD: head.contribute,
+    Stage.REACH: reach.contribute,
     Stage.EVIDENCE: evidence.contribute,
+    Stage.HEAD: head.contribute,
     Stage.ROUTER: router.contribute,
     Stage.COMPOSITION: composition.contribute,
     Stage.NOVELTY: novelty.contribute,

@@ -40,6 +40,7 @@ def test_the_phases_follow_one_another():
         (Stage.ENCODER, 1),
         (Stage.CHARTING, 1),
         (Stage.EXPERTS, 4),
+        (Stage.REACH, 1),
         (Stage.EVIDENCE, 1),
         (Stage.HEAD, 5),
         (Stage.ROUTER, 6),
