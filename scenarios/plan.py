@@ -158,9 +158,13 @@ def _rehearsed(grid: Rehearsal, opened: Opened, some: int, processes: int) -> li
 
 
 def _shortened(scenario: Scenario) -> Scenario:
-    """At most two rounds of each phase, in which everybody who is there is asked and waited for."""
+    """At most two rounds of each phase, in which everybody who is there is asked and waited for. A client downloads all
+    experts: which of them it reaches is known only where all clients are there."""
     short = scenario.with_rounds(lambda rounds: min(rounds, 2))
-    return short.model_copy(update={"fraction": 1.0, "availability": Always(), "pacing": Synchronous()})
+    router = short.router.model_copy(update={"reach": 0.0})
+    return short.model_copy(
+        update={"fraction": 1.0, "availability": Always(), "pacing": Synchronous(), "router": router}
+    )
 
 
 def _client_at_work(opened: Opened, some: Sequence[int]) -> int:

@@ -11,7 +11,7 @@ from scenarios.plan import Plan, plan
 from scenarios.simulate import simulate
 from tests.small import ROUNDS, Quiet
 
-SETTINGS = ROUNDS | {"prior.rounds": 3, "head.rounds": 2}
+SETTINGS = ROUNDS | {"prior.rounds": 3, "head.rounds": 2, "router.reach": 0.0}  # a plan is of all experts
 
 
 def test_bytes_are_those_of_the_run_where_all_clients_rehearse():
