@@ -26,7 +26,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 def _histograms(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
     targets, parts = member.data.held_out.targets, held_out_parts(order, member, scenario, task)
     novelty = member.memory["held_out/novelty"]
-    weights = {part: order.settings[part] for part in usable(scenario.composition.parts, task)}
+    weights: dict[str, float] = {part: order.settings[part] for part in usable(scenario.composition.parts, task)}
     return {
         "count": novelty_histogram(novelty),
         "composition": novelty_histogram(novelty, held_out_losses(pooled(parts, weights, task), targets, task)),
