@@ -1,7 +1,8 @@
 """Ablation: each part of the world model off in turn, everything else as it was, on the same seeds.
 
 All variants keep the scenario's own learning rate (factor 1, as in `simulate`): a search for each would move more than
-the part. What a part is worth is the full model's score minus the score without it, paired by seed.
+the part. What a part is worth is the full model's score minus the score without it, paired by seed. Parts stand in for
+one another: what each is alone, a sweep over `composition.parts` tells.
 
 To add a part: a row in ABLATIONS.
 """
@@ -138,7 +139,7 @@ def summarised(experiment: Experiment, results: Sequence[Result], skipped: Mappi
         "metric": experiment.metric,
         "seeds": list(experiment.seeds),
         "scores": {score: _rows(values) for score, values in by_seed(results).items() if _known(values[FULL])},
-        "composition": first,
+        "composition": {name: first[name] for name in experiment.variants if name in first},
         "skipped": dict(skipped),
         "failed": failures(results),
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from scenarios.report import page
@@ -46,7 +47,7 @@ class Sheet:
         for column in self.columns:
             table.add_column(column.name, justify="right" if column.number else "left", overflow="fold")
         for row in self.rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         console.print(table)
         console.print(self.about, markup=False, highlight=False, soft_wrap=True)
         for line in [*(f"{name}: {title}" for name, title in self.titles.items()), *self.notes]:
