@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 
 from federation.availability import Always, AvailabilityRule
+from federation.composition import PARTS, Part, usable
 from federation.contribution import AggregationRule
 from federation.data import Dataset, FederatedData, Pool, federate
 from federation.experts import trunk_of
@@ -96,6 +97,7 @@ class RouterSettings(Frozen):
 class CompositionSettings(Frozen):
     """Which parts may be combined, and how strong: weights tried for each on samples held out inside the federation."""
 
+    parts: Several[Part] = Field(default=PARTS, min_length=1)
     weights: Several[Annotated[float, Field(gt=0)]] = Field(default=(0.5, 1.0), min_length=1)
     gain: float = Field(default=0.002, ge=0, description="nats a sample by which a further part must improve")
 
@@ -133,7 +135,7 @@ class Scenario(Frozen):
     head: HeadSettings = HeadSettings()
     router: RouterSettings = RouterSettings()
     composition: CompositionSettings = CompositionSettings()
-    novelty_quantile: float = Field(default=0.99, gt=0, lt=1)
+    novelty_quantile: float = Field(default=0.99, gt=0, le=1, description="1: the generalist never answers alone")
     search: Search = Search()
     seed: int = Field(default=0, ge=0)
 
@@ -208,6 +210,7 @@ def _federation(opened: Opened) -> FederatedData:
     scenario = opened.scenario
     dataset = opened.load(scenario.data, scenario.seed)
     scenario.model.shapes(dataset.task)  # refuses inputs that the family cannot read, before anything runs
+    usable(scenario.composition.parts, dataset.task)  # and parts that cannot answer
     return federate(dataset, scenario.partition, scenario.held_out, scenario.seed)
 
 

@@ -156,14 +156,8 @@ def _routing(world: WorldModel, federation: FederatedData, groups: Sequence[str]
 def render(comparison_json: Mapping[str, Any], gathered: Mapping[str, Any]) -> str:
     """The report as one HTML page that needs nothing else."""
     comparison, metric = _plain(comparison_json), Metric(comparison_json["metric"])
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template(TEMPLATE).render(
+    return page(
+        TEMPLATE,
         c=comparison,
         g=gathered,
         metric=metric,
@@ -180,6 +174,18 @@ def render(comparison_json: Mapping[str, Any], gathered: Mapping[str, Any]) -> s
         composition=_composition(gathered),
         settings=_dotted(gathered["settings"]),
     )
+
+
+def page(template: str, **values: Any) -> str:
+    """One HTML page."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template(template).render(**values)
 
 
 def _pictures(comparison: Mapping[str, Any], gathered: Mapping[str, Any], metric: Metric) -> dict[str, str]:

@@ -1,15 +1,23 @@
 """One simulated federation, from data to world model, without rivals."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from federation.data import FederatedData
 from federation.scenario import Opened, open_run, run_config
-from scenarios.baselines import METHODS, Trial
-from scenarios.baselines.contract import WorldRun
+from scenarios.baselines import Trial
+from scenarios.baselines.contract import Contender, WorldRun
 from scenarios.baselines.world import contender, run_world
-from scenarios.compare import WORLD, Progress, scored
+from scenarios.compare import Progress, on_held_out, on_local, on_union
 from scenarios.engines import RAY, Engine
+
+SCORES: dict[str, Callable[[Contender, FederatedData], float | None]] = {
+    "union": on_union,
+    "local": on_local,
+    "held_out": on_held_out,
+}
+"""What a run is scored by, in the order of tables; None where the data have no such test. To add one: a row here."""
 
 
 @dataclass(frozen=True)
@@ -18,8 +26,7 @@ class Simulation:
 
     opened: Opened
     run: WorldRun
-    union: float
-    local: float | None
+    scores: Mapping[str, float | None]
 
     def dump(self) -> dict[str, Any]:
         """Plain data."""
@@ -28,8 +35,7 @@ class Simulation:
             "scenario": self.opened.scenario.name,
             "seed": self.opened.scenario.seed,
             "metric": world.design.task.metric,
-            "union": self.union,
-            "local": self.local,
+            **self.scores,
             "clients": len(self.opened.federation().clients),
             "regions": world.design.regions,
             "composition": world.design.composition,
@@ -50,5 +56,5 @@ def simulate(
     trial = Trial(opened, engine.grids(opened, config), on_round=progress.advance)
     progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
     run = run_world(trial)
-    union, local = scored(METHODS[WORLD], contender(run), opened.federation())
-    return Simulation(opened, run, union, local)
+    scores = {name: score(contender(run), opened.federation()) for name, score in SCORES.items()}
+    return Simulation(opened, run, scores)

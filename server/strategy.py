@@ -12,7 +12,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 from torch import Tensor
 
-from federation.composition import PARTS, candidates, chosen, novelty_threshold
+from federation.composition import candidates, chosen, novelty_threshold, usable
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.engine import Waiting
 from federation.experts import Expert, specialised, trunk_of
@@ -312,7 +312,7 @@ class ManifoldStrategy(Strategy):
             case Stage.ROUTER:
                 return replace(state, router=coverage_mean(everywhere, state.router))
             case Stage.COMPOSITION:
-                parts = tuple(part for part in PARTS if self.task.classifies or part in ("mixture", "prior"))
+                parts = usable(scenario.composition.parts, self.task)
                 options = candidates(parts, scenario.composition.weights, self.task)
                 return replace(state, composition=chosen(options, everywhere, scenario.composition.gain))
             case Stage.NOVELTY:

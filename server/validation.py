@@ -2,7 +2,7 @@
 
 import torch
 
-from federation.composition import BINS, PARTS, candidates
+from federation.composition import BINS, candidates, usable
 from federation.contribution import EVERYWHERE, WEIGHT, Contribution
 from federation.experts import Expert, specialised, trunk_of
 from federation.manifold.atlas import TEMPERATURES
@@ -72,8 +72,7 @@ def expected_shapes(
         case Stage.EVIDENCE:
             return {"ready": ()}
         case Stage.COMPOSITION:
-            parts = [part for part in PARTS if task.classifies or part in ("mixture", "prior")]
-            options = len(candidates(parts, scenario.composition.weights, task))
+            options = len(candidates(usable(scenario.composition.parts, task), scenario.composition.weights, task))
             return {"loss": (options,), "correct": (options,), "count": ()}
         case Stage.NOVELTY:
             return {"count": (BINS,), "composition": (BINS,), "generalist": (BINS,)}

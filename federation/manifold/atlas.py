@@ -53,7 +53,9 @@ class Atlas:
         total = sum(m.count for _, _, m in entries)
         pooled = torch.stack([m.scatter for _, _, m in entries]).sum(0) / total
         shrunk = [(m.scatter + rule.shrinkage * pooled) / (m.count + rule.shrinkage) for _, _, m in entries]
-        diagonal, factor = _low_rank(torch.stack(shrunk), rule.rank)
+        covariance = torch.stack(shrunk)
+        spherical = rule.covariance == "spherical"
+        diagonal, factor = _spherical(covariance) if spherical else _low_rank(covariance, rule.rank)
         return Atlas(
             regions=len(charts),
             mean=torch.stack([m.mean for _, _, m in entries]),
@@ -167,8 +169,8 @@ def _low_rank(
 ) -> tuple[Float[Tensor, "components latent"], Float[Tensor, "components latent rank"]]:
     """The leading directions as a factor, the rest as a diagonal; the variances stay exact."""
     values, vectors = torch.linalg.eigh(covariance)
-    rank = min(rank, covariance.shape[-1])
-    factor = vectors[..., -rank:] * (values[..., -rank:] - FLOOR).clamp_min(0).sqrt().unsqueeze(-2)
+    first = max(0, covariance.shape[-1] - rank)
+    factor = vectors[..., first:] * (values[..., first:] - FLOOR).clamp_min(0).sqrt().unsqueeze(-2)
     rest = covariance.diagonal(dim1=1, dim2=2) - factor.square().sum(-1)
     return rest.clamp_min(FLOOR), factor
 
@@ -184,6 +186,17 @@ def _information(
         after = (temperature * scores).log_softmax(1).gather(1, truth[:, None])[:, 0]
         sums.append(torch.where(known, after - before, 0.0).sum())
     return torch.stack(sums)
+
+
+def _spherical(
+    covariance: Float[Tensor, "components latent latent"],
+) -> tuple[Float[Tensor, "components latent"], Float[Tensor, "components latent 0"]]:
+    """sigma^2 I with sigma^2 = tr(Sigma) / latent, the likeliest sphere, and a factor without directions.
+
+    Source: model VII of Banfield and Raftery (1993).
+    """
+    variances = covariance.diagonal(dim1=1, dim2=2)
+    return variances.mean(1, keepdim=True).clamp_min(FLOOR).expand_as(variances).clone(), covariance[..., :0].clone()
 
 
 def _grouped(

@@ -26,7 +26,7 @@ from federation.manifold import (
     SharedRegions,
     SignalStatistics,
 )
-from federation.manifold.atlas import NEVER
+from federation.manifold.atlas import FLOOR, NEVER
 from federation.manifold.chart import Moments
 from federation.routing import ChartPosterior, TunedResidual, gates
 
@@ -258,6 +258,33 @@ def test_a_low_rank_keeps_the_leading_direction_and_all_variances():
     torch.testing.assert_close(kept.diagonal(), covariance.diagonal())
     top = torch.linalg.eigh(covariance).eigenvectors[:, -1]
     assert float(top @ kept @ top) > 0.9 * float(top @ covariance @ top)
+
+
+def test_a_spherical_component_has_the_mean_of_its_variances_in_every_direction():
+    chart = Chart({0: moments(20, [1.0, 2.0], [[4.0, 1.5], [1.5, 2.0]])})
+    atlas = Atlas.of([chart], ChartRule(covariance="spherical", shrinkage=UNSHRUNK))
+    assert covariances(atlas)[0].tolist() == [pytest.approx([3.0, 0.0]), pytest.approx([0.0, 3.0])]
+    density = multivariate_normal([1.0, 2.0], [[3.0, 0.0], [0.0, 3.0]]).logpdf([0.0, 5.0])
+    assert float(atlas.scores(torch.tensor([[0.0, 5.0]]))) == pytest.approx(log(20) + density)
+
+
+def test_a_sphere_has_the_spread_that_shrinkage_leaves_and_never_less_than_the_floor():
+    charts = [
+        Chart({0: moments(10, [0.0, 0.0], [[1.0, 0.0], [0.0, 3.0]])}),
+        Chart({0: moments(30, [9.0, 9.0], [[0.0] * 2] * 2)}),
+    ]
+    atlas = Atlas.of(charts, ChartRule(covariance="spherical", shrinkage=10))
+    # pooled diag(1, 3) * 10 / 40 = diag(.25, .75); then diag(1, 3) * (10 + 2.5) / 20 and diag(1, 3) * 2.5 / 40
+    assert atlas.diagonal.tolist() == [pytest.approx([1.25] * 2), pytest.approx([0.125] * 2)]
+    flat = Chart({0: moments(20, [1.0, 2.0], [[0.0, 0.0], [0.0, 0.0]])})
+    assert Atlas.of([flat], ChartRule(covariance="spherical")).diagonal.tolist() == [[FLOOR, FLOOR]]
+
+
+def test_a_spherical_atlas_survives_the_wire_and_has_overlaps():
+    atlas = Atlas.of(TWO, ChartRule(covariance="spherical"))
+    points = normal_rows(0, 20, (0.5, 0.5, 0.5))
+    torch.testing.assert_close(Atlas.from_tensors(2, atlas.tensors()).scores(points), atlas.scores(points))
+    torch.testing.assert_close(atlas.overlaps(seed=0).sum(1), torch.ones(2, dtype=torch.float64))
 
 
 def test_a_component_without_spread_still_has_a_density():
