@@ -85,6 +85,24 @@ def specialised(
     return family.sized_to(own, family.parameters(task) // members), own
 
 
+LEAST_WIDTH = 0.5
+"""Share of the family's units that a member of a committee must have."""
+
+
+def committee(family: ElasticFamily, task: Task, classes: int | None, most: int) -> int:
+    """How many members an expert has: as many, up to `most`, as leave each at least half as wide as the family.
+
+    So an expert of few classes, whose head takes little, has more of them.
+    """
+
+    def units(kind: ElasticFamily, own: Task) -> int:
+        return sum(shape[0] for shape in kind.shapes(own).values() if len(shape) == 1) - own.outputs
+
+    enough = LEAST_WIDTH * units(family, task)
+    fitting = (m for m in range(most, 1, -1) if units(*specialised(family, task, classes, m)) >= enough)
+    return next(fitting, 1)
+
+
 def begun(
     prior: Parameters,
     family: ElasticFamily,

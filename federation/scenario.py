@@ -63,7 +63,7 @@ class ExpertSettings(TrainingPhase):
     own_classes: bool = Field(
         default=False, description="an expert answers only the classes of its region, and is wider for it"
     )
-    members: int = Field(default=1, ge=1, description="models of a region's committee, which share its parameters")
+    members: int = Field(default=1, ge=1, description="at most so many models share an expert's parameters")
 
 
 class HeadSettings(Frozen):

@@ -185,7 +185,10 @@ class WorldModel:
 
     def save(self, folder: Path) -> None:
         """Write the model as JSON and safetensors into an existing folder."""
-        save_file({name: tensor.contiguous() for name, tensor in self.tensors().items()}, folder / WEIGHTS)
+        copies = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in self.tensors().items()}
+        save_file(
+            copies, folder / WEIGHTS
+        )  # which refuses tensors that share memory, as experts that nobody trained do
         (folder / MANIFEST).write_text(json.dumps(self.design.dump(), indent=2) + "\n", encoding="utf-8")
 
     @staticmethod

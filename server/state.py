@@ -6,7 +6,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from federation.experts import Expert, begun, scattered
+from federation.experts import Expert, begun, committee, scattered
 from federation.manifold import Atlas, Chart, Encoder
 from federation.randomness import torch_generator
 from federation.scenario import Scenario
@@ -83,17 +83,7 @@ def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) 
     charts, regions, atlas = found.charts, found.region_of_client, found.atlas
     own = scenario.experts.own_classes
     classes = _own_classes(charts, regions) if own else (None,) * atlas.regions
-    experts = [
-        begun(
-            state.prior.parameters,
-            scenario.model,
-            task,
-            own,
-            scenario.experts.members,
-            torch_generator(scenario.seed, "expert", region),
-        )
-        for region, own in enumerate(classes)
-    ]
+    experts = [_begun(state, region, own, scenario, task) for region, own in enumerate(classes)]
     latent = atlas.mean.shape[1]
     draw = torch_generator(scenario.seed, "small networks")
     head: dict[str, Tensor] = {}
@@ -114,6 +104,16 @@ def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) 
         head=head,
         router=scenario.router.rule.init(latent, atlas.regions, draw),
     )
+
+
+def _begun(
+    state: ServerState, region: int, classes: Tensor | None, scenario: Scenario, task: Task
+) -> dict[str, Tensor]:
+    """The expert of one region before it is trained."""
+    outputs = None if classes is None else len(classes)
+    members = committee(scenario.model, task, outputs, scenario.experts.members)
+    draw = torch_generator(scenario.seed, "expert", region)
+    return begun(state.prior.parameters, scenario.model, task, classes, members, draw)
 
 
 def _own_classes(charts: tuple[Chart, ...], regions: tuple[int, ...]) -> tuple[Tensor | None, ...]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from federation.experts import Expert, begun, gathered, scattered, specialised
+from federation.experts import Expert, begun, committee, gathered, scattered, specialised
 from federation.models import Convnet, Mlp
 from federation.task import Task
 from federation.tensors import single, stacked
@@ -62,6 +62,14 @@ def test_a_committee_shares_the_parameters_of_one_model_and_begins_apart(family)
     assert abs(3 * smaller.parameters(own) - family.parameters(IMAGES)) < 0.15 * family.parameters(IMAGES)
     one, other, _ = (Expert(single(member)).answers(smaller, IMAGES, ROWS) for member in committee.apart())
     assert not torch.allclose(one, other)
+
+
+def test_fewer_classes_make_a_larger_committee():
+    family = Convnet(channels=(8, 16, 16), blocks=0)
+    images = Task(kind="classification", input_shape=(1, 28, 28), outputs=82)
+    assert [committee(family, images, classes, 8) for classes in (10, 62, None)] == [8, 3, 2]
+    assert committee(family, images, 10, 4) == 4
+    assert committee(family, images, 10, 1) == 1
 
 
 def test_the_answer_of_a_committee_is_its_members_mean():
