@@ -32,6 +32,8 @@ class Stage(StrEnum):
     ROUTER = "router"
     COMPOSITION = "composition"
     NOVELTY = "novelty"
+    SPAWN = "spawn"
+    GROWTH = "growth"
 
 
 @dataclass(frozen=True)

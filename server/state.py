@@ -1,16 +1,20 @@
 """The server's state between rounds: a frozen value; each round yields the next."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
 import torch
 from torch import Tensor
 
+from federation.contribution import filled
 from federation.manifold import Atlas, Chart, Encoder
+from federation.manifold.regions import region_charts
+from federation.novelty import NOTHING_NOVEL
 from federation.randomness import torch_generator
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, prefixed, stacked
+from federation.tensors import Parameters, prefixed, shapes, stacked
 from federation.world_model import Design, WorldModel
 
 
@@ -24,7 +28,12 @@ class Model:
 
 @dataclass(frozen=True)
 class ServerState:
-    """What the phases have made so far. What a later phase makes is None or empty before it."""
+    """What the phases have made so far. What a later phase makes is None or empty before it.
+
+    Attributes:
+        novelty_edge: the quantile of held-out novelty, beyond which samples may spawn a region.
+        pioneers: clients whose samples spawned the last region.
+    """
 
     prior: Model
     encoder: Encoder | None = None
@@ -37,6 +46,8 @@ class ServerState:
     router: Parameters = field(default_factory=dict)
     composition: dict[str, float] = field(default_factory=dict)
     novelty_threshold: float = inf
+    novelty_edge: float = inf
+    pioneers: tuple[int, ...] = ()
 
 
 def initial(scenario: Scenario, task: Task) -> ServerState:
@@ -48,10 +59,7 @@ def initial(scenario: Scenario, task: Task) -> ServerState:
 def charted(state: ServerState, charts: tuple[Chart, ...], scenario: Scenario, task: Task) -> ServerState:
     """Form the regions, start an expert for each from the prior, and lay out the small networks."""
     regions = scenario.regions.assign(charts)
-    merged = [Chart() for _ in range(max(regions) + 1)]
-    for client, region in enumerate(regions):
-        merged[region] = merged[region] + charts[client]
-    atlas = Atlas.of(merged, scenario.charts)
+    atlas = Atlas.of(region_charts(charts, regions, max(regions) + 1), scenario.charts)
     start = Model(state.prior.parameters, scenario.aggregation.init(state.prior.parameters))
     latent = atlas.mean.shape[1]
     draw = torch_generator(scenario.seed, "small networks")
@@ -69,6 +77,39 @@ def charted(state: ServerState, charts: tuple[Chart, ...], scenario: Scenario, t
         experts=(start,) * atlas.regions,
         head=head,
         router=scenario.router.rule.init(latent, atlas.regions, draw),
+    )
+
+
+def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario) -> ServerState:
+    """A region more for what clients found novel, if that is enough; all other regions stay bit by bit.
+
+    Its expert begins as a copy of the one whose region is nearest to its mean, and its gate with the posterior alone. A
+    client that was never charted belongs to it.
+
+    Args:
+        found: charts of novel samples, by client.
+    """
+    assert state.atlas is not None
+    chart, enough = sum((found[client] for client in sorted(found)), Chart()), scenario.novelty.spawn_at
+    if enough is None or not chart.components or chart.whole.count < enough:
+        return state
+    before, atlas = state.atlas, state.atlas.with_region(chart, scenario.charts)
+    nearest = int(before.scores(chart.whole.mean[None].float()).argmax())
+    copied = state.experts[nearest].parameters
+    router = shapes(scenario.router.rule.init(atlas.mean.shape[1], atlas.regions, torch.Generator()))
+    late = [client for client in found if not state.charts[client].components]
+    heavier = float(atlas.log_weight.logsumexp(0) - before.log_weight.logsumexp(0))
+    return replace(
+        state,
+        charts=tuple(found[client] if client in late else own for client, own in enumerate(state.charts)),
+        region_of_client=tuple(
+            before.regions if client in late else r for client, r in enumerate(state.region_of_client)
+        ),
+        atlas=atlas,
+        experts=(*state.experts, Model(copied, scenario.aggregation.init(copied))),
+        router={name: filled(state.router[name], shape) for name, shape in router.items()},
+        novelty_threshold=state.novelty_threshold + heavier,  # the same samples are novel, but for those of the region
+        pioneers=tuple(sorted(found)),
     )
 
 
@@ -90,7 +131,7 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
         regions=state.atlas.regions,
         region_of_client=state.region_of_client,
         composition=state.composition or {"mixture": 1.0},
-        novelty_threshold=min(state.novelty_threshold, 1e30),
+        novelty_threshold=min(state.novelty_threshold, NOTHING_NOVEL),
     )
     experts = stacked([model.parameters for model in state.experts])
     return WorldModel(design, state.encoder, state.atlas, experts, state.router, state.head, state.prior.parameters)

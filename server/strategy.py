@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -12,12 +12,13 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 from torch import Tensor
 
-from federation.composition import PARTS, candidates, chosen, novelty_threshold
+from federation.composition import PARTS, candidates, chosen
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.engine import Waiting
 from federation.manifold import Chart, Encoder
 from federation.models import Size
 from federation.models.family import FULL
+from federation.novelty import novelty_quantile, novelty_threshold
 from federation.pacing import PacingRule, Synchronous
 from federation.randomness import generator
 from federation.records import ACTION, CONFIG, LABELS, Order, Stage, read_contribution
@@ -27,7 +28,7 @@ from federation.tensors import Parameters, prefixed
 from server.buffer import caught_up
 from server.history import RoundRecord, trained_sums
 from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, TRAINED, UNCHARTED, Step, schedule
-from server.state import Model, ServerState, charted, evidence_tensors, initial
+from server.state import Model, ServerState, charted, evidence_tensors, initial, spawned
 from server.validation import check
 
 Observer = Callable[[RoundRecord, ServerState], None]
@@ -45,7 +46,7 @@ class RoundLostError(RuntimeError):
 
 
 class ManifoldStrategy(Strategy):
-    """Encoder, prior, charting, experts, evidence, head, router, composition.
+    """Encoder, prior, charting, experts, evidence, head, router, composition, novelty, and what novelty spawns.
 
     Args:
         clients: size of the federation; the first round waits for as many nodes.
@@ -88,6 +89,8 @@ class ManifoldStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         self._began, step = time.monotonic(), self.steps[server_round - 1]
+        if self._idle(step):
+            return []
         pacing = self.pacing(step.stage)
         if step.round == 0:
             self._grid.abandon()
@@ -132,7 +135,8 @@ class ManifoldStrategy(Strategy):
                 self._node_of.update(zip(contribution.clients, nodes, strict=True))
             except (ValueError, KeyError) as error:
                 refused.append(str(error))
-        self._check_failures(step, len(accepted), refused)
+        if not self._idle(step):
+            self._check_failures(step, len(accepted), refused)
         if step.stage is Stage.EVIDENCE:
             self._evidenced = {client for contribution in accepted for client in contribution.clients}
         total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
@@ -177,11 +181,16 @@ class ManifoldStrategy(Strategy):
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         return None
 
+    def _idle(self, step: Step) -> bool:
+        """Whether a round has nothing to do, since no region was spawned."""
+        return step.stage is Stage.GROWTH and not self.state.pioneers
+
     def _here(self, step: Step, busy: set[int]) -> tuple[list[int], list[int]]:
         """Clients that are online and idle, and, if the stage asks them, nodes of which nothing is known yet."""
         online = self._grid.get_node_ids()
         there = set(online) - busy
-        able = self._evidenced if step.stage in EVIDENCED else self._node_of.keys()
+        able: Collection[int] = self._evidenced if step.stage in EVIDENCED else self._node_of.keys()
+        able = self.state.pioneers if step.stage is Stage.GROWTH else able
         known = sorted(number for number in able if self._node_of[number] in there)
         seen = set(self._node_of.values()) if step.stage in UNCHARTED else there
         return known, [node for node in online if node not in seen and node in there]
@@ -189,6 +198,7 @@ class ManifoldStrategy(Strategy):
     def _kind(self, step: Step, number: int) -> tuple[int, Size]:
         """What tells a client's order from those of others: its region, once there are any, and its model's size."""
         region = self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
+        region = len(self.state.experts) - 1 if step.stage is Stage.GROWTH else region
         return region, self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
 
     def _order(self, step: Step, region: int, size: Size) -> Order:
@@ -203,7 +213,7 @@ class ManifoldStrategy(Strategy):
             case Stage.CHARTING:
                 assert state.encoder is not None
                 tensors = prefixed("encoder", state.encoder.weights)
-            case Stage.EXPERTS:
+            case Stage.EXPERTS | Stage.GROWTH:
                 tensors = prefixed("model", self._cut(state.experts[region], size))
                 settings["learning_rate"] = scenario.experts.learning_rate
             case Stage.EVIDENCE:
@@ -216,6 +226,11 @@ class ManifoldStrategy(Strategy):
             case Stage.COMPOSITION | Stage.NOVELTY:
                 settings |= state.composition
                 tensors = prefixed("router", state.router) | prefixed("head", state.head)
+            case Stage.SPAWN:
+                assert state.encoder is not None
+                assert state.atlas is not None
+                tensors = prefixed("encoder", state.encoder.weights) | prefixed("atlas", state.atlas.tensors())
+                settings |= {"regions": len(state.experts), "edge": state.novelty_edge}
         return Order(step.stage, step.round, step.progress, scenario.seed, settings, tensors)
 
     def _cut(self, model: Model, size: Size) -> dict[str, Tensor]:
@@ -262,7 +277,7 @@ class ManifoldStrategy(Strategy):
             case Stage.CHARTING:
                 charts = tuple(Chart.from_sums(total.sums.get(number, {})) for number in range(self.clients))
                 return charted(state, charts, scenario, self.task)
-            case Stage.EXPERTS:
+            case Stage.EXPERTS | Stage.GROWTH:
                 experts = [
                     self._aggregated(model, total.sums[region]) if region in total.sums else model
                     for region, model in enumerate(state.experts)
@@ -277,7 +292,12 @@ class ManifoldStrategy(Strategy):
                 options = candidates(parts, scenario.composition.weights, self.task)
                 return replace(state, composition=chosen(options, everywhere, scenario.composition.gain))
             case Stage.NOVELTY:
-                return replace(state, novelty_threshold=novelty_threshold(everywhere, scenario.novelty_quantile))
+                quantile = scenario.novelty.quantile
+                edge = novelty_quantile(everywhere["count"], quantile)
+                return replace(state, novelty_threshold=novelty_threshold(everywhere, quantile), novelty_edge=edge)
+            case Stage.SPAWN:
+                found = {client: Chart.from_sums(total.sums.get(client, {})) for client in total.clients}
+                return spawned(state, {client: c for client, c in found.items() if c.components}, scenario)
         return state
 
     def _aggregated(self, model: Model, sums: Parameters) -> Model:
@@ -288,7 +308,7 @@ def _residual(before: ServerState, after: ServerState, stage: Stage) -> float | 
     """||Phi(theta) - theta|| / ||theta|| over all coordinates that the stage trains (eq. 23)."""
     if stage is Stage.PRIOR:
         pairs = [(before.prior.parameters, after.prior.parameters)]
-    elif stage is Stage.EXPERTS:
+    elif stage in (Stage.EXPERTS, Stage.GROWTH):
         pairs = [(old.parameters, new.parameters) for old, new in zip(before.experts, after.experts, strict=True)]
     else:
         return None

@@ -2,10 +2,12 @@
 
 import torch
 
-from federation.composition import BINS, PARTS, candidates
+from federation.composition import PARTS, candidates
 from federation.contribution import WEIGHT, Contribution
+from federation.manifold.dimension import SPACING
 from federation.models import Size
 from federation.models.family import FULL
+from federation.novelty import BINS
 from federation.records import LABELS, Stage
 from federation.scenario import Scenario
 from federation.task import Task
@@ -32,7 +34,7 @@ def check(contribution: Contribution, stage: Stage, state: ServerState, scenario
         if misfits:
             name, got, shape = misfits[0]
             raise ValueError(f"{who}: {name} of region {region} is {got}, expected {list(shape)}")
-        if stage is Stage.CHARTING and state.encoder is not None:
+        if stage in (Stage.CHARTING, Stage.SPAWN) and state.encoder is not None:
             latent = state.encoder(torch.zeros(1, *task.input_shape)).shape[1]
             _check_chart(who, shapes(sums), latent)
 
@@ -59,7 +61,7 @@ def expected_shapes(
             return {"loss": (options,), "correct": (options,), "count": ()}
         case Stage.NOVELTY:
             return {"count": (BINS,), "composition": (BINS,), "generalist": (BINS,)}
-        case Stage.CHARTING:
+        case Stage.CHARTING | Stage.SPAWN:
             return {}
     if stage in ELASTIC:
         model = scenario.model.shapes(task, size)
@@ -69,9 +71,11 @@ def expected_shapes(
 
 
 def _check_chart(who: str, found: dict[str, Shape], latent: int) -> None:
-    """count/c is one number, sum/c a vector of encoder space, second/c a square of it."""
+    """count/c is one number, sum/c a vector of encoder space, second/c a square of it; the spacing is two numbers."""
     wanted: dict[str, Shape] = {"count": (), "sum": (latent,), "second": (latent, latent)}
     for name, shape in found.items():
+        if name in SPACING and shape == ():
+            continue
         kind, _, label = name.partition("/")
         if not label.isdigit() or shape != wanted.get(kind):
             raise ValueError(f"{who}: {name} of its chart is {list(shape)}, expected {list(wanted.get(kind, ()))}")

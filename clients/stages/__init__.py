@@ -1,6 +1,6 @@
 """What a client does in each stage of a run, one stage a file; all answers are sums."""
 
-from clients.stages import charting, composition, encoder, evidence, head, novelty, router, training
+from clients.stages import charting, composition, encoder, evidence, growth, head, novelty, router, spawn, training
 from clients.stages.contract import StageFunction
 from federation.records import Stage
 
@@ -14,6 +14,8 @@ STAGES: dict[Stage, StageFunction] = {
     Stage.ROUTER: router.contribute,
     Stage.COMPOSITION: composition.contribute,
     Stage.NOVELTY: novelty.contribute,
+    Stage.SPAWN: spawn.contribute,
+    Stage.GROWTH: growth.contribute,
 }
 
 __all__ = ["STAGES"]
