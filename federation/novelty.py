@@ -4,10 +4,10 @@ Novelty is -log of the atlas' density. Its distribution over held-out samples tr
 """
 
 from dataclasses import dataclass, replace
-from math import inf, sqrt
+from math import inf
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from federation.data import Samples
@@ -26,9 +26,12 @@ def novelty_histogram(
     novelty: Float[Tensor, " samples"], weights: Float[Tensor, " samples"] | None = None
 ) -> Float[Tensor, " bins"]:
     """Counts (or sums of weights) of asinh(novelty) in fixed bins: a sum that clients can add up."""
-    place = ((novelty.asinh() + REACH) / (2 * REACH) * BINS).long().clamp(0, BINS - 1)
     ones = torch.ones(len(novelty)) if weights is None else weights
-    return torch.zeros(BINS, dtype=torch.float64).index_add(0, place, ones.double())
+    return torch.zeros(BINS, dtype=torch.float64).index_add(0, _bins(novelty), ones.double())
+
+
+def _bins(novelty: Float[Tensor, " samples"]) -> Int[Tensor, " samples"]:
+    return ((novelty.asinh() + REACH) / (2 * REACH) * BINS).long().clamp(0, BINS - 1)
 
 
 def novelty_quantile(histogram: Float[Tensor, " bins"], quantile: float) -> float:
@@ -59,18 +62,22 @@ def novelty_threshold(sums: Parameters, quantile: float) -> float:
     return 2 * novelty_quantile(counts, 1.0) - novelty_quantile(counts, 0.5)
 
 
-def surprising(novelty: Float[Tensor, " samples"], quantile: float, edge: float) -> Bool[Tensor, " samples"]:
-    """Which of a client's samples are novel, if they are more than chance gives; else none.
+def discovered(
+    novelty: Float[Tensor, " samples"], known: Float[Tensor, " bins"], rate: float
+) -> Bool[Tensor, " samples"]:
+    """Which of a client's samples are novel; no more than `rate` of these are expected to be known ones after all.
 
-    A client like all others has a share of 1 - quantile beyond the quantile; more than three standard deviations of the
-    binomial distribution above that is no chance.
+    A sample's p-value is the share of known samples that are at least as novel; where many are small, more are
+    believed. Source: Benjamini and Hochberg (1995); for p-values from held-out samples, Bates et al. (2023).
 
     Args:
-        edge: the quantile of the federation's novelty.
+        known: histogram of the novelty of samples held out by those who were charted.
     """
-    novel, size = novelty > edge, len(novelty)
-    expected = (1 - quantile) * size
-    return novel & (float(novel.sum()) > expected + 3 * sqrt(quantile * expected))
+    tails = (known.flip(0).cumsum(0).flip(0) + 1) / (known.sum() + 1)
+    shares = tails[_bins(novelty)]
+    ranked, ranks = shares.sort().values, torch.arange(1, len(shares) + 1)
+    below = ranked[ranked * len(shares) <= rate * ranks]
+    return shares <= (below[-1] if len(below) else 0.0)
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ class NoveltySettings(Frozen):
         default=0.99, gt=0, le=1, description="of held-out novelty; 1: the generalist never answers"
     )
     spawn_at: int | None = Field(default=None, ge=1, description="novel samples that spawn a region; never without it")
+    false_discoveries: float = Field(default=0.1, gt=0, lt=1, description="share of these that may be known after all")
     rounds: int = Field(default=4, ge=0, description="rounds in which the spawned expert is trained")
 
 

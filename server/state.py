@@ -31,7 +31,7 @@ class ServerState:
     """What the phases have made so far. What a later phase makes is None or empty before it.
 
     Attributes:
-        novelty_edge: the quantile of held-out novelty, beyond which samples may spawn a region.
+        known: the histogram of the novelty of held-out samples, as it is sent where regions may spawn.
         pioneers: clients whose samples spawned the last region.
     """
 
@@ -46,7 +46,7 @@ class ServerState:
     router: Parameters = field(default_factory=dict)
     composition: dict[str, float] = field(default_factory=dict)
     novelty_threshold: float = inf
-    novelty_edge: float = inf
+    known: dict[str, Tensor] = field(default_factory=dict)
     pioneers: tuple[int, ...] = ()
 
 

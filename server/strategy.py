@@ -18,10 +18,10 @@ from federation.engine import Waiting
 from federation.manifold import Chart, Encoder
 from federation.models import Size
 from federation.models.family import FULL
-from federation.novelty import novelty_quantile, novelty_threshold
+from federation.novelty import novelty_threshold
 from federation.pacing import PacingRule, Synchronous
 from federation.randomness import generator
-from federation.records import ACTION, CONFIG, LABELS, Order, Stage, read_contribution
+from federation.records import ACTION, CONFIG, KNOWN, LABELS, Order, Stage, read_contribution
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed
@@ -230,7 +230,7 @@ class ManifoldStrategy(Strategy):
                 assert state.encoder is not None
                 assert state.atlas is not None
                 tensors = prefixed("encoder", state.encoder.weights) | prefixed("atlas", state.atlas.tensors())
-                settings |= {"regions": len(state.experts), "edge": state.novelty_edge}
+                tensors, settings["regions"] = tensors | state.known, len(state.experts)
         return Order(step.stage, step.round, step.progress, scenario.seed, settings, tensors)
 
     def _cut(self, model: Model, size: Size) -> dict[str, Tensor]:
@@ -292,9 +292,8 @@ class ManifoldStrategy(Strategy):
                 options = candidates(parts, scenario.composition.weights, self.task)
                 return replace(state, composition=chosen(options, everywhere, scenario.composition.gain))
             case Stage.NOVELTY:
-                quantile = scenario.novelty.quantile
-                edge = novelty_quantile(everywhere["count"], quantile)
-                return replace(state, novelty_threshold=novelty_threshold(everywhere, quantile), novelty_edge=edge)
+                threshold = novelty_threshold(everywhere, scenario.novelty.quantile)
+                return replace(state, novelty_threshold=threshold, known={KNOWN: everywhere["count"]})
             case Stage.SPAWN:
                 found = {client: Chart.from_sums(total.sums.get(client, {})) for client in total.clients}
                 return spawned(state, {client: c for client, c in found.items() if c.components}, scenario)

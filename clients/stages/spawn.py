@@ -8,8 +8,8 @@ from clients.member import Member
 from clients.stages.charting import charted
 from federation.contribution import Listed
 from federation.manifold import Atlas, Encoder
-from federation.novelty import surprising
-from federation.records import Order
+from federation.novelty import discovered
+from federation.records import KNOWN, Order
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import under
@@ -21,7 +21,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     for order, member in zip(orders, cohort, strict=True):
         atlas = Atlas.from_tensors(int(order.settings["regions"]), under("atlas", order.tensors))
         latent = Encoder(scenario.encoder, under("encoder", order.tensors))(member.data.train.inputs)
-        novel = surprising(atlas.novelty(latent), scenario.novelty.quantile, order.settings["edge"])
+        novel = discovered(atlas.novelty(latent), order.tensors[KNOWN], scenario.novelty.false_discoveries)
         rows = torch.nonzero(novel).flatten()
         member.memory["novel"] = rows
         contributions.append(charted(latent[rows], member.data.train.take(rows), order, member, scenario, task))

@@ -7,7 +7,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.novelty import BINS, novelty_histogram, novelty_quantile, novelty_threshold
+from federation.data import Samples
+from federation.novelty import (
+    BINS,
+    NOTHING_NOVEL,
+    coverage,
+    discovered,
+    novelty_histogram,
+    novelty_quantile,
+    novelty_threshold,
+)
+from tests.federation.test_world_model import CLASSES, FAR, QUERIES, with_threshold, world
 
 NOVELTIES = st.lists(st.floats(-1e5, 1e5, width=32), min_size=1, max_size=40)
 
@@ -115,3 +125,76 @@ def test_held_out_samples_are_not_novel_unless_the_generalist_is_better():
     novelty = torch.tensor([log(n + 1) for n in range(50)])
     threshold = novelty_threshold(judged(novelty, torch.ones(50), torch.ones(50)), 0.9)
     assert bool((novelty < threshold).all())
+
+
+def test_with_a_quantile_of_one_nothing_is_novel_however_good_the_generalist_is():
+    assert novelty_threshold(judged(NOVELTY, composition=EVEN, generalist=BETTER), 1.0) == inf
+
+
+# --- what may spawn a region -----------------------------------------------------------------------------------------
+
+
+def at(*bins: int) -> torch.Tensor:
+    """Novelties in the middle of bins, counted from that of zero."""
+    return ((torch.tensor(bins) + 0.5) / 64).sinh()
+
+
+KNOWN = novelty_histogram(at(*range(99)))  # one sample in each of 99 bins
+
+
+def test_samples_are_novel_as_far_as_chance_does_not_give_as_many():
+    # shares of known samples at least as novel: (99 - bin + 1) / 100, so 0.01, 0.05, 0.1 and 0.5
+    novelty = at(120, 95, 90, 50)
+    assert discovered(novelty, KNOWN, 0.041).tolist() == [True, False, False, False]  # 0.01 < 0.041 * 1 / 4
+    assert discovered(novelty, KNOWN, 0.101).tolist() == [True, True, False, False]  # 0.05 < 0.101 * 2 / 4
+    assert discovered(novelty, KNOWN, 0.141).tolist() == [True, True, True, False]  # 0.1 < 0.141 * 3 / 4
+
+
+def test_a_step_that_holds_for_many_carries_those_before_it():
+    novelty = at(94, 94, 94, 20)  # each 0.06 alone is more than 0.08 * 1 / 4, but three are not
+    assert discovered(novelty, KNOWN, 0.081).tolist() == [True, True, True, False]
+
+
+@given(st.permutations(range(6)))
+def test_the_order_of_the_samples_does_not_matter(order):
+    novelty = at(120, 130, 95, 97, 10, 40)
+    assert torch.equal(discovered(novelty[list(order)], KNOWN, 0.1), discovered(novelty, KNOWN, 0.1)[list(order)])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_client_like_all_others_has_hardly_anything_novel_and_a_stranger_nearly_everything(seed):
+    draw = torch.Generator().manual_seed(seed)
+    known = novelty_histogram(20 + 3 * torch.randn(500, generator=draw))
+    alike, strange = 20 + 3 * torch.randn(300, generator=draw), 32 + 3 * torch.randn(300, generator=draw)
+    assert int(discovered(alike, known, 0.1).sum()) <= 5
+    assert int(discovered(strange, known, 0.1).sum()) >= 270
+
+
+def test_where_nothing_was_held_out_or_nothing_is_asked_nothing_is_discovered():
+    assert not discovered(at(150, 200), torch.zeros(BINS, dtype=torch.float64), 0.1).any()
+    assert discovered(torch.zeros(0), KNOWN, 0.1).tolist() == []
+
+
+# --- coverage --------------------------------------------------------------------------------------------------------
+
+
+def test_coverage_counts_and_scores_both_sides_of_the_threshold():
+    model = world(composition={"mixture": 1.0})
+    samples = Samples(torch.cat([QUERIES, FAR]), torch.arange(42) % CLASSES)
+    found = coverage(with_threshold(model, float(model.novelty(QUERIES).max()) + 1), samples)
+    score = model.design.task.score
+    assert found.share == pytest.approx(40 / 42)
+    assert found.covered == score(model.predict(QUERIES), samples.targets[:40])
+    assert found.rest == score(model.generalist(FAR), samples.targets[40:])
+    assert found.rest_composed == score(model.predict(FAR), samples.targets[40:])
+
+
+def test_without_novelty_everything_is_covered_and_nothing_else_is_scored():
+    found = coverage(with_threshold(world(), NOTHING_NOVEL), Samples(QUERIES, torch.arange(40) % CLASSES))
+    assert (found.share, found.rest, found.rest_composed) == (1.0, None, None)
+
+
+def test_where_all_is_novel_only_the_generalist_is_scored():
+    found = coverage(with_threshold(world(), -NOTHING_NOVEL), Samples(QUERIES, torch.arange(40) % CLASSES))
+    assert (found.share, found.covered) == (0.0, None)
+    assert found.rest is not None

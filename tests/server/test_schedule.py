@@ -6,7 +6,7 @@ from federation.models import Mlp
 from federation.partition import Iid
 from federation.records import Stage
 from federation.routing import ChartPosterior
-from federation.scenario import HeadSettings, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import HeadSettings, NoveltySettings, RouterSettings, Scenario, TrainingPhase
 from federation.task import Task
 from server.aggregation import Mean
 from server.schedule import TRAINED, Step, gradient_rounds, schedule
@@ -44,6 +44,13 @@ def test_the_phases_follow_one_another():
         (Stage.COMPOSITION, 1),
         (Stage.NOVELTY, 1),
     ]
+
+
+def test_regions_may_spawn_after_novelty_is_known_if_the_scenario_says_from_when_on():
+    spawning = SCENARIO.model_copy(update={"novelty": NoveltySettings(spawn_at=50, rounds=3)})
+    more = [Step(Stage.SPAWN, 0, 1), *(Step(Stage.GROWTH, number, 3) for number in range(3))]
+    assert list(schedule(spawning, CLASSES)) == [*schedule(SCENARIO, CLASSES), *more]
+    assert gradient_rounds(spawning, CLASSES) == gradient_rounds(SCENARIO, CLASSES) + 3
 
 
 def test_real_values_have_no_head_to_tune():
