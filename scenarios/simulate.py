@@ -1,9 +1,10 @@
 """One simulated federation, from data to world model, without rivals."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from federation.novelty import Coverage, coverage
 from federation.scenario import Opened, open_run, run_config
 from scenarios.baselines import METHODS, Trial
 from scenarios.baselines.contract import WorldRun
@@ -20,6 +21,7 @@ class Simulation:
     run: WorldRun
     union: float
     local: float | None
+    coverage: Coverage
 
     def dump(self) -> dict[str, Any]:
         """Plain data."""
@@ -33,6 +35,7 @@ class Simulation:
             "clients": len(self.opened.federation().clients),
             "regions": world.design.regions,
             "composition": world.design.composition,
+            "novelty": asdict(self.coverage),
             "bytes_up": self.run.traffic.up,
             "bytes_down": self.run.traffic.down,
             "refused": sum(len(record.refused) for record in self.run.outcome.history),
@@ -51,4 +54,4 @@ def simulate(
     progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
     run = run_world(trial)
     union, local = scored(METHODS[WORLD], contender(run), opened.federation())
-    return Simulation(opened, run, union, local)
+    return Simulation(opened, run, union, local, coverage(run.outcome.world, opened.federation().union_test))

@@ -48,18 +48,17 @@ class SharedRegions(RegionRule):
         return tuple(homes.get(client, 0) for client in range(len(charts)))
 
 
-def grouped(charts: Sequence[Chart], count: int | None = None, samples: float = 0.0) -> list[list[int]]:
+def grouped(charts: Sequence[Chart], count: int | None = None) -> list[list[int]]:
     """Which charts belong together; charts without components belong nowhere.
 
     Args:
         count: groups that are left; without it, as many as the Bayesian information criterion wants.
-        samples: of the whole that the criterion looks at, where that is more than these charts.
     """
     charted = [number for number, chart in enumerate(charts) if chart.components]
     if not charted:
         return []
     groups = Gaussians.of([charts[number].whole for number in charted])
-    price = gaussian_price(groups.mean.shape[1], max(samples, float(groups.count.sum())))
+    price = gaussian_price(groups.mean.shape[1], float(groups.count.sum()))
     merged = agglomerated(groups, count or 1, price if count is None else inf)
     return [[charted[row] for row in members] for members in merged]
 
