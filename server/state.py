@@ -7,14 +7,13 @@ from math import inf
 import torch
 from torch import Tensor
 
-from federation.contribution import filled
 from federation.manifold import Atlas, Chart, Encoder
 from federation.manifold.regions import region_charts
 from federation.novelty import NOTHING_NOVEL
 from federation.randomness import torch_generator
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, prefixed, shapes, stacked
+from federation.tensors import Parameters, prefixed, stacked
 from federation.world_model import Design, WorldModel
 
 
@@ -96,7 +95,6 @@ def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario) 
     before, atlas = state.atlas, state.atlas.with_region(chart, scenario.charts)
     nearest = int(before.scores(chart.whole.mean[None].float()).argmax())
     copied = state.experts[nearest].parameters
-    router = shapes(scenario.router.rule.init(atlas.mean.shape[1], atlas.regions, torch.Generator()))
     late = [client for client in found if not state.charts[client].components]
     heavier = float(atlas.log_weight.logsumexp(0) - before.log_weight.logsumexp(0))
     return replace(
@@ -107,7 +105,7 @@ def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario) 
         ),
         atlas=atlas,
         experts=(*state.experts, Model(copied, scenario.aggregation.init(copied))),
-        router={name: filled(state.router[name], shape) for name, shape in router.items()},
+        router=scenario.router.rule.with_region(state.router, before.mean.shape[1], before.regions),
         novelty_threshold=state.novelty_threshold + heavier,  # the same samples are novel, but for those of the region
         pioneers=tuple(sorted(found)),
     )

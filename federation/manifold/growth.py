@@ -1,7 +1,4 @@
-"""When a region should be two, and when two should be one. Pure functions: all other regions stay as they are.
-
-Source: Deep Manifold Part 2 asks that regions grow with what they hold; the criteria are ours.
-"""
+"""When a region should be two, and when two should be one. Pure functions: all other regions stay as they are."""
 
 from collections.abc import Collection, Sequence
 
@@ -26,8 +23,8 @@ def halves(charts: Sequence[Chart], regions: Assignment, region: int) -> tuple[t
     one, other = (tuple(members[row] for row in group) for group in groups)
     first, second = (Gaussians.of([sum((charts[client] for client in half), Chart()).whole]) for half in (one, other))
     samples = sum(chart.whole.count for chart in charts if chart.components)
-    fit_better = float(merge_cost(first, second)) > gaussian_price(first.mean.shape[1], samples)
-    return (one, other) if fit_better else None
+    better = float(merge_cost(first, second)) > gaussian_price(first.mean.shape[1], samples)
+    return (one, other) if better else None
 
 
 def split(regions: Assignment, leaving: Collection[int]) -> Assignment:
