@@ -76,6 +76,12 @@ class Trained:
     loss: Float[Tensor, " clients"]
     visited: Int[Tensor, " clients"]
 
+    def together(self, members: int) -> "Trained":
+        """Each client's models, of which it has as many one after another, along an axis of their own."""
+        parameters = {name: t.reshape(-1, members, *t.shape[1:]) for name, t in self.parameters.items()}
+        loss, visited = (t.view(-1, members) for t in (self.loss, self.visited))
+        return Trained(parameters, loss.mean(1), visited.sum(1))
+
 
 def batches(
     samples: Sequence[int], local: LocalTraining, seed: int, address: tuple[int | str, ...], clients: Sequence[int]

@@ -2,19 +2,36 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from federation.rules import InputError
 from federation.task import Task
 from federation.tensors import Parameters
 
-PARTS = ("charts", "mixture", "head", "prior")
+Part = Literal["charts", "mixture", "head", "prior"]
 """What may answer: the chart posterior of the labels, the routed experts, the head without experts, the generalist."""
+
+PARTS: tuple[Part, ...] = get_args(Part)
 
 DOUBT = 0.01
 """Share of the uniform distribution in each part: an expert that never saw a class does not rule it out."""
+
+
+def usable(allowed: Sequence[Part], task: Task) -> tuple[Part, ...]:
+    """The parts that may answer, in the order of `PARTS`: of those that a scenario allows, those that the task has.
+
+    Raises:
+        InputError: there is none.
+    """
+    has: tuple[Part, ...] = PARTS if task.classifies else ("mixture", "prior")
+    parts = tuple(part for part in has if part in allowed)
+    if not parts:
+        raise InputError(f"composition.parts: none of {', '.join(allowed)} answers real values; add mixture or prior")
+    return parts
 
 
 def pooled(answers: Mapping[str, Tensor], weights: Mapping[str, float], task: Task) -> Float[Tensor, "samples outputs"]:

@@ -12,10 +12,7 @@ from torch import Tensor
 
 from federation.data import Samples
 from federation.tensors import Parameters
-from federation.world_model import WorldModel
-
-NOTHING_NOVEL = 1e30
-"""The threshold of a world model that never asks its generalist: finite, so that JSON can hold it."""
+from federation.world_model import NOTHING_NOVEL, WorldModel
 
 BINS = 2048
 """Bins of the novelty histogram; equal steps of asinh(novelty), so that far tails still fit."""

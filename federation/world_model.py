@@ -3,26 +3,33 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from federation.composition import pooled
+from federation.experts import Expert, gathered, scattered, specialised, trunk_of
 from federation.manifold import Atlas, Encoder, EncoderRule
 from federation.models import ElasticFamily, Mlp
 from federation.routing import RoutingRule, gates
 from federation.rules import Frozen, InputError, Several
 from federation.task import Task
-from federation.tensors import Parameters, count, prefixed, shapes, under
+from federation.tensors import Parameters, count, prefixed, shapes, single, under
 
 VERSION = 1
 MANIFEST, WEIGHTS = "world_model.json", "world_model.safetensors"
+
+
+NOTHING_NOVEL = 1e30
+"""The threshold of a world model that never asks its generalist: finite, so that JSON can hold it."""
 
 
 class Design(Frozen):
@@ -35,10 +42,11 @@ class Design(Frozen):
     router: RoutingRule
     head: Mlp
     chart_temperature: float
+    whole_regions: bool = False
     regions: int
-    region_of_client: Several[int]
-    composition: dict[str, float]
-    novelty_threshold: float
+    region_of_client: Several[int] = ()
+    composition: dict[str, float] = Field(default_factory=dict)
+    novelty_threshold: float = NOTHING_NOVEL
 
 
 LEAST_LOGIT = -30.0
@@ -58,16 +66,22 @@ class Cost:
 class WorldModel:
     """Many experts that answer as one model.
 
-    `experts` has a leading regions axis. `head` and `router` may be empty: then they are not asked.
+    `experts` holds each region's; a client may hold those alone that its samples reach. `head` and `router` may be
+    empty: then they are not asked.
     """
 
     design: Design
     encoder: Encoder
     atlas: Atlas
-    experts: Parameters
+    experts: Mapping[int, Expert]
     router: Parameters
     head: Parameters
     prior: Parameters
+
+    @cached_property
+    def regions(self) -> Atlas:
+        """The charts by which queries are routed."""
+        return self.atlas.merged() if self.design.whole_regions else self.atlas
 
     def predict(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples outputs"]:
         """Probabilities of the classes, or the predicted values.
@@ -82,7 +96,7 @@ class WorldModel:
         answers = pooled(
             self.parts(rows, latent, tuple(p for p in weights if weights[p] > 0)), weights, self.design.task
         )
-        novel = self.atlas.novelty(latent) > self.design.novelty_threshold
+        novel = self.regions.novelty(latent) > self.design.novelty_threshold
         if bool(novel.any()):
             answers = answers.clone()
             answers[novel] = self.generalist(rows[novel])
@@ -90,7 +104,7 @@ class WorldModel:
 
     def novelty(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, " samples"]:
         """-log density of the atlas; above `design.novelty_threshold` no region knows the sample."""
-        return self.atlas.novelty(self.encoder(self._checked(inputs)))
+        return self.regions.novelty(self.encoder(self._checked(inputs)))
 
     def route(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples regions"]:
         """The gate of each region's expert; all but the router's top ones are zero."""
@@ -105,7 +119,7 @@ class WorldModel:
         if "charts" in names and charts is not None:
             answers["charts"] = charts.softmax(-1)
         if "head" in names and charts is not None:
-            answers["head"] = (charts + self.design.head.apply(_single(self.head), latent[None])[0]).softmax(-1)
+            answers["head"] = (charts + self.design.head.apply(single(self.head), latent[None])[0]).softmax(-1)
         if "mixture" in names:
             answers["mixture"] = self.mixture(rows, self.gates(latent))
         if "prior" in names:
@@ -114,8 +128,8 @@ class WorldModel:
 
     def gates(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
         """The router's gates for encoded samples."""
-        scores = self.atlas.relative_scores(latent)
-        logits = self.design.router.logits(_single(self.router), latent[None], scores[None])[0]
+        scores = self.regions.relative_scores(latent)
+        logits = self.design.router.logits(single(self.router), latent[None], scores[None])[0]
         return gates(logits, self.design.router.top)
 
     def chart_logits(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples labels"]:
@@ -136,38 +150,46 @@ class WorldModel:
 
     def expert(self, region: int, rows: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples outputs"]:
         """One expert's own answers."""
-        model = {name: tensor[region : region + 1] for name, tensor in self.experts.items()}
-        return self.design.task.answers(self.design.family.apply(model, rows[None])[0])
+        return self.experts[region].answers(self.design.family, self.design.task, rows)
 
     def generalist(self, rows: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples outputs"]:
         """The foundation prior's answers."""
-        return self.design.task.answers(self.design.family.apply(_single(self.prior), rows[None])[0])
+        return Expert(self.prior).answers(self.design.family, self.design.task, rows)
 
     def cost(self, composition: Mapping[str, float] | None = None) -> Cost:
         """Parameters and multiply-adds of the parts in use, router and encoder included.
 
-        The generalist, which answers only novel queries, counts among the total and not among the active.
+        The generalist, which answers only novel queries, counts among the total and not among the active. Of experts
+        of several sizes, a query asks the largest. An encoder that asks the prior makes all of it active.
         """
         used = {part for part, weight in (composition or self.design.composition).items() if weight > 0}
-        family, task, top = self.design.family, self.design.task, min(self.design.router.top, self.design.regions)
-        shared = self.encoder.parameters + self.atlas.parameters if used - {"prior"} else 0
+        family, task = self.design.family, self.design.task
+        charts = self.atlas if used & {"charts", "head"} else self.regions
+        shared = self.encoder.parameters + charts.parameters if used - {"prior"} else 0
         shared += count(self.head) if "head" in used else 0
         shared += count(self.router) if "mixture" in used else 0
-        experts = self.design.regions if "mixture" in used else 0
-        asked = (min(top, experts) if experts else 0) + ("prior" in used)
-        size = family.parameters(task)
+        experts = self.experts.values() if "mixture" in used else ()
+        kinds = [(expert.members, *specialised(family, task, expert.outputs, expert.members)) for expert in experts]
+        sizes = sorted((members * kind.parameters(own) for members, kind, own in kinds), reverse=True)
+        multiplies = sorted((members * kind.multiplies(own) for members, kind, own in kinds), reverse=True)
+        top, prior = self.design.router.top, "prior" in used or self.design.encoder.uses_prior
         return Cost(
-            total_parameters=shared + (experts + 1) * size,
-            active_parameters=shared + asked * size,
-            query_flops=2 * (shared + asked * family.multiplies(task)),
+            total_parameters=shared + sum(sizes) + family.parameters(task),
+            active_parameters=shared + sum(sizes[:top]) + prior * family.parameters(task),
+            query_flops=2 * (shared + sum(multiplies[:top]) + prior * family.multiplies(task)),
         )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it that is not its design, by `part/name`."""
+        tensors = prefixed("encoder", self.encoder.weights) | prefixed("atlas", self.atlas.tensors())
+        tensors |= prefixed("experts", scattered(self.experts))
+        for name in ("router", "head", "prior"):
+            tensors |= prefixed(name, getattr(self, name))
+        return tensors
 
     def save(self, folder: Path) -> None:
         """Write the model as JSON and safetensors into an existing folder."""
-        tensors = prefixed("encoder", self.encoder.weights) | prefixed("atlas", self.atlas.tensors())
-        for name in ("experts", "router", "head", "prior"):
-            tensors |= prefixed(name, getattr(self, name))
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS)
+        save_file({name: tensor.contiguous() for name, tensor in self.tensors().items()}, folder / WEIGHTS)
         (folder / MANIFEST).write_text(json.dumps(self.design.dump(), indent=2) + "\n", encoding="utf-8")
 
     @staticmethod
@@ -196,9 +218,10 @@ class WorldModel:
         """A world model from its design and its named tensors."""
         return WorldModel(
             design,
-            Encoder(design.encoder, under("encoder", tensors)),
+            Encoder(design.encoder, under("encoder", tensors), trunk_of(design.family, under("prior", tensors))),
             Atlas.from_tensors(design.regions, under("atlas", tensors)),
-            *(under(name, tensors) for name in ("experts", "router", "head", "prior")),
+            gathered(under("experts", tensors)),
+            *(under(name, tensors) for name in ("router", "head", "prior")),
         )
 
     def check(self) -> None:
@@ -209,16 +232,21 @@ class WorldModel:
         """
         design, latent = self.design, self.atlas.mean.shape[1]
         small = Task(kind=design.task.kind, input_shape=(latent,), outputs=design.task.outputs)
-        model, draw = design.family.shapes(design.task), torch.Generator()
         expected = {
-            "prior": model,
-            "experts": {name: (design.regions, *shape) for name, shape in model.items()},
-            "router": shapes(design.router.init(latent, design.regions, draw)),
+            "prior": {name: (1, *shape) for name, shape in design.family.shapes(design.task).items()},
+            "router": shapes(design.router.init(latent, design.regions, torch.Generator())),
             "head": design.head.shapes(small) if design.task.classifies else {},
         }
         for part, wanted in expected.items():
             if shapes(getattr(self, part)) != wanted:
                 raise ValueError(f"the weights of its {part} do not fit its design")
+        if list(self.experts) != list(range(design.regions)):
+            raise ValueError(f"it holds {len(self.experts)} experts for {design.regions} regions")
+        for region, expert in self.experts.items():
+            family, own = specialised(design.family, design.task, expert.outputs, max(1, expert.members))
+            wanted = {name: (expert.members, *shape) for name, shape in family.shapes(own).items()}
+            if shapes(expert.parameters) != wanted or not expert.members or not expert.fits(design.task):
+                raise ValueError(f"the weights of its expert {region} do not fit its design")
 
     def _checked(self, inputs: Tensor | NDArray[np.float32]) -> Tensor:
         rows = torch.as_tensor(inputs, dtype=torch.float32)
@@ -226,8 +254,3 @@ class WorldModel:
         if tuple(rows.shape[1:]) != expected:
             raise InputError(f"inputs of shape {list(rows.shape)}; expected [samples, {', '.join(map(str, expected))}]")
         return rows
-
-
-def _single(model: Parameters) -> dict[str, Tensor]:
-    """A model as a cohort of one."""
-    return {name: tensor[None] for name, tensor in model.items()}

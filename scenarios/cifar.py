@@ -4,7 +4,7 @@ from federation.data import Dataset
 from federation.manifold import ChartRule, PooledPixels, PrincipalComponents
 from federation.models import Convnet
 from federation.partition import Shards
-from federation.scenario import DataSettings, LocalTraining, Scenario, TrainingPhase
+from federation.scenario import DataSettings, ExpertSettings, LocalTraining, Scenario, TrainingPhase
 from federation.task import Task
 from scenarios.sources import from_folder, from_hub, images, labelled, limited
 from server.aggregation import Mean
@@ -19,7 +19,7 @@ SCENARIO = Scenario(
     encoder=PrincipalComponents(dimensions=64, features=PooledPixels(pool=4)),
     charts=ChartRule(rank=16),
     prior=TrainingPhase(rounds=10),
-    experts=TrainingPhase(rounds=6),
+    experts=ExpertSettings(rounds=6),
 )
 
 

@@ -141,10 +141,11 @@ def compare(
     for seed in seeds:
         config = run_config(reference, overrides, seed)
         opened = open_run(config)
+        federation = opened.federation()
         trial = Trial(opened, engine.grids(opened, config, visit), on_round=progress.advance)
         for name in check_methods(methods):
             method = METHODS[name]
-            if reason := method.absent(opened.federation()):
+            if reason := method.absent(federation):
                 skipped[name] = reason
                 continue
             if name not in factors:
@@ -161,8 +162,8 @@ def compare(
                 trained = method.run(trial)
             seconds = time.perf_counter() - began
             if name == WORLD:
-                coverages.append(coverage(trial.finished().outcome.world, opened.federation().union_test))
-            union, local = scored(method, trained, opened.federation())
+                coverages.append(coverage(trial.finished().outcome.world, federation.union_test))
+            union, local = on_union(trained, federation, method.knows_client), on_local(trained, federation)
             score = Score(seed, name, union, local, factors[name], seconds, trained)
             scores.append(score)
             on_score(score)
@@ -179,15 +180,12 @@ def _searched(method: Method, trial: Trial, progress: Progress) -> float:
     grid = sorted(search.factors)
     if not method.searched or len(grid) < 2:
         return grid[len(grid) // 2] if method.searched else 1.0
-    held_out = Samples.concatenated([client.held_out for client in trial.federation.clients])
-    nobody = np.full(len(held_out), UNKNOWN_CLIENT)
     found: dict[float, float] = {}
 
     def measure(factor: float) -> None:
         short = replace(trial, factor=factor, share=search.share)
         progress.begin(f"{method.name}, learning rate x{factor:g}", _rounds(method, short))
-        answers = method.run(short).answer(held_out.inputs, nobody)
-        found[factor] = trial.task.score(answers, held_out.targets) if bool(answers.isfinite().all()) else -float("inf")
+        found[factor] = on_held_out(method.run(short), trial.federation)
 
     for factor in grid:
         measure(factor)
@@ -205,18 +203,33 @@ def _rounds(method: Method, trial: Trial) -> int:
 
 
 @torch.no_grad()
-def scored(method: Method, trained: Contender, federation: FederatedData) -> tuple[float, float | None]:
-    """Union: one test set, the client unknown. Local: each client's own held-out samples, every client counts once;
-    None where no client has any."""
-    union, task = federation.union_test, federation.task
-    who = federation.union_client if method.knows_client else np.full(len(union), UNKNOWN_CLIENT)
+def on_union(trained: Contender, federation: FederatedData, knows_client: bool = False) -> float:
+    """The score on one test set from all regions, the client unknown but to those that need it."""
+    union = federation.union_test
+    who = federation.union_client if knows_client else np.full(len(union), UNKNOWN_CLIENT)
+    return federation.task.score(trained.answer(union.inputs, who), union.targets)
+
+
+@torch.no_grad()
+def on_local(trained: Contender, federation: FederatedData) -> float | None:
+    """The mean score on each client's own test samples, every client counting once; None where no client has any."""
     local = [
-        task.score(trained.answer(client.test.inputs, np.full(len(client.test), number)), client.test.targets)
-        for number, client in enumerate(federation.clients)
-        if len(client.test)
+        federation.task.score(trained.answer(own.test.inputs, np.full(len(own.test), number)), own.test.targets)
+        for number, own in enumerate(federation.clients)
+        if len(own.test)
     ]
-    together = task.score(trained.answer(union.inputs, who), union.targets)
-    return together, float(np.mean(local)) if local else None
+    return float(np.mean(local)) if local else None
+
+
+@torch.no_grad()
+def on_held_out(trained: Contender, federation: FederatedData) -> float:
+    """The score on the samples held out inside the federation, by which all choices are made.
+
+    Answers that are not finite are worse than any others.
+    """
+    held_out = Samples.concatenated([client.held_out for client in federation.clients])
+    answers = trained.answer(held_out.inputs, np.full(len(held_out), UNKNOWN_CLIENT))
+    return federation.task.score(answers, held_out.targets) if bool(answers.isfinite().all()) else -float("inf")
 
 
 def _budget(scores: Sequence[Score]) -> dict[str, float]:

@@ -31,14 +31,14 @@ class Silent:
 
 
 class Bars:
-    """One bar for what runs now: rounds done, time taken and time left."""
+    """One bar for what runs now: rounds (or another unit) done, time taken and time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "rounds") -> None:
         self._progress = Progress(
             TextColumn("{task.description:34}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("rounds"),
+            TextColumn(unit),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),

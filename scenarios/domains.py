@@ -11,6 +11,7 @@ from federation.partition import Natural
 from federation.routing import TunedResidual
 from federation.scenario import (
     DataSettings,
+    ExpertSettings,
     HeadSettings,
     LocalTraining,
     RouterSettings,
@@ -32,12 +33,14 @@ SCENARIO = Scenario(
     local=LocalTraining(learning_rate=0.05, momentum=0.5, weight_decay=0.006, batch_size=5, schedule="cosine"),
     calibrated=True,
     aggregation=Momentum(),
-    encoder=PrincipalComponents(dimensions=16, features=OrientedGradients(patch=7, directions=4)),
-    charts=ChartRule(rank=1),
+    encoder=PrincipalComponents(dimensions=8, features=OrientedGradients(patch=7, directions=4)),
+    charts=ChartRule(rank=1, whole_regions=True),
     regions=SharedRegions(),
     prior=TrainingPhase(rounds=4, learning_rate=0.5),
-    experts=TrainingPhase(rounds=36),
-    router=RouterSettings(rule=TunedResidual(top=1), rounds=2, local=LocalTraining(learning_rate=0.1, batch_size=5)),
+    experts=ExpertSettings(rounds=36, own_classes=True, members=4),
+    router=RouterSettings(
+        rule=TunedResidual(top=1, hidden=8), rounds=2, local=LocalTraining(learning_rate=0.1, batch_size=5)
+    ),
     head=HeadSettings(rounds=2),
     search=Search(share=0.5),
 )

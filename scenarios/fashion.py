@@ -6,6 +6,7 @@ from federation.models import Convnet
 from federation.partition import Shards
 from federation.scenario import (
     DataSettings,
+    ExpertSettings,
     HeadSettings,
     LocalTraining,
     RouterSettings,
@@ -28,7 +29,7 @@ SCENARIO = Scenario(
     encoder=PrincipalComponents(dimensions=64, features=OrientedGradients()),
     charts=ChartRule(rank=8),
     prior=TrainingPhase(rounds=2),
-    experts=TrainingPhase(rounds=4),
+    experts=ExpertSettings(rounds=4),
     head=HeadSettings(rounds=12, temperature=0.1, local=LocalTraining(learning_rate=0.2)),
     router=RouterSettings(rounds=2),
     search=Search(share=0.2),

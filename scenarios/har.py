@@ -8,7 +8,15 @@ from federation.manifold import ChartRule, PrincipalComponents, SignalStatistics
 from federation.models import Convnet
 from federation.partition import Natural
 from federation.randomness import generator
-from federation.scenario import DataSettings, HeadSettings, LocalTraining, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import (
+    DataSettings,
+    ExpertSettings,
+    HeadSettings,
+    LocalTraining,
+    RouterSettings,
+    Scenario,
+    TrainingPhase,
+)
 from federation.task import Task
 from scenarios.sources import from_folder, labelled
 from server.aggregation import Mean
@@ -23,7 +31,7 @@ SCENARIO = Scenario(
     encoder=PrincipalComponents(dimensions=32, features=SignalStatistics(frequencies=16)),
     charts=ChartRule(rank=8),
     prior=TrainingPhase(rounds=8),
-    experts=TrainingPhase(rounds=6),
+    experts=ExpertSettings(rounds=6),
     head=HeadSettings(rounds=6),
     router=RouterSettings(rounds=4, mixloo=0.5),
 )

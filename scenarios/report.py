@@ -14,8 +14,7 @@ from torch import Tensor
 
 from federation.data import UNKNOWN_CLIENT, FederatedData
 from federation.manifold import Atlas
-from federation.novelty import NOTHING_NOVEL
-from federation.world_model import WorldModel
+from federation.world_model import NOTHING_NOVEL, WorldModel
 from scenarios import pictures
 from scenarios.baselines import METHODS
 from scenarios.compare import WORLD, Comparison
@@ -164,14 +163,8 @@ def _routing(world: WorldModel, federation: FederatedData, groups: Sequence[str]
 def render(comparison_json: Mapping[str, Any], gathered: Mapping[str, Any]) -> str:
     """The report as one HTML page that needs nothing else."""
     comparison, metric = _plain(comparison_json), Metric(comparison_json["metric"])
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template(TEMPLATE).render(
+    return page(
+        TEMPLATE,
         c=comparison,
         g=gathered,
         metric=metric,
@@ -190,6 +183,18 @@ def render(comparison_json: Mapping[str, Any], gathered: Mapping[str, Any]) -> s
         coverage=_coverage(comparison["novelty"], metric),
         settings=_dotted(gathered["settings"]),
     )
+
+
+def page(template: str, **values: Any) -> str:
+    """One HTML page."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template(template).render(**values)
 
 
 def _pictures(comparison: Mapping[str, Any], gathered: Mapping[str, Any], metric: Metric) -> dict[str, str]:

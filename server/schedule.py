@@ -21,10 +21,20 @@ class Step:
         return self.round / self.rounds
 
 
-EVERYBODY = {Stage.ENCODER, Stage.CHARTING, Stage.EVIDENCE, Stage.COMPOSITION, Stage.NOVELTY, Stage.SPAWN}
+EVERYBODY = {
+    Stage.CENSUS,
+    Stage.ENCODER,
+    Stage.CHARTING,
+    Stage.CHOICE,
+    Stage.REACH,
+    Stage.EVIDENCE,
+    Stage.COMPOSITION,
+    Stage.NOVELTY,
+    Stage.SPAWN,
+}
 """Stages that ask all clients; the others ask a seeded sample."""
 
-UNCHARTED = {Stage.ENCODER, Stage.PRIOR, Stage.CHARTING, Stage.SPAWN}
+UNCHARTED = {Stage.CENSUS, Stage.PRIOR, Stage.ENCODER, Stage.CHARTING, Stage.SPAWN}
 """Stages for which a client needs no region: nodes that have not answered yet are asked, too."""
 
 EVIDENCED = {Stage.HEAD, Stage.ROUTER, Stage.COMPOSITION, Stage.NOVELTY}
@@ -38,10 +48,13 @@ def schedule(scenario: Scenario, task: Task) -> tuple[Step, ...]:
     """All rounds of a run."""
     spawns = scenario.novelty.spawn_at is not None
     plan = [
-        (Stage.ENCODER, 1),
+        (Stage.CENSUS, 1),
         (Stage.PRIOR, scenario.prior.rounds),
+        (Stage.ENCODER, 1),
         (Stage.CHARTING, 1),
+        (Stage.CHOICE, int(len(scenario.encoders) > 1)),
         (Stage.EXPERTS, scenario.experts.rounds),
+        (Stage.REACH, 1),
         (Stage.EVIDENCE, 1),
         (Stage.HEAD, scenario.head.rounds if task.classifies else 0),
         (Stage.ROUTER, scenario.router.rounds if scenario.router.rule.tuned else 0),

@@ -12,9 +12,10 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 from torch import Tensor
 
-from federation.composition import PARTS, candidates, chosen
+from federation.composition import candidates, chosen, usable
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.engine import Waiting
+from federation.experts import Expert, specialised, trunk_of
 from federation.manifold import Chart, Encoder
 from federation.models import Size
 from federation.models.family import FULL
@@ -24,11 +25,23 @@ from federation.randomness import generator
 from federation.records import ACTION, CONFIG, KNOWN, LABELS, Order, Stage, read_contribution
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, prefixed
+from federation.tensors import Parameters, prefixed, under
 from server.buffer import caught_up
 from server.history import RoundRecord, trained_sums
 from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, TRAINED, UNCHARTED, Step, schedule
-from server.state import Model, ServerState, charted, evidence_tensors, initial, spawned
+from server.state import (
+    Charted,
+    Model,
+    ServerState,
+    candidate_tensors,
+    chart_tensors,
+    encoder_tensors,
+    evidence_tensors,
+    initial,
+    prior_tensors,
+    settled,
+    spawned,
+)
 from server.validation import check
 
 Observer = Callable[[RoundRecord, ServerState], None]
@@ -110,7 +123,7 @@ class ManifoldStrategy(Strategy):
         else:
             wanted = len(numbers) + len(strangers) + len(busy)
         kind_of = {self._node_of[n]: self._kind(step, n) for n in numbers}
-        kind_of |= dict.fromkeys(strangers, (EVERYWHERE, FULL))
+        kind_of |= dict.fromkeys(strangers, (EVERYWHERE, FULL, ()))
         self._asked = len(kind_of)
         self._grid.enough = pacing.enough(wanted) if pacing.enough(wanted) < self._asked + len(busy) else None
         self._grid.deadline, self._grid.keeps = pacing.deadline, pacing.buffers
@@ -190,34 +203,50 @@ class ManifoldStrategy(Strategy):
         online = self._grid.get_node_ids()
         there = set(online) - busy
         able: Collection[int] = self._evidenced if step.stage in EVIDENCED else self._node_of.keys()
-        able = self.state.pioneers if step.stage is Stage.GROWTH else able
+        if step.stage is Stage.EVIDENCE:
+            able = self.state.reached.keys()
+        if step.stage is Stage.GROWTH:
+            able = self.state.pioneers
         known = sorted(number for number in able if self._node_of[number] in there)
         seen = set(self._node_of.values()) if step.stage in UNCHARTED else there
         return known, [node for node in online if node not in seen and node in there]
 
-    def _kind(self, step: Step, number: int) -> tuple[int, Size]:
-        """What tells a client's order from those of others: its region, once there are any, and its model's size."""
+    def _kind(self, step: Step, number: int) -> tuple[int, Size, tuple[int, ...]]:
+        """What tells a client's order from those of others: its region, once there are any, the size of the model that
+        it trains, and the regions whose experts it downloads."""
         region = self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
         region = len(self.state.experts) - 1 if step.stage is Stage.GROWTH else region
-        return region, self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
+        size = self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
+        return region, size, self.state.reached[number] if step.stage is Stage.EVIDENCE else ()
 
-    def _order(self, step: Step, region: int, size: Size) -> Order:
-        """What this round asks of the clients of one region and size."""
+    def _order(self, step: Step, region: int, size: Size, reached: tuple[int, ...]) -> Order:
+        """What this round asks of the clients of one kind."""
         state, scenario = self.state, self.scenario
         tensors: dict[str, Tensor] = {}
         settings: dict[str, float] = {"region": region, "width": size.width, "depth": size.depth}
         match step.stage:
             case Stage.PRIOR:
-                tensors = prefixed("model", self._cut(state.prior, size)) | state.labels
+                cut = scenario.model.slice(state.prior.parameters, self.task, size)
+                tensors = prefixed("model", cut) | state.labels
                 settings |= {"learning_rate": scenario.prior.learning_rate, "region": EVERYWHERE}
+            case Stage.ENCODER:
+                tensors = prior_tensors(state, scenario)
             case Stage.CHARTING:
-                assert state.encoder is not None
-                tensors = prefixed("encoder", state.encoder.weights)
+                tensors = encoder_tensors(state, scenario)
+            case Stage.CHOICE:
+                tensors = candidate_tensors(state, scenario)
             case Stage.EXPERTS | Stage.GROWTH:
-                tensors = prefixed("model", self._cut(state.experts[region], size))
+                expert = state.expert(region)
+                family, own = specialised(scenario.model, self.task, expert.outputs, expert.members)
+                cut = family.slice(expert.parameters, own, size)
+                tensors = prefixed("model", Expert(cut, expert.classes).tensors())
                 settings["learning_rate"] = scenario.experts.learning_rate
+            case Stage.REACH | Stage.SPAWN:
+                assert state.encoder is not None
+                tensors, settings["regions"] = chart_tensors(state, scenario) | state.known, len(state.experts)
+                settings["encoder"] = scenario.encoders.index(state.encoder.rule)
             case Stage.EVIDENCE:
-                tensors, settings["regions"] = evidence_tensors(state), len(state.experts)
+                tensors, settings["regions"] = evidence_tensors(state, reached), len(state.experts)
             case Stage.HEAD:
                 tensors = prefixed("model", state.head) | state.labels
             case Stage.ROUTER:
@@ -226,15 +255,7 @@ class ManifoldStrategy(Strategy):
             case Stage.COMPOSITION | Stage.NOVELTY:
                 settings |= state.composition
                 tensors = prefixed("router", state.router) | prefixed("head", state.head)
-            case Stage.SPAWN:
-                assert state.encoder is not None
-                assert state.atlas is not None
-                tensors = prefixed("encoder", state.encoder.weights) | prefixed("atlas", state.atlas.tensors())
-                tensors, settings["regions"] = tensors | state.known, len(state.experts)
         return Order(step.stage, step.round, step.progress, scenario.seed, settings, tensors)
-
-    def _cut(self, model: Model, size: Size) -> dict[str, Tensor]:
-        return self.scenario.model.slice(model.parameters, self.task, size)
 
     def _messages(self, orders: dict[int, Order]) -> list[Message]:
         """One message a node; nodes with the same order share its body."""
@@ -268,36 +289,61 @@ class ManifoldStrategy(Strategy):
         state, scenario = self.state, self.scenario
         everywhere = total.everywhere()
         match step.stage:
-            case Stage.ENCODER:
-                encoder = Encoder(scenario.encoder, scenario.encoder.fit(everywhere))
+            case Stage.CENSUS:
                 counted = scenario.calibrated and self.task.classifies
-                return replace(state, encoder=encoder, labels={LABELS: everywhere[LABELS]} if counted else {})
+                return replace(state, labels={LABELS: everywhere[LABELS]} if counted else {})
             case Stage.PRIOR:
                 return replace(state, prior=self._aggregated(state.prior, everywhere))
+            case Stage.ENCODER:
+                trunk = trunk_of(scenario.model, state.prior.parameters)
+                fits = [rule.fit(under(str(number), everywhere)) for number, rule in enumerate(scenario.encoders)]
+                pairs = zip(scenario.encoders, fits, strict=True)
+                return replace(state, encoders=tuple(Encoder(rule, weights, trunk) for rule, weights in pairs))
             case Stage.CHARTING:
-                charts = tuple(Chart.from_sums(total.sums.get(number, {})) for number in range(self.clients))
-                return charted(state, charts, scenario, self.task)
+                found = tuple(
+                    Charted.of(encoder, self._charts(total, number), scenario)
+                    for number, encoder in enumerate(state.encoders)
+                )
+                if len(found) == 1:
+                    return settled(state, found[0], scenario, self.task)
+                return replace(state, candidates=found)
+            case Stage.CHOICE:
+                best = int(everywhere["gain"].amax(1).argmax())
+                return settled(state, state.candidates[best], scenario, self.task)
             case Stage.EXPERTS | Stage.GROWTH:
                 experts = [
                     self._aggregated(model, total.sums[region]) if region in total.sums else model
                     for region, model in enumerate(state.experts)
                 ]
                 return replace(state, experts=tuple(experts))
+            case Stage.REACH:
+                shares = {number: sums["share"] for number, sums in total.sums.items()}
+                return replace(state, reached={number: self._reached(number, own) for number, own in shares.items()})
             case Stage.HEAD:
                 return replace(state, head=coverage_mean(everywhere, state.head))
             case Stage.ROUTER:
                 return replace(state, router=coverage_mean(everywhere, state.router))
             case Stage.COMPOSITION:
-                parts = tuple(part for part in PARTS if self.task.classifies or part in ("mixture", "prior"))
+                parts = usable(scenario.composition.parts, self.task)
                 options = candidates(parts, scenario.composition.weights, self.task)
                 return replace(state, composition=chosen(options, everywhere, scenario.composition.gain))
             case Stage.NOVELTY:
                 threshold = novelty_threshold(everywhere, scenario.novelty.quantile)
                 return replace(state, novelty_threshold=threshold, known={KNOWN: everywhere["count"]})
             case Stage.SPAWN:
-                found = {client: Chart.from_sums(total.sums.get(client, {})) for client in total.clients}
-                return spawned(state, {client: c for client, c in found.items() if c.components}, scenario)
+                novel = {client: Chart.from_sums(total.sums.get(client, {})) for client in total.clients}
+                return spawned(state, {n: chart for n, chart in novel.items() if chart.components}, scenario, self.task)
         return state
+
+    def _reached(self, client: int, share: Tensor) -> tuple[int, ...]:
+        """The regions whose experts a client downloads: its own, and those that its samples reach."""
+        own = self.state.region_of_client[client]
+        return tuple(r for r, part in enumerate(share.tolist()) if r == own or part >= self.scenario.router.reach)
+
+    def _charts(self, total: Contribution, encoder: int) -> tuple[Chart, ...]:
+        """Every client's chart under one of the encoders; an empty one of who sent none."""
+        sums = (total.sums.get(number, {}) for number in range(self.clients))
+        return tuple(Chart.from_sums(under(str(encoder), own)) for own in sums)
 
     def _aggregated(self, model: Model, sums: Parameters) -> Model:
         return Model(*self.scenario.aggregation.apply(model.rule, model.parameters, sums))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from clients.member import Member
-from federation.composition import candidates, pooled
+from federation.composition import candidates, pooled, usable
 from federation.contribution import EVERYWHERE, Contribution, Listed
 from federation.records import Order
 from federation.routing import gates
@@ -29,7 +29,7 @@ def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[
     targets = member.data.held_out.targets
     parts = held_out_parts(order, member, scenario, task)
     losses, correct = [], []
-    for weights in candidates(tuple(parts), scenario.composition.weights, task):
+    for weights in candidates(usable(scenario.composition.parts, task), scenario.composition.weights, task):
         answers = pooled(parts, weights, task)
         losses.append(held_out_losses(answers, targets, task).double().sum())
         correct.append((answers.argmax(-1) == targets).double().sum() if task.classifies else losses[-1])

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from clients.member import Member
 from clients.stages.composition import held_out_losses, held_out_parts
-from federation.composition import pooled
+from federation.composition import pooled, usable
 from federation.contribution import EVERYWHERE, Contribution, Listed
 from federation.novelty import novelty_histogram
 from federation.records import Order
@@ -27,7 +27,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 def _histograms(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
     targets, parts = member.data.held_out.targets, held_out_parts(order, member, scenario, task)
     novelty = member.memory["held_out/novelty"]
-    weights = {part: order.settings[part] for part in parts}
+    weights: dict[str, float] = {part: order.settings[part] for part in usable(scenario.composition.parts, task)}
     return {
         "count": novelty_histogram(novelty),
         "composition": novelty_histogram(novelty, held_out_losses(pooled(parts, weights, task), targets, task)),

@@ -3,13 +3,23 @@
 from federation.manifold.atlas import Atlas
 from federation.manifold.chart import Chart, ChartRule
 from federation.manifold.encoder import Encoder, EncoderRule, PrincipalComponents
-from federation.manifold.features import FeatureMap, Flat, OrientedGradients, PooledPixels, SignalStatistics
+from federation.manifold.features import (
+    Concatenated,
+    FeatureMap,
+    Flat,
+    OrientedGradients,
+    PooledPixels,
+    PriorTrunk,
+    RandomFeatures,
+    SignalStatistics,
+)
 from federation.manifold.regions import PrivateRegions, RegionRule, SharedRegions
 
 __all__ = [
     "Atlas",
     "Chart",
     "ChartRule",
+    "Concatenated",
     "Encoder",
     "EncoderRule",
     "FeatureMap",
@@ -17,7 +27,9 @@ __all__ = [
     "OrientedGradients",
     "PooledPixels",
     "PrincipalComponents",
+    "PriorTrunk",
     "PrivateRegions",
+    "RandomFeatures",
     "RegionRule",
     "SharedRegions",
     "SignalStatistics",

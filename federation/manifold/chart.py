@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -85,13 +86,16 @@ class ChartRule(Frozen):
     """How a client describes its region, and how the server makes densities of it.
 
     Covariances are shrunk towards the pooled one as if it had `shrinkage` samples, then kept as `rank` leading
-    directions plus a diagonal. Components with fewer than `min_count` samples are never sent.
+    directions plus a diagonal, or, spherical, as one variance. Components with fewer than `min_count` samples are never
+    sent.
     """
 
     by_label: bool = True
     min_count: int = Field(default=5, ge=2)
     shrinkage: float = Field(default=100.0, gt=0)
+    covariance: Literal["low_rank", "spherical"] = "low_rank"
     rank: int = Field(default=8, ge=1)
+    whole_regions: bool = Field(default=False, description="queries are routed by one Gaussian a region, of all labels")
 
     def sums(
         self, latent: Float[Tensor, "samples latent"], labels: Int[Tensor, " samples"] | None

@@ -76,6 +76,12 @@ class ElasticFamily(Rule):
         """Logits or values of each client's model on that client's inputs; sizes are read off the shapes."""
 
     @abstractmethod
+    def trunk(
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
+    ) -> Float[Tensor, "clients samples units"]:
+        """What the head's units would see without their last nonlinearity: features of the inputs."""
+
+    @abstractmethod
     def multiplies(self, task: Task, size: Size = FULL) -> int:
         """Multiply-adds of one sample's forward pass."""
 

@@ -314,3 +314,16 @@ def test_a_working_set_counts_weights_once_and_activations_twice():
     task = Task(kind="regression", input_shape=(3,), outputs=2)
     family = Mlp(width=4, blocks=0)
     assert family.working_set(task, batch=5) == 4 * (3 * 4 + 4 + 4 * 2 + 2 + 2 * 5 * (3 + 4 + 2))
+
+
+@every_family
+def test_the_trunk_is_what_the_head_reads_before_its_last_nonlinearity(family, task):
+    model, rows = model_of(family, task), rows_of(task, 1, 5)
+    features = family.trunk(alone(model), rows)
+    weight = model["head.weight"].flatten(1)
+    assert features.shape == (1, 5, weight.shape[1])
+    assert bool((features < 0).any())
+    shallow = not any(name.startswith("block") for name in model)
+    if shallow or not getattr(family, "residual", True):
+        outputs = features.relu() @ weight.T + model["head.bias"]
+        torch.testing.assert_close(outputs, family.apply(alone(model), rows), rtol=1e-4, atol=1e-4)

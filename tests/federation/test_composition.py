@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from federation.composition import candidates, chosen, pooled
+from federation.composition import PARTS, candidates, chosen, pooled, usable
+from federation.rules import InputError
 from federation.task import Task
 
 COIN = Task(kind="classification", input_shape=(1,), outputs=2)
@@ -66,6 +67,18 @@ def test_weights_of_values_that_give_the_same_mean_are_tried_once():
     pairs = {(option["mixture"], option["prior"]) for option in options}
     assert pairs == {(1.0, 0.0), (0.0, 1.0), (1.0, 0.5), (0.5, 1.0), (1.0, 1.0)}
     assert len(options) == 5
+
+
+def test_the_parts_that_may_answer_are_those_of_the_task_that_the_scenario_allows():
+    assert usable(PARTS, COIN) == ("charts", "mixture", "head", "prior")
+    assert usable(PARTS, VALUE) == ("mixture", "prior")
+    assert usable(("prior", "head", "charts"), COIN) == ("charts", "head", "prior")
+    assert usable(("prior", "head", "charts"), VALUE) == ("prior",)
+
+
+def test_parts_none_of_which_answers_real_values_are_refused():
+    with pytest.raises(InputError, match="composition.parts: none of head, charts answers real values"):
+        usable(("head", "charts"), VALUE)
 
 
 OPTIONS = [{"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}, {"a": 1.0, "b": 1.0}]

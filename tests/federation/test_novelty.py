@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from federation.data import Samples
 from federation.novelty import (
     BINS,
-    NOTHING_NOVEL,
     coverage,
     discovered,
     novelty_histogram,
     novelty_quantile,
     novelty_threshold,
 )
+from federation.world_model import NOTHING_NOVEL
 from tests.federation.test_world_model import CLASSES, FAR, QUERIES, with_threshold, world
 
 NOVELTIES = st.lists(st.floats(-1e5, 1e5, width=32), min_size=1, max_size=40)

@@ -27,10 +27,7 @@ def tensors(engine, config=CONFIG, **options):
     clients = len(federation.clients)
     outcome = federate(engine.grid(clients, config, **options), opened.scenario, federation.task, clients)
     world = outcome.world
-    named = {"encoder": world.encoder.weights, "atlas": world.atlas.tensors(), "experts": world.experts}
-    named |= {"router": world.router, "head": world.head, "prior": world.prior}
-    flat = {f"{part}/{name}": t for part, model in named.items() for name, t in model.items()}
-    return flat, world.predict(federation.union_test.inputs)
+    return world.tensors(), world.predict(federation.union_test.inputs)
 
 
 def assert_close(one, other, tolerance):

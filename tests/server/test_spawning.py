@@ -27,9 +27,10 @@ def trace(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(trace):
     @cache
-    def started(engine=HERE, sizes="full_size", **novelty) -> Outcome:
+    def started(engine=HERE, sizes="full_size", own_classes=False, **novelty) -> Outcome:
         settings = {name: value for name, value in ROUNDS.items() if name != "partition.clients"}
         settings |= {"availability.kind": "traces", "availability.path": trace, "sizes.kind": sizes}
+        settings["experts.own_classes"] = own_classes
         settings |= {"availability.spread": 0.0, "availability.jitter": 0.0}
         config = run_config(PATH, settings | {f"novelty.{name}": value for name, value in novelty.items()}, 0)
         opened = open_run(config)
@@ -49,12 +50,6 @@ def score(outcome, part=None):
     world = outcome.world
     answers = world.parts(new.inputs, world.encoder(new.inputs), (part,))[part] if part else world.predict(new.inputs)
     return world.design.task.score(answers, new.targets)
-
-
-def everything(world):
-    models = {"encoder": world.encoder.weights, "atlas": world.atlas.tensors(), "experts": world.experts}
-    models |= {"router": world.router, "head": world.head, "prior": world.prior}
-    return {f"{part}/{name}": t for part, model in models.items() for name, t in model.items()}
 
 
 def test_a_late_client_spawns_a_region_of_its_own(run):
@@ -78,8 +73,7 @@ def test_the_spawned_expert_is_trained_by_those_who_found_something_new(run):
 
 
 def test_all_other_regions_stay_bit_by_bit(run):
-    before, after = everything(run().world), everything(run(spawn_at=50).world)
-    assert before.keys() == after.keys()
+    before, after = run().world.tensors(), run(spawn_at=50).world.tensors()
     for name, tensor in before.items():
         kept = after[name][tuple(slice(length) for length in tensor.shape)]
         assert torch.equal(kept, tensor), name
@@ -92,12 +86,20 @@ def test_the_copy_is_of_the_nearest_region_s_expert(run):
     new = world.atlas.region == LATE + 1
     centre = (world.atlas.log_weight[new].softmax(0)[:, None] * world.atlas.mean[new]).sum(0, keepdim=True)
     nearest = int(world.atlas.scores(centre.float())[:, : LATE + 1].argmax())
-    assert all(torch.equal(stack[LATE + 1], stack[nearest]) for stack in world.experts.values())
+    copied = world.experts[nearest].parameters
+    assert all(torch.equal(tensor, copied[name]) for name, tensor in world.experts[LATE + 1].parameters.items())
+
+
+def test_an_expert_of_its_own_classes_alone_begins_from_the_prior_with_the_new_ones(run):
+    outcome = run(own_classes=True, spawn_at=50)
+    assert outcome.world.experts[LATE + 1].classes.tolist() == [8, 9]
+    assert score(outcome, "mixture") > 0.5
 
 
 def test_too_few_novel_samples_spawn_nothing_and_change_nothing(run):
     plain, asked = run(), run(spawn_at=5_000)
-    assert all(torch.equal(t, everything(asked.world)[name]) for name, t in everything(plain.world).items())
+    after = asked.world.tensors()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in plain.world.tensors().items())
     assert asked.world.design == plain.world.design
     assert [record.answered for record in asked.history if record.stage is Stage.GROWTH] == [0] * 4
     assert not any(record.refused for record in asked.history)
@@ -110,5 +112,5 @@ def test_without_it_nobody_is_asked(run):
 def test_engines_agree_about_what_is_spawned_by_clients_of_many_sizes(run):
     one, other = (run(engine, "tiers", spawn_at=50) for engine in (HERE, SERIAL))
     assert one.world.design.regions == other.world.design.regions == LATE + 2
-    for name, tensor in everything(one.world).items():
-        torch.testing.assert_close(everything(other.world)[name], tensor, rtol=1e-5, atol=1e-5)
+    for name, tensor in one.world.tensors().items():
+        torch.testing.assert_close(other.world.tensors()[name], tensor, rtol=1e-5, atol=1e-5)
