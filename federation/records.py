@@ -15,6 +15,8 @@ from federation.tensors import Parameters, nbytes
 ARRAYS, CONFIG, TRAFFIC = "arrays", "config", "traffic"
 LABELS = "labels"
 """Name of the counts of the classes in the whole federation, among an order's tensors."""
+KNOWN = "known"
+"""Name of the histogram of the novelty of held-out samples, among an order's tensors."""
 
 ACTION = "train.contribute"
 """The Flower message type of every order."""
@@ -35,6 +37,8 @@ class Stage(StrEnum):
     ROUTER = "router"
     COMPOSITION = "composition"
     NOVELTY = "novelty"
+    SPAWN = "spawn"
+    GROWTH = "growth"
 
 
 @dataclass(frozen=True)

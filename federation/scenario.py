@@ -102,6 +102,17 @@ class CompositionSettings(Frozen):
     gain: float = Field(default=0.002, ge=0, description="nats a sample by which a further part must improve")
 
 
+class NoveltySettings(Frozen):
+    """From where on the generalist answers, and whether what no region knows becomes a region of its own."""
+
+    quantile: float = Field(
+        default=0.99, gt=0, le=1, description="of held-out novelty; 1: the generalist never answers"
+    )
+    spawn_at: int | None = Field(default=None, ge=1, description="novel samples that spawn a region; never without it")
+    false_discoveries: float = Field(default=0.1, gt=0, lt=1, description="share of these that may be known after all")
+    rounds: int = Field(default=4, ge=0, description="rounds in which the spawned expert is trained")
+
+
 class Search(Frozen):
     """The same small search for every method: factors on the local learning rate, tried for a share of the rounds."""
 
@@ -135,7 +146,7 @@ class Scenario(Frozen):
     head: HeadSettings = HeadSettings()
     router: RouterSettings = RouterSettings()
     composition: CompositionSettings = CompositionSettings()
-    novelty_quantile: float = Field(default=0.99, gt=0, le=1, description="1: the generalist never answers alone")
+    novelty: NoveltySettings = NoveltySettings()
     search: Search = Search()
     seed: int = Field(default=0, ge=0)
 
@@ -170,7 +181,7 @@ class Scenario(Frozen):
 
     def with_rounds(self, change: Callable[[int], int]) -> Self:
         """The same with other rounds in each of its phases."""
-        phases = {name: getattr(self, name) for name in ("prior", "experts", "head", "router")}
+        phases = {name: getattr(self, name) for name in ("prior", "experts", "head", "router", "novelty")}
         return self.model_copy(
             update={name: phase.model_copy(update={"rounds": change(phase.rounds)}) for name, phase in phases.items()}
         )

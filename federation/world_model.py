@@ -28,6 +28,10 @@ VERSION = 1
 MANIFEST, WEIGHTS = "world_model.json", "world_model.safetensors"
 
 
+NOTHING_NOVEL = 1e30
+"""The threshold of a world model that never asks its generalist: finite, so that JSON can hold it."""
+
+
 class Design(Frozen):
     """All of a world model that is not a tensor."""
 
@@ -42,7 +46,7 @@ class Design(Frozen):
     regions: int
     region_of_client: Several[int] = ()
     composition: dict[str, float] = Field(default_factory=dict)
-    novelty_threshold: float = 1e30
+    novelty_threshold: float = NOTHING_NOVEL
 
 
 LEAST_LOGIT = -30.0

@@ -86,7 +86,7 @@ ABLATIONS = (
     ),
     Ablation("covariance", "charts are spheres", {"charts.covariance": "spherical"}),
     Ablation("shared_regions", "a region for each client", {"regions.kind": "private_regions"}),
-    Ablation("novelty", "the generalist never answers alone", {"novelty_quantile": 1.0}),
+    Ablation("novelty", "the generalist never answers alone", {"novelty.quantile": 1.0}),
     Ablation(
         "encoder",
         "principal components of the raw input",

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,13 +10,14 @@ import torch
 
 from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.engine.local import Visit, in_order
+from federation.novelty import Coverage, coverage
 from federation.rules import InputError, nearest
 from federation.scenario import Opened, open_run, run_config
 from scenarios.baselines import METHODS, Contender, Method, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
 from scenarios.engines import RAY, Engine
-from scenarios.statistics import summary
+from scenarios.statistics import mean_interval, summary
 
 WORLD = "world"
 EXTENSIONS = 2
@@ -58,6 +59,7 @@ class Comparison:
     scores: tuple[Score, ...]
     skipped: Mapping[str, str]
     compositions: tuple[dict[str, float], ...]
+    coverages: tuple[Coverage, ...]
 
     @property
     def seeds(self) -> list[int]:
@@ -95,7 +97,16 @@ class Comparison:
             "skipped": dict(self.skipped),
             "composition": self.compositions[0],
             "composition_per_seed": list(self.compositions),
+            "novelty": covered_summary(self.coverages),
         }
+
+
+def covered_summary(coverages: Sequence[Coverage]) -> dict[str, Any]:
+    """How much of the union test the world model's regions cover, and its score on both sides: means over the seeds
+    that have a value, None where none has."""
+    rows = [asdict(found) for found in coverages]
+    known = {name: [row[name] for row in rows if row[name] is not None] for name in rows[0]}
+    return {name: mean_interval(values) if values else None for name, values in known.items()} | {"per_seed": rows}
 
 
 def check_methods(names: Sequence[str]) -> list[str]:
@@ -124,6 +135,7 @@ def compare(
     scores: list[Score] = []
     factors: dict[str, float] = {}
     compositions: list[dict[str, float]] = []
+    coverages: list[Coverage] = []
     first: tuple[Opened, WorldRun] | None = None
     skipped: dict[str, str] = {}
     for seed in seeds:
@@ -149,12 +161,14 @@ def compare(
             else:
                 trained = method.run(trial)
             seconds = time.perf_counter() - began
+            if name == WORLD:
+                coverages.append(coverage(trial.finished().outcome.world, federation.union_test))
             union, local = on_union(trained, federation, method.knows_client), on_local(trained, federation)
             score = Score(seed, name, union, local, factors[name], seconds, trained)
             scores.append(score)
             on_score(score)
     assert first is not None
-    return Comparison(reference, first[0], first[1], tuple(scores), skipped, tuple(compositions))
+    return Comparison(reference, first[0], first[1], tuple(scores), skipped, tuple(compositions), tuple(coverages))
 
 
 def _searched(method: Method, trial: Trial, progress: Progress) -> float:

@@ -1,10 +1,11 @@
 """One simulated federation, from data to world model, without rivals."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from federation.data import FederatedData
+from federation.novelty import Coverage, coverage
 from federation.scenario import Opened, open_run, run_config
 from scenarios.baselines import Trial
 from scenarios.baselines.contract import Contender, WorldRun
@@ -27,6 +28,7 @@ class Simulation:
     opened: Opened
     run: WorldRun
     scores: Mapping[str, float | None]
+    coverage: Coverage
 
     def dump(self) -> dict[str, Any]:
         """Plain data."""
@@ -39,6 +41,7 @@ class Simulation:
             "clients": len(self.opened.federation().clients),
             "regions": world.design.regions,
             "composition": world.design.composition,
+            "novelty": asdict(self.coverage),
             "bytes_up": self.run.traffic.up,
             "bytes_down": self.run.traffic.down,
             "refused": sum(len(record.refused) for record in self.run.outcome.history),
@@ -57,4 +60,4 @@ def simulate(
     progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
     run = run_world(trial)
     scores = {name: score(contender(run), opened.federation()) for name, score in SCORES.items()}
-    return Simulation(opened, run, scores)
+    return Simulation(opened, run, scores, coverage(run.outcome.world, opened.federation().union_test))

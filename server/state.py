@@ -1,5 +1,6 @@
 """The server's state between rounds: a frozen value; each round yields the next."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -8,11 +9,12 @@ from torch import Tensor
 
 from federation.experts import Expert, begun, committee, scattered
 from federation.manifold import Atlas, Chart, Encoder
+from federation.manifold.regions import region_charts
 from federation.randomness import torch_generator
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed, single
-from federation.world_model import WorldModel
+from federation.world_model import NOTHING_NOVEL, WorldModel
 
 
 @dataclass(frozen=True)
@@ -36,20 +38,18 @@ class Charted:
     def of(encoder: Encoder, charts: tuple[Chart, ...], scenario: Scenario) -> "Charted":
         """Regions are formed from the charts alone."""
         regions = scenario.regions.assign(charts)
-        return Charted(encoder, charts, regions, Atlas.of(_merged(charts, regions), scenario.charts))
-
-
-def _merged(charts: tuple[Chart, ...], regions: tuple[int, ...]) -> list[Chart]:
-    """Each region's chart."""
-    merged = [Chart() for _ in range(max(regions) + 1)]
-    for client, region in enumerate(regions):
-        merged[region] = merged[region] + charts[client]
-    return merged
+        merged = region_charts(charts, regions, max(regions) + 1)
+        return Charted(encoder, charts, regions, Atlas.of(merged, scenario.charts))
 
 
 @dataclass(frozen=True)
 class ServerState:
-    """What the phases have made so far. What a later phase makes is None or empty before it."""
+    """What the phases have made so far. What a later phase makes is None or empty before it.
+
+    Attributes:
+        known: the histogram of the novelty of held-out samples, as it is sent where regions may spawn.
+        pioneers: clients whose samples spawned the last region.
+    """
 
     prior: Model
     encoders: tuple[Encoder, ...] = ()
@@ -66,6 +66,8 @@ class ServerState:
     router: Parameters = field(default_factory=dict)
     composition: dict[str, float] = field(default_factory=dict)
     novelty_threshold: float = inf
+    known: dict[str, Tensor] = field(default_factory=dict)
+    pioneers: tuple[int, ...] = ()
 
     def expert(self, region: int) -> Expert:
         """The expert of a region as it is now."""
@@ -81,8 +83,7 @@ def initial(scenario: Scenario, task: Task) -> ServerState:
 def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) -> ServerState:
     """Start an expert for each region, and lay out the small networks."""
     charts, regions, atlas = found.charts, found.region_of_client, found.atlas
-    own = scenario.experts.own_classes
-    classes = _own_classes(charts, regions) if own else (None,) * atlas.regions
+    classes = _own_classes(charts, regions) if scenario.experts.own_classes else (None,) * atlas.regions
     experts = [_begun(state, region, own, scenario, task) for region, own in enumerate(classes)]
     latent = atlas.mean.shape[1]
     draw = torch_generator(scenario.seed, "small networks")
@@ -116,12 +117,44 @@ def _begun(
     return begun(state.prior.parameters, scenario.model, task, classes, members, draw)
 
 
+def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario, task: Task) -> ServerState:
+    """A region more for what clients found novel, if that is enough; all other regions stay bit by bit.
+
+    Its expert begins as a copy of the one whose region is nearest to its mean (or, of its own classes alone, from the
+    prior), and its gate with the posterior alone. A client that was never charted belongs to it.
+
+    Args:
+        found: charts of novel samples, by client.
+    """
+    assert state.atlas is not None
+    chart, enough = sum((found[client] for client in sorted(found)), Chart()), scenario.novelty.spawn_at
+    if enough is None or not chart.components or chart.whole.count < enough:
+        return state
+    before, atlas = state.atlas, state.atlas.with_region(chart, scenario.charts)
+    new, own = before.regions, torch.tensor(sorted(chart.components)) if scenario.experts.own_classes else None
+    nearest = state.experts[int(before.scores(chart.whole.mean[None].float()).argmax())].parameters
+    expert = nearest if own is None else _begun(state, new, own, scenario, task)
+    late = [client for client in found if not state.charts[client].components]
+    heavier = float(atlas.log_weight.logsumexp(0) - before.log_weight.logsumexp(0))
+    return replace(
+        state,
+        charts=tuple(found[client] if client in late else kept for client, kept in enumerate(state.charts)),
+        region_of_client=tuple(new if client in late else r for client, r in enumerate(state.region_of_client)),
+        atlas=atlas,
+        experts=(*state.experts, Model(expert, scenario.aggregation.init(expert))),
+        classes=(*state.classes, own),
+        router=scenario.router.rule.with_region(state.router, before.mean.shape[1], new),
+        novelty_threshold=state.novelty_threshold + heavier,  # the same samples are novel, but for those of the region
+        pioneers=tuple(sorted(found)),
+    )
+
+
 def _own_classes(charts: tuple[Chart, ...], regions: tuple[int, ...]) -> tuple[Tensor | None, ...]:
     """The classes that each region's charts name; None, which is all, where a client of it sent no chart."""
     uncharted = {region for chart, region in zip(charts, regions, strict=True) if not chart.components}
     return tuple(
         None if region in uncharted else torch.tensor(sorted(chart.components))
-        for region, chart in enumerate(_merged(charts, regions))
+        for region, chart in enumerate(region_charts(charts, regions, max(regions) + 1))
     )
 
 
@@ -139,7 +172,7 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
         state.atlas.regions,
         region_of_client=state.region_of_client,
         composition=state.composition or {"mixture": 1.0},
-        novelty_threshold=min(state.novelty_threshold, 1e30),
+        novelty_threshold=min(state.novelty_threshold, NOTHING_NOVEL),
     )
     experts = {region: state.expert(region) for region in range(len(state.experts))}
     return WorldModel(design, state.encoder, state.atlas, experts, state.router, state.head, state.prior.parameters)

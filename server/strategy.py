@@ -12,16 +12,17 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 from torch import Tensor
 
-from federation.composition import candidates, chosen, novelty_threshold, usable
+from federation.composition import candidates, chosen, usable
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.engine import Waiting
 from federation.experts import Expert, specialised, trunk_of
 from federation.manifold import Chart, Encoder
 from federation.models import Size
 from federation.models.family import FULL
+from federation.novelty import novelty_threshold
 from federation.pacing import PacingRule, Synchronous
 from federation.randomness import generator
-from federation.records import ACTION, CONFIG, LABELS, Order, Stage, read_contribution
+from federation.records import ACTION, CONFIG, KNOWN, LABELS, Order, Stage, read_contribution
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed, under
@@ -39,6 +40,7 @@ from server.state import (
     initial,
     prior_tensors,
     settled,
+    spawned,
 )
 from server.validation import check
 
@@ -57,7 +59,7 @@ class RoundLostError(RuntimeError):
 
 
 class ManifoldStrategy(Strategy):
-    """Encoder, prior, charting, experts, evidence, head, router, composition.
+    """Encoder, prior, charting, experts, evidence, head, router, composition, novelty, and what novelty spawns.
 
     Args:
         clients: size of the federation; the first round waits for as many nodes.
@@ -100,6 +102,8 @@ class ManifoldStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         self._began, step = time.monotonic(), self.steps[server_round - 1]
+        if self._idle(step):
+            return []
         pacing = self.pacing(step.stage)
         if step.round == 0:
             self._grid.abandon()
@@ -144,7 +148,8 @@ class ManifoldStrategy(Strategy):
                 self._node_of.update(zip(contribution.clients, nodes, strict=True))
             except (ValueError, KeyError) as error:
                 refused.append(str(error))
-        self._check_failures(step, len(accepted), refused)
+        if not self._idle(step):
+            self._check_failures(step, len(accepted), refused)
         if step.stage is Stage.EVIDENCE:
             self._evidenced = {client for contribution in accepted for client in contribution.clients}
         total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
@@ -189,6 +194,10 @@ class ManifoldStrategy(Strategy):
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         return None
 
+    def _idle(self, step: Step) -> bool:
+        """Whether a round has nothing to do, since no region was spawned."""
+        return step.stage is Stage.GROWTH and not self.state.pioneers
+
     def _here(self, step: Step, busy: set[int]) -> tuple[list[int], list[int]]:
         """Clients that are online and idle, and, if the stage asks them, nodes of which nothing is known yet."""
         online = self._grid.get_node_ids()
@@ -196,6 +205,8 @@ class ManifoldStrategy(Strategy):
         able: Collection[int] = self._evidenced if step.stage in EVIDENCED else self._node_of.keys()
         if step.stage is Stage.EVIDENCE:
             able = self.state.reached.keys()
+        if step.stage is Stage.GROWTH:
+            able = self.state.pioneers
         known = sorted(number for number in able if self._node_of[number] in there)
         seen = set(self._node_of.values()) if step.stage in UNCHARTED else there
         return known, [node for node in online if node not in seen and node in there]
@@ -204,6 +215,7 @@ class ManifoldStrategy(Strategy):
         """What tells a client's order from those of others: its region, once there are any, the size of the model that
         it trains, and the regions whose experts it downloads."""
         region = self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
+        region = len(self.state.experts) - 1 if step.stage is Stage.GROWTH else region
         size = self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
         return region, size, self.state.reached[number] if step.stage is Stage.EVIDENCE else ()
 
@@ -223,15 +235,15 @@ class ManifoldStrategy(Strategy):
                 tensors = encoder_tensors(state, scenario)
             case Stage.CHOICE:
                 tensors = candidate_tensors(state, scenario)
-            case Stage.EXPERTS:
+            case Stage.EXPERTS | Stage.GROWTH:
                 expert = state.expert(region)
                 family, own = specialised(scenario.model, self.task, expert.outputs, expert.members)
                 cut = family.slice(expert.parameters, own, size)
                 tensors = prefixed("model", Expert(cut, expert.classes).tensors())
                 settings["learning_rate"] = scenario.experts.learning_rate
-            case Stage.REACH:
+            case Stage.REACH | Stage.SPAWN:
                 assert state.encoder is not None
-                tensors, settings["regions"] = chart_tensors(state, scenario), len(state.experts)
+                tensors, settings["regions"] = chart_tensors(state, scenario) | state.known, len(state.experts)
                 settings["encoder"] = scenario.encoders.index(state.encoder.rule)
             case Stage.EVIDENCE:
                 tensors, settings["regions"] = evidence_tensors(state, reached), len(state.experts)
@@ -298,7 +310,7 @@ class ManifoldStrategy(Strategy):
             case Stage.CHOICE:
                 best = int(everywhere["gain"].amax(1).argmax())
                 return settled(state, state.candidates[best], scenario, self.task)
-            case Stage.EXPERTS:
+            case Stage.EXPERTS | Stage.GROWTH:
                 experts = [
                     self._aggregated(model, total.sums[region]) if region in total.sums else model
                     for region, model in enumerate(state.experts)
@@ -316,7 +328,11 @@ class ManifoldStrategy(Strategy):
                 options = candidates(parts, scenario.composition.weights, self.task)
                 return replace(state, composition=chosen(options, everywhere, scenario.composition.gain))
             case Stage.NOVELTY:
-                return replace(state, novelty_threshold=novelty_threshold(everywhere, scenario.novelty_quantile))
+                threshold = novelty_threshold(everywhere, scenario.novelty.quantile)
+                return replace(state, novelty_threshold=threshold, known={KNOWN: everywhere["count"]})
+            case Stage.SPAWN:
+                novel = {client: Chart.from_sums(total.sums.get(client, {})) for client in total.clients}
+                return spawned(state, {n: chart for n, chart in novel.items() if chart.components}, scenario, self.task)
         return state
 
     def _reached(self, client: int, share: Tensor) -> tuple[int, ...]:
@@ -337,7 +353,7 @@ def _residual(before: ServerState, after: ServerState, stage: Stage) -> float | 
     """||Phi(theta) - theta|| / ||theta|| over all coordinates that the stage trains (eq. 23)."""
     if stage is Stage.PRIOR:
         pairs = [(before.prior.parameters, after.prior.parameters)]
-    elif stage is Stage.EXPERTS:
+    elif stage in (Stage.EXPERTS, Stage.GROWTH):
         pairs = [(old.parameters, new.parameters) for old, new in zip(before.experts, after.experts, strict=True)]
     else:
         return None

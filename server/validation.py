@@ -2,12 +2,14 @@
 
 import torch
 
-from federation.composition import BINS, candidates, usable
+from federation.composition import candidates, usable
 from federation.contribution import EVERYWHERE, WEIGHT, Contribution
 from federation.experts import Expert, specialised, trunk_of
 from federation.manifold.atlas import TEMPERATURES
+from federation.manifold.dimension import SPACING
 from federation.models import Size
 from federation.models.family import FULL
+from federation.novelty import BINS
 from federation.records import LABELS, Stage
 from federation.scenario import Scenario
 from federation.task import Task
@@ -36,6 +38,8 @@ def check(contribution: Contribution, stage: Stage, state: ServerState, scenario
             raise ValueError(f"{who}: {name} of region {region} is {got}, expected {list(shape)}")
         if stage is Stage.CHARTING:
             _check_charts(who, sums, state, task)
+        if stage is Stage.SPAWN and state.encoder is not None:
+            _check_chart(who, shapes(sums), state.encoder(torch.zeros(1, *task.input_shape)).shape[1])
 
 
 def _misfits(sums: Parameters, expected: dict[str, Shape]) -> list[tuple[str, object, Shape]]:
@@ -76,7 +80,7 @@ def expected_shapes(
             return {"loss": (options,), "correct": (options,), "count": ()}
         case Stage.NOVELTY:
             return {"count": (BINS,), "composition": (BINS,), "generalist": (BINS,)}
-        case Stage.CHARTING:
+        case Stage.CHARTING | Stage.SPAWN:
             return {}
     if stage in ELASTIC:
         if not (stage is Stage.PRIOR or 0 <= region < len(state.experts)):
@@ -98,9 +102,11 @@ def _check_charts(who: str, sums: Parameters, state: ServerState, task: Task) ->
 
 
 def _check_chart(who: str, found: dict[str, Shape], latent: int) -> None:
-    """count/c is one number, sum/c a vector of encoder space, second/c a square of it."""
+    """count/c is one number, sum/c a vector of encoder space, second/c a square of it; the spacing is two numbers."""
     wanted: dict[str, Shape] = {"count": (), "sum": (latent,), "second": (latent, latent)}
     for name, shape in found.items():
+        if name in SPACING and shape == ():
+            continue
         kind, _, label = name.partition("/")
         if not label.isdigit() or shape != wanted.get(kind):
             raise ValueError(f"{who}: {name} of its chart is {list(shape)}, expected {list(wanted.get(kind, ()))}")

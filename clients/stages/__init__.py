@@ -7,10 +7,12 @@ from clients.stages import (
     composition,
     encoding,
     evidence,
+    growth,
     head,
     novelty,
     reach,
     router,
+    spawn,
     training,
 )
 from clients.stages.contract import StageFunction
@@ -29,6 +31,8 @@ STAGES: dict[Stage, StageFunction] = {
     Stage.ROUTER: router.contribute,
     Stage.COMPOSITION: composition.contribute,
     Stage.NOVELTY: novelty.contribute,
+    Stage.SPAWN: spawn.contribute,
+    Stage.GROWTH: growth.contribute,
 }
 
 __all__ = ["STAGES"]

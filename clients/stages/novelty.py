@@ -6,8 +6,9 @@ from torch import Tensor
 
 from clients.member import Member
 from clients.stages.composition import held_out_losses, held_out_parts
-from federation.composition import novelty_histogram, pooled, usable
+from federation.composition import pooled, usable
 from federation.contribution import EVERYWHERE, Contribution, Listed
+from federation.novelty import novelty_histogram
 from federation.records import Order
 from federation.scenario import Scenario
 from federation.task import Task

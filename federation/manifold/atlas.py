@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from federation.manifold.chart import Chart, ChartRule
+from federation.manifold.chart import Chart, ChartRule, Moments
 from federation.randomness import torch_generator
 from federation.tensors import Parameters, count
 
@@ -23,6 +23,9 @@ TEMPERATURES = (0.03, 0.1, 0.3, 1.0)
 
 NEVER = -1e30
 """The score of a region or label without components: finite, so that its gradient is zero and not NaN."""
+
+TENSORS = ("mean", "diagonal", "factor", "log_weight", "region", "label")
+"""The fields of an atlas with a row for each component."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +55,18 @@ class Atlas:
             raise ValueError("no client had enough samples of anything to send a chart; lower charts.min_count")
         total = sum(m.count for _, _, m in entries)
         pooled = torch.stack([m.scatter for _, _, m in entries]).sum(0) / total
-        shrunk = [(m.scatter + rule.shrinkage * pooled) / (m.count + rule.shrinkage) for _, _, m in entries]
-        covariance = torch.stack(shrunk)
-        spherical = rule.covariance == "spherical"
-        diagonal, factor = _spherical(covariance) if spherical else _low_rank(covariance, rule.rank)
-        return Atlas(
-            regions=len(charts),
-            mean=torch.stack([m.mean for _, _, m in entries]),
-            diagonal=diagonal,
-            factor=factor,
-            log_weight=torch.tensor([log(m.count) for _, _, m in entries], dtype=torch.float64),
-            region=torch.tensor([region for region, _, _ in entries]),
-            label=torch.tensor([label for _, label, _ in entries]),
-        )
+        return _charted(len(charts), entries, pooled, rule)
+
+    def with_region(self, chart: Chart, rule: ChartRule) -> "Atlas":
+        """The same with one region more, under the next number; all components that are there stay bit by bit.
+
+        The new covariances are shrunk towards the mean of those that are there.
+        """
+        entries = [(self.regions, label, m) for label, m in chart.components.items()]
+        covariance = torch.diag_embed(self.diagonal) + self.factor @ self.factor.mT
+        pooled = torch.einsum("c,cij->ij", self.log_weight.softmax(0), covariance)
+        new = _charted(self.regions + 1, entries, pooled, rule)
+        return Atlas(new.regions, **{name: torch.cat([getattr(self, name), getattr(new, name)]) for name in TENSORS})
 
     def densities(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples components"]:
         """log n_c + log N(z; mu_c, Sigma_c), by Woodbury's identity, in float64."""
@@ -149,8 +151,7 @@ class Atlas:
 
     def tensors(self) -> dict[str, Tensor]:
         """All state, for wires and files; float32 where it is real."""
-        names = ("mean", "diagonal", "factor", "log_weight", "region", "label")
-        values = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in TENSORS}
         return {name: t.float() if t.is_floating_point() else t for name, t in values.items()}
 
     @staticmethod
@@ -162,6 +163,33 @@ class Atlas:
     def parameters(self) -> int:
         """Numbers that one query reads: all of the charts."""
         return count({name: t for name, t in self.tensors().items() if t.is_floating_point()})
+
+
+def mutual(overlaps: Float[Tensor, "regions regions"]) -> Float[Tensor, "regions regions"]:
+    """How alike regions are, whatever their sizes: sqrt(alpha_ij alpha_ji / (alpha_ii alpha_jj)), from `overlaps`.
+
+    The cosine between the responsibilities w_i p_i / p and w_j p_j / p under the density p of the whole atlas: 1 where
+    two regions have one density, 0 where they never meet.
+    """
+    own = overlaps.diagonal()
+    return (overlaps * overlaps.T / (own[:, None] * own).clamp_min(1e-300)).sqrt().clamp_max(1.0)
+
+
+def _charted(regions: int, entries: Sequence[tuple[int, int, Moments]], pooled: Tensor, rule: ChartRule) -> Atlas:
+    """Components of regions and labels, their covariances shrunk towards the pooled one."""
+    shrunk = [(m.scatter + rule.shrinkage * pooled) / (m.count + rule.shrinkage) for _, _, m in entries]
+    covariance = torch.stack(shrunk)
+    spherical = rule.covariance == "spherical"
+    diagonal, factor = _spherical(covariance) if spherical else _low_rank(covariance, rule.rank)
+    return Atlas(
+        regions=regions,
+        mean=torch.stack([m.mean for _, _, m in entries]),
+        diagonal=diagonal,
+        factor=factor,
+        log_weight=torch.tensor([log(m.count) for _, _, m in entries], dtype=torch.float64),
+        region=torch.tensor([region for region, _, _ in entries]),
+        label=torch.tensor([label for _, label, _ in entries]),
+    )
 
 
 def _low_rank(

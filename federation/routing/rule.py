@@ -7,8 +7,9 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from federation.contribution import filled
 from federation.rules import Rule
-from federation.tensors import Parameters
+from federation.tensors import Parameters, shapes
 
 
 class RoutingRule(Rule):
@@ -24,6 +25,11 @@ class RoutingRule(Rule):
     @abstractmethod
     def init(self, latent: int, regions: int, draw: torch.Generator) -> dict[str, Tensor]:
         """The router's weights before tuning; empty where nothing is tuned."""
+
+    def with_region(self, weights: Parameters, latent: int, regions: int) -> dict[str, Tensor]:
+        """The weights for one region more than `regions`: those that are there stay, and new ones are zero."""
+        wanted = shapes(self.init(latent, regions + 1, torch.Generator()))
+        return {name: filled(weights[name], shape) for name, shape in wanted.items()}
 
     @abstractmethod
     def logits(

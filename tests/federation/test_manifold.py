@@ -1,4 +1,4 @@
-"""Encoder, charts, atlas and regions against numpy, scipy and scikit-learn, and by hand."""
+"""Encoder, charts and atlas against numpy, scipy and scikit-learn, and by hand."""
 
 from math import exp, log
 
@@ -21,9 +21,7 @@ from federation.manifold import (
     PooledPixels,
     PrincipalComponents,
     PriorTrunk,
-    PrivateRegions,
     RandomFeatures,
-    SharedRegions,
     SignalStatistics,
 )
 from federation.manifold.atlas import FLOOR, NEVER
@@ -385,48 +383,3 @@ def test_an_atlas_survives_the_wire():
 def test_an_atlas_counts_the_real_numbers_of_its_charts():
     atlas = Atlas.of(TWO, ChartRule(rank=2))
     assert atlas.parameters == 2 * (3 + 3 + 3 * 2 + 1)  # mean, diagonal, factor, log weight of two components
-
-
-# --- regions ---------------------------------------------------------------------------------------------------------
-
-
-def separated(centres: list[tuple[float, float]], count: int = 200) -> list[Chart]:
-    """One client a centre."""
-    return [chart_of(normal_rows(seed, count, centre)) for seed, centre in enumerate(centres)]
-
-
-LEFT, RIGHT, ABOVE = (-9.0, 0.0), (9.0, 0.0), (0.0, 9.0)
-
-
-def test_private_regions_are_the_clients():
-    assert PrivateRegions().assign(separated([LEFT, LEFT, RIGHT])) == (0, 1, 2)
-
-
-def test_shared_regions_find_the_true_number_of_separated_mixtures():
-    charts = separated([LEFT, RIGHT, LEFT, ABOVE, RIGHT, ABOVE, LEFT])
-    assert SharedRegions().assign(charts) == (0, 1, 0, 2, 1, 2, 0)
-
-
-def test_clients_of_one_gaussian_are_one_region():
-    assert SharedRegions().assign(separated([LEFT] * 5)) == (0,) * 5
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
-def test_shared_regions_are_as_many_as_asked(count):
-    regions = SharedRegions(count=count).assign(separated([LEFT, RIGHT, LEFT, ABOVE, RIGHT, ABOVE]))
-    assert set(regions) == set(range(count))
-
-
-def test_more_regions_than_clients_are_one_each():
-    assert SharedRegions(count=9).assign(separated([LEFT, LEFT, RIGHT])) == (0, 1, 2)
-
-
-def test_the_closest_regions_merge_first():
-    charts = separated([LEFT, (9.0, 0.5), RIGHT])
-    assert SharedRegions(count=2).assign(charts) == (0, 1, 1)
-
-
-def test_a_client_without_a_chart_joins_the_first_region():
-    charts = separated([LEFT, RIGHT, LEFT])
-    assert SharedRegions().assign([charts[0], Chart(), charts[1], charts[2]]) == (0, 0, 1, 0)
-    assert SharedRegions().assign([Chart(), Chart()]) == (0, 0)

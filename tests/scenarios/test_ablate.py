@@ -74,7 +74,7 @@ def dotted(fields, prefix=""):
         ("prior", {"prior.rounds": 0, "experts.rounds": 10}),
         ("covariance", {"charts.covariance": "spherical"}),
         ("shared_regions", {"regions.kind": "private_regions"}),
-        ("novelty", {"novelty_quantile": 1.0}),
+        ("novelty", {"novelty.quantile": 1.0}),
         ("encoder", {"encoder.features.kind": "flat", "encoder.features.frequencies": None}),
     ],
 )

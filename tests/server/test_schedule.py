@@ -7,7 +7,7 @@ from federation.models import Mlp
 from federation.partition import Iid
 from federation.records import Stage
 from federation.routing import ChartPosterior
-from federation.scenario import ExpertSettings, HeadSettings, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import ExpertSettings, HeadSettings, NoveltySettings, RouterSettings, Scenario, TrainingPhase
 from federation.task import Task
 from server.aggregation import Mean
 from server.schedule import TRAINED, Step, gradient_rounds, schedule
@@ -47,6 +47,13 @@ def test_the_phases_follow_one_another():
         (Stage.COMPOSITION, 1),
         (Stage.NOVELTY, 1),
     ]
+
+
+def test_regions_may_spawn_after_novelty_is_known_if_the_scenario_says_from_when_on():
+    spawning = SCENARIO.model_copy(update={"novelty": NoveltySettings(spawn_at=50, rounds=3)})
+    more = [Step(Stage.SPAWN, 0, 1), *(Step(Stage.GROWTH, number, 3) for number in range(3))]
+    assert list(schedule(spawning, CLASSES)) == [*schedule(SCENARIO, CLASSES), *more]
+    assert gradient_rounds(spawning, CLASSES) == gradient_rounds(SCENARIO, CLASSES) + 3
 
 
 def test_encoders_are_chosen_between_only_where_there_are_several():
