@@ -132,7 +132,7 @@ def compare(
         trial = Trial(opened, engine.grids(opened, config, visit), on_round=progress.advance)
         for name in check_methods(methods):
             method = METHODS[name]
-            if reason := method.absent(opened.federation()):
+            if reason := method.absent(trial):
                 skipped[name] = reason
                 continue
             if name not in factors:
