@@ -63,8 +63,9 @@ class Mixture(Federated[Mixed]):
             answers = torch.zeros(len(inputs), trial.task.outputs)
             for component, model in enumerate(state.models):
                 mine = shares[:, component] > 0
-                own = single_model(family, model, trial.task)(inputs[mine], clients[mine.numpy()])
-                answers[mine] += shares[mine, component, None] * own
+                if bool(mine.any()):
+                    own = single_model(family, model, trial.task)(inputs[mine], clients[mine.numpy()])
+                    answers[mine] += shares[mine, component, None] * own
             return answers
 
         return answer
