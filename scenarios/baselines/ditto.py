@@ -9,7 +9,6 @@ from clients.training import Batch, Objective
 from federation.contribution import Contribution, coverage_mean
 from federation.models import ElasticFamily
 from federation.models.family import Slope, written_out
-from federation.randomness import torch_generator
 from federation.tensors import Parameters, accelerator, stacked, unstacked
 from scenarios.baselines.contract import Answer, Trial, own_models
 from scenarios.baselines.federated import Federated, Round
@@ -38,7 +37,7 @@ class Ditto(Federated[Models]):
     mu: float = MU
 
     def begin(self, trial: Trial, family: ElasticFamily) -> Models:
-        return Models(family.init(trial.task, torch_generator(trial.scenario.seed, "prior")), {})
+        return Models(self.fresh(trial, family), {})
 
     def round(self, state: Models, now: Round) -> Models:
         total, own = Contribution(), dict(state.own)

@@ -22,7 +22,7 @@ from federation.engine import Traffic
 from federation.engine.cohort import CACHE
 from federation.models import ElasticFamily, Size
 from federation.models.family import FULL
-from federation.randomness import generator
+from federation.randomness import generator, torch_generator
 from federation.scenario import LocalTraining
 from federation.task import Task
 from federation.tensors import Parameters, accelerator, nbytes, stacked
@@ -153,6 +153,11 @@ class Federated(Method, Generic[State]):
         """The models that are trained: as many parameters as one query of the world model runs."""
         assert trial.size is not None
         return trial.scenario.model.sized_to(trial.task, trial.size.active_parameters)
+
+    @staticmethod
+    def fresh(trial: Trial, family: ElasticFamily, *address: int | str) -> Parameters:
+        """A model before training. Without an address it is the one from which FedAvg, too, begins."""
+        return family.init(trial.task, torch_generator(trial.scenario.seed, *(address or ("prior",))))
 
     @abstractmethod
     def begin(self, trial: Trial, family: ElasticFamily) -> State:

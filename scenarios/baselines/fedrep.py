@@ -9,7 +9,6 @@ from clients.training import Batch, Objective
 from federation.contribution import Contribution, coverage_mean
 from federation.models import ElasticFamily
 from federation.models.family import Slope
-from federation.randomness import torch_generator
 from federation.tensors import Parameters, stacked, unstacked
 from scenarios.baselines.contract import Answer, Trial, own_models
 from scenarios.baselines.federated import Federated, Round
@@ -39,7 +38,7 @@ class FedRep(Federated[Headed]):
     personal: tuple[str, ...] = HEAD
 
     def begin(self, trial: Trial, family: ElasticFamily) -> Headed:
-        return Headed(family.init(trial.task, torch_generator(trial.scenario.seed, "prior")), {})
+        return Headed(self.fresh(trial, family), {})
 
     def round(self, state: Headed, now: Round) -> Headed:
         total, heads, body = Contribution(), dict(state.heads), [n for n in state.shared if n not in self.personal]

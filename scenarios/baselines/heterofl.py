@@ -3,7 +3,6 @@
 from federation.contribution import Contribution, coverage_mean
 from federation.models import ElasticFamily
 from federation.models.family import FULL
-from federation.randomness import torch_generator
 from federation.tensors import Parameters, stacked
 from scenarios.baselines.contract import Answer, Trial, single_model
 from scenarios.baselines.federated import Federated, Round
@@ -23,7 +22,7 @@ class HeteroFl(Federated[Parameters]):
         return "every device trains the whole model, as in fedavg; set sizes.kind=tiers" if alike else ""
 
     def begin(self, trial: Trial, family: ElasticFamily) -> Parameters:
-        return family.init(trial.task, torch_generator(trial.scenario.seed, "prior"))
+        return self.fresh(trial, family)
 
     def round(self, state: Parameters, now: Round) -> Parameters:
         sizes, total = now.trial.scenario.sizes, Contribution()

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from federation.models import ElasticFamily
-from federation.randomness import torch_generator
 from federation.tensors import Parameters
 from federation.world_model import Cost
 from scenarios.baselines.contract import Answer, Trial, single_model
@@ -53,9 +52,8 @@ class Mixture(Federated[Mixed]):
     components: int = COMPONENTS
 
     def begin(self, trial: Trial, family: ElasticFamily) -> Mixed:
-        addresses = [("prior",), *(("component", number) for number in range(1, self.components))]
-        draws = (torch_generator(trial.scenario.seed, *address) for address in addresses)
-        return Mixed([family.init(trial.task, draw) for draw in draws], {}, {})
+        others = [self.fresh(trial, family, "component", number) for number in range(1, self.components)]
+        return Mixed([self.fresh(trial, family), *others], {}, {})
 
     def answer(self, state: Mixed, trial: Trial, family: ElasticFamily) -> Answer:
         def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:

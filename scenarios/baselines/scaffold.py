@@ -12,7 +12,6 @@ from clients.training import Batch, Objective
 from federation.contribution import Contribution, coverage_mean
 from federation.models import ElasticFamily
 from federation.models.family import Slope, written_out
-from federation.randomness import torch_generator
 from federation.tensors import Parameters, accelerator, prefixed, stacked, under, unstacked
 from scenarios.baselines.contract import Answer, Trial, single_model
 from scenarios.baselines.federated import Federated, Round
@@ -20,11 +19,15 @@ from scenarios.baselines.federated import Federated, Round
 
 @dataclass(frozen=True)
 class Controlled:
-    """The global model x, its control variate c, and the c_i that each client remembers (zero before it is asked)."""
+    """The global model x, its control variate c, and the c_i that each client remembers (zero before it is asked).
+
+    `samples` is the number of those of the whole federation.
+    """
 
     model: Parameters
     control: Parameters
     controls: Mapping[int, Parameters]
+    samples: int
 
 
 class Scaffold(Federated[Controlled]):
@@ -38,8 +41,8 @@ class Scaffold(Federated[Controlled]):
     name, title = "scaffold", "SCAFFOLD, equal active parameters"
 
     def begin(self, trial: Trial, family: ElasticFamily) -> Controlled:
-        model = family.init(trial.task, torch_generator(trial.scenario.seed, "prior"))
-        return Controlled(model, _zeros(model), {})
+        model = self.fresh(trial, family)
+        return Controlled(model, _zeros(model), {}, sum(len(client.train) for client in trial.federation.clients))
 
     def round(self, state: Controlled, now: Round) -> Controlled:
         server, total = prefixed("model", state.model) | prefixed("control", state.control), Contribution()
@@ -50,14 +53,15 @@ class Scaffold(Federated[Controlled]):
             corrected = Corrected(now.objective, {name: c - before[name] for name, c in state.control.items()})
             trained = now.train(stacked([state.model] * len(cohort)), cohort, corrected)
             after = corrected.mean(_steps(cohort, now))
-            moved = {name: c - before[name] for name, c in after.items()}
-            sent = now.total(cohort, prefixed("model", trained.parameters) | prefixed("control", moved))
+            change = {name: c - before[name] for name, c in after.items()}
+            sent = now.total(cohort, prefixed("model", trained.parameters) | prefixed("control", change))
             controls |= {c: own for c, own in zip(cohort, unstacked(after), strict=True) if c in sent.clients}
             total += sent
-        sums, samples = total.everywhere(), sum(len(client.train) for client in now.trial.federation.clients)
-        shift = {name: sums[f"control/{name}"].float() / samples for name in state.control if sums}
-        control = {name: c + shift.get(name, 0.0) for name, c in state.control.items()}
-        return Controlled(under("model", coverage_mean(sums, prefixed("model", state.model))), control, controls)
+        sums = total.everywhere()
+        moved = {name: sums[f"control/{name}"].float() / state.samples if sums else 0.0 for name in state.control}
+        control = {name: c + moved[name] for name, c in state.control.items()}
+        model = under("model", coverage_mean(sums, prefixed("model", state.model)))
+        return Controlled(model, control, controls, state.samples)
 
     def answer(self, state: Controlled, trial: Trial, family: ElasticFamily) -> Answer:
         return single_model(family, state.model, trial.task)
