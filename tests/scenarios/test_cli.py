@@ -103,6 +103,7 @@ def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
         "fedrolex", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "local", "uniform", "head", "oracle",
     ]  # fmt: skip
     first = Path("run/report.html").read_text(encoding="utf-8")
+    assert "(feddf, uniform, head, oracle)" in first  # they show the world model's traffic and training
     Path("run/report.html").unlink()
     assert status("report", "run") == 0
     assert Path("run/report.html").read_text(encoding="utf-8") == first
