@@ -70,6 +70,12 @@ def stacked(models: list[Parameters]) -> dict[str, Tensor]:
     return {name: _stack([model[name] for model in models]) for name in models[0]}
 
 
+def unstacked(models: Parameters) -> list[Parameters]:
+    """The models along a leading axis one by one, on the CPU: the inverse of `stacked`."""
+    here = {name: tensor.cpu() for name, tensor in models.items()}
+    return [{name: tensor[n] for name, tensor in here.items()} for n in range(len(next(iter(here.values()))))]
+
+
 def _stack(tensors: list[Tensor]) -> Tensor:
     first = tensors[0]
     return first.expand(len(tensors), *first.shape) if all(t is first for t in tensors) else torch.stack(tensors)

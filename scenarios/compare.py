@@ -145,7 +145,7 @@ def compare(
         trial = Trial(opened, engine.grids(opened, config, visit), on_round=progress.advance)
         for name in check_methods(methods):
             method = METHODS[name]
-            if reason := method.absent(federation):
+            if reason := method.absent(trial):
                 skipped[name] = reason
                 continue
             if name not in factors:

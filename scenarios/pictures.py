@@ -34,15 +34,17 @@ INK, RULE, TEXT, DARK, LIGHT = "#7b828c", "#9aa1ab", "#16191c", "#14171a", "#fff
 BLUE, VERMILLION, GREEN, ORANGE, PINK, SKY = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9"
 """The palette of Okabe and Ito, safe for colour-blind readers."""
 
-METHOD_COLOURS = {"world": VERMILLION, "central": BLUE, "central_total": BLUE, "fedavg": GREEN, "fedavg_total": GREEN}
-METHOD_COLOURS |= {"fedprox": ORANGE, "fedadam": PINK, "local": SKY}
-"""A larger monolith shares its colour with the smaller one and is dashed; methods without a curve are gray."""
-
 THEMED = {INK: "ink", RULE: "rule", TEXT: "text", BLUE: "blue", VERMILLION: "world"}
 """Colours that a page may replace: it sets --picture-ink and so on."""
 
 GROUP_COLOURS = [f"#{c}" for c in ("c67", "8ce", "dc7", "4a9", "a49", "993", "67d", "b57", "5a6", "aaa")]
 """After Tol's muted scheme, its darkest colours made lighter for dark pages."""
+
+METHOD_COLOURS = {"world": VERMILLION, "central": BLUE, "central_total": BLUE, "fedavg": GREEN, "fedavg_total": GREEN}
+METHOD_COLOURS |= {"fedprox": ORANGE, "fedadam": PINK, "local": SKY}
+RIVALS = ("scaffold", "heterofl", "fedrolex", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft")
+METHOD_COLOURS |= dict(zip(RIVALS, GROUP_COLOURS, strict=False))
+"""A larger monolith shares its colour with the smaller one and is dashed; methods without a curve are gray."""
 
 STYLE: Any = (
     {"svg.fonttype": "none", "font.family": ["DejaVu Sans"], "font.size": 10, "legend.frameon": False}
@@ -165,6 +167,7 @@ def learning_curves(
     last = max([len(phases), 1, *(point[0] for points in curves.values() for point in points)])
     points_of = {n: curves.get(n) or [(0, final), (last, final)] for n, final in finals.items() if final is not None}
     drawn = {n: [(x, metric.scale * y) for x, y in points if y is not None] for n, points in points_of.items()}
+    taller = max(1.0, 0.062 * len(drawn))
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -179,12 +182,12 @@ def learning_curves(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         ends = {name: min(max(points[-1][1], low), high) for name, points in drawn.items() if points}
-        for name, place in spread_out(ends, 0.058 * (high - low), low).items():
+        for name, place in spread_out(ends, 0.058 / taller * (high - low), low).items():
             note: Look = {"va": "center", "weight": "bold" if name == "world" else "normal"}
             colour = METHOD_COLOURS.get(name, INK)
             axes.text(1.015, place, name, transform=axes.get_yaxis_transform(), color=colour, **note)
 
-    return inline(draw, 3.9, "Union score by gradient round, one line for each method")
+    return inline(draw, 3.9 * taller, "Union score by gradient round, one line for each method")
 
 
 def spread_out(places: Mapping[str, float], gap: float, low: float) -> dict[str, float]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from clients.calibration import shifts
 from clients.member import Member
-from clients.training import Batch, Trained, batches, learning_rate, train
+from clients.training import Batch, Objective, Trained, batches, learning_rate, train
 from federation.contribution import Weighed
 from federation.data import Samples
 from federation.experts import Expert, specialised
@@ -53,6 +53,22 @@ def _own(samples: Samples, classes: Tensor | None) -> Samples:
     return Samples(samples.inputs[mine], place[mine])
 
 
+def supervised(family: ElasticFamily, task: Task, shift: Tensor | float = 0.0) -> Objective:
+    """The task's losses of models of a family; the batch's columns are inputs and targets.
+
+    Args:
+        shift: added to the outputs, [clients, 1, outputs].
+    """
+
+    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
+        inputs, targets = batch
+        outputs, pull = family.pullback(model, inputs)
+        row_losses, slopes = task.slopes(outputs + shift, targets)
+        return row_losses, pull(slopes * weights.unsqueeze(-1))
+
+    return objective
+
+
 def train_models(
     starts: Sequence[Parameters],
     samples: Sequence[Samples],
@@ -73,17 +89,10 @@ def train_models(
     """
     device, shift = accelerator(), shifts([s.targets for s in samples], union)
     added = shift.to(device) if isinstance(shift, Tensor) else shift
-
-    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
-        inputs, targets = batch
-        outputs, pull = family.pullback(model, inputs)
-        row_losses, slopes = task.slopes(outputs + added, targets)
-        return row_losses, pull(slopes * weights.unsqueeze(-1))
-
     columns = [s.inputs for s in samples], [s.targets for s in samples]
     plan = batches([len(s) for s in samples], local, seed, address, clients)
     start = {name: tensor.to(device) for name, tensor in stacked(list(starts)).items()}
-    return train(start, objective, columns, plan, local, rate, proximal)
+    return train(start, supervised(family, task, added), columns, plan, local, rate, proximal)
 
 
 def weighed(

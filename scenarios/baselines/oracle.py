@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.data import UNKNOWN_CLIENT, FederatedData
+from federation.data import UNKNOWN_CLIENT
 from federation.world_model import Cost
 from scenarios.baselines.contract import Contender, Method, Trial
 
@@ -13,11 +13,11 @@ from scenarios.baselines.contract import Contender, Method, Trial
 class Oracle(Method):
     """Each sample is answered by the expert of its client's region."""
 
-    name, title, searched = "oracle", "the same experts, true region known", False
+    name, title, searched, reuses_world = "oracle", "the same experts, true region known", False, True
     knows_client = True
 
-    def absent(self, federation: FederatedData) -> str:
-        strangers = bool((federation.union_client == UNKNOWN_CLIENT).any())
+    def absent(self, trial: Trial) -> str:
+        strangers = bool((trial.federation.union_client == UNKNOWN_CLIENT).any())
         return "the union test holds strangers, whose region nobody knows" if strangers else ""
 
     def run(self, trial: Trial) -> Contender:

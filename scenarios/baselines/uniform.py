@@ -12,7 +12,7 @@ from scenarios.baselines.contract import Contender, Method, Trial
 class Ensemble(Method):
     """The world model's own experts, averaged: what routing adds is the difference."""
 
-    name, title, searched = "uniform", "the same experts, averaged", False
+    name, title, searched, reuses_world = "uniform", "the same experts, averaged", False, True
 
     def run(self, trial: Trial) -> Contender:
         run = trial.finished()

@@ -98,15 +98,16 @@ def test_compare_prints_one_json_object_and_writes_the_run(capsys):
 
 
 def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
-    assert status("compare", "digits", "--quiet", "--out", "run", *flags()) == 0
+    assert status("compare", "digits", "--quiet", "--out", "run", *flags(sizes__kind="tiers")) == 0
     printed = capsys.readouterr().out
     assert "central_total" in printed
     comparison = json.loads(Path("run/comparison.json").read_text())
     assert list(comparison["union"]) == [
-        "world", "central", "central_total", "fedavg", "fedavg_total", "fedprox", "fedadam", "local", "uniform",
-        "head", "oracle",
+        "world", "central", "central_total", "fedavg", "fedavg_total", "fedprox", "fedadam", "scaffold", "heterofl",
+        "fedrolex", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "local", "uniform", "head", "oracle",
     ]  # fmt: skip
     first = Path("run/report.html").read_text(encoding="utf-8")
+    assert "(feddf, uniform, head, oracle)" in first  # they show the world model's traffic and training
     Path("run/report.html").unlink()
     assert status("report", "run") == 0
     assert Path("run/report.html").read_text(encoding="utf-8") == first
