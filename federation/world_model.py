@@ -168,16 +168,21 @@ class WorldModel:
         shared = self.encoder.parameters + charts.parameters if used - {"prior"} else 0
         shared += count(self.head) if "head" in used else 0
         shared += count(self.router) if "mixture" in used else 0
-        experts = self.experts.values() if "mixture" in used else ()
-        kinds = [(expert.members, *specialised(family, task, expert.outputs, expert.members)) for expert in experts]
+        experts = self.cost_of_experts(self.design.router.top) if "mixture" in used else Cost(0, 0, 0)
+        prior = "prior" in used or self.design.encoder.uses_prior
+        return Cost(
+            total_parameters=shared + experts.total_parameters + family.parameters(task),
+            active_parameters=shared + experts.active_parameters + prior * family.parameters(task),
+            query_flops=experts.query_flops + 2 * (shared + prior * family.multiplies(task)),
+        )
+
+    def cost_of_experts(self, asked: int) -> Cost:
+        """The experts' own part of the cost, where a query asks so many of them: the largest."""
+        design, experts = self.design, self.experts.values()
+        kinds = [(e.members, *specialised(design.family, design.task, e.outputs, e.members)) for e in experts]
         sizes = sorted((members * kind.parameters(own) for members, kind, own in kinds), reverse=True)
         multiplies = sorted((members * kind.multiplies(own) for members, kind, own in kinds), reverse=True)
-        top, prior = self.design.router.top, "prior" in used or self.design.encoder.uses_prior
-        return Cost(
-            total_parameters=shared + sum(sizes) + family.parameters(task),
-            active_parameters=shared + sum(sizes[:top]) + prior * family.parameters(task),
-            query_flops=2 * (shared + sum(multiplies[:top]) + prior * family.multiplies(task)),
-        )
+        return Cost(sum(sizes), sum(sizes[:asked]), 2 * sum(multiplies[:asked]))
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it that is not its design, by `part/name`."""
@@ -189,10 +194,9 @@ class WorldModel:
 
     def save(self, folder: Path) -> None:
         """Write the model as JSON and safetensors into an existing folder."""
+        # Copies, since tensors that share memory are refused, as experts do that nobody trained.
         copies = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in self.tensors().items()}
-        save_file(
-            copies, folder / WEIGHTS
-        )  # which refuses tensors that share memory, as experts that nobody trained do
+        save_file(copies, folder / WEIGHTS)
         (folder / MANIFEST).write_text(json.dumps(self.design.dump(), indent=2) + "\n", encoding="utf-8")
 
     @staticmethod

@@ -30,7 +30,7 @@ class FedDf(Method):
         losses = _divergence if task.classifies else task.losses
         models = descended(trial, family, task, lambda epoch: taught, losses, self.name)
         answer, curve = trial.followed(single_model(family, model, task) for model in models)
-        asked = 2.0 * trial.scenario.model.multiplies(task) * regions * len(inputs)
+        asked = world.cost_of_experts(regions).query_flops * len(inputs)
         flops = run.training_flops + asked + training_flops(family.multiplies(task) * epochs * len(inputs))
         return Contender(answer, monolith_cost(family, task), run.traffic.up, run.traffic.down, flops, curve)
 

@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from federation.data import UNKNOWN_CLIENT
-from federation.world_model import Cost
 from scenarios.baselines.contract import Contender, Method, Trial
 
 
@@ -22,7 +21,7 @@ class Oracle(Method):
 
     def run(self, trial: Trial) -> Contender:
         run = trial.finished()
-        world, family, task = run.outcome.world, trial.scenario.model, trial.task
+        world = run.outcome.world
         region = np.array(world.design.region_of_client)
 
         def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
@@ -30,6 +29,5 @@ class Oracle(Method):
             gate[torch.arange(len(inputs)), torch.from_numpy(region[clients])] = 1.0
             return world.mixture(inputs, gate)
 
-        size = family.parameters(task)
-        cost = Cost(size * world.design.regions, size, 2 * family.multiplies(task))
+        cost = world.cost_of_experts(1)
         return Contender(answer, cost, run.traffic.up, run.traffic.down, run.training_flops)

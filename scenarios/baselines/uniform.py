@@ -5,7 +5,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.world_model import Cost
 from scenarios.baselines.contract import Contender, Method, Trial
 
 
@@ -16,12 +15,10 @@ class Ensemble(Method):
 
     def run(self, trial: Trial) -> Contender:
         run = trial.finished()
-        world, family, task = run.outcome.world, trial.scenario.model, trial.task
-        regions = world.design.regions
+        world, regions = run.outcome.world, run.outcome.world.design.regions
 
         def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
             return world.mixture(inputs, torch.full((len(inputs), regions), 1 / regions))
 
-        size = family.parameters(task)
-        cost = Cost(size * regions, size * regions, 2 * family.multiplies(task) * regions)
+        cost = world.cost_of_experts(regions)
         return Contender(answer, cost, run.traffic.up, run.traffic.down, run.training_flops)
