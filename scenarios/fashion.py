@@ -27,11 +27,13 @@ SCENARIO = Scenario(
     local=LocalTraining(learning_rate=0.05, batch_size=50, epochs=1),
     aggregation=Mean(),
     encoder=PrincipalComponents(dimensions=128, features=OrientedGradients()),
-    charts=ChartRule(rank=2),
+    charts=ChartRule(rank=8),
     regions=SharedRegions(),
     prior=TrainingPhase(rounds=1),
     experts=ExpertSettings(rounds=2),
-    head=HeadSettings(rounds=16, hidden=128, temperature=0.05, local=LocalTraining(learning_rate=1.0)),
+    head=HeadSettings(
+        rounds=16, hidden=128, temperature=0.05, local=LocalTraining(learning_rate=1.0, weight_decay=0.002)
+    ),
     router=RouterSettings(rounds=1),
     search=Search(share=0.2),
 )

@@ -57,6 +57,16 @@ def test_clients_of_many_sizes_in_one_round_give_the_same_on_both_engines():
     torch.testing.assert_close(one[1], other[1], rtol=1e-5, atol=1e-5)
 
 
+def test_committees_of_experts_with_their_own_classes_give_the_same_on_both_engines():
+    experts = {"experts.own_classes": True, "experts.members": 3, "regions.kind": "shared_regions", "regions.count": 3}
+    config = run_config("digits", ROUNDS | experts | {"model.width": 48}, 0)
+    one, other = tensors(SERIAL, config=config), tensors(HERE, config=config)
+    assert any(name.endswith("/classes") for name in one[0])
+    assert max(len(t) for name, t in one[0].items() if name.startswith("experts/") and name.endswith("stem.bias")) > 1
+    assert_close(one[0], other[0], 1e-5)
+    torch.testing.assert_close(one[1], other[1], rtol=1e-5, atol=1e-5)
+
+
 def test_the_order_in_which_clients_are_visited_changes_nothing(serial):
     weights, answers = tensors(SERIAL, visit=lambda messages: list(reversed(messages)))
     assert_close(weights, serial[0], 1e-6)
