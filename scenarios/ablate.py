@@ -78,6 +78,8 @@ ABLATIONS = (
         },
         there=lambda scenario: isinstance(scenario.router.rule, TunedResidual),
     ),
+    Ablation("committees", "one model a region", {"experts.members": 1}),
+    Ablation("own_classes", "experts answer all classes", {"experts.own_classes": False}),
     Ablation("coupling", "neighbouring experts train apart", {"coupling.strength": 0.0}),
     Ablation(
         "prior",
