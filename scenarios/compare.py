@@ -2,24 +2,24 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from federation.confidence import cooled, expected_calibration_error, fitted_temperature, temperature_losses
 from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.engine.local import Visit, in_order
+from federation.novelty import Coverage, coverage
 from federation.rules import InputError, nearest
 from federation.scenario import Opened, open_run, run_config
 from scenarios.baselines import METHODS, Contender, Method, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
 from scenarios.engines import RAY, Engine
-from scenarios.statistics import summary
+from scenarios.statistics import mean_interval, summary
 
 WORLD = "world"
 PROTOCOLS = ("union", "local", "ece", "ece_untempered")
@@ -38,29 +38,19 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True)
-class Tests:
-    """What a trained method reaches.
+class Score:
+    """One method on one seed.
 
-    Attributes:
-        union: on one test set, the client unknown.
-        local: on each client's own held-out samples, every client counting once; None where no client has any.
-        ece: expected calibration error on the union test, at the temperature that fits held-out samples best; None
-            for values.
-        ece_untempered: the same at temperature one.
+    `ece` is the expected calibration error on the union test at the temperature that fits held-out samples best,
+    `ece_untempered` the same at temperature one; None for values.
     """
 
+    seed: int
+    method: str
     union: float
     local: float | None
     ece: float | None
     ece_untempered: float | None
-
-
-@dataclass(frozen=True)
-class Score(Tests):
-    """One method on one seed."""
-
-    seed: int
-    method: str
     factor: float
     seconds: float
     contender: Contender
@@ -80,6 +70,7 @@ class Comparison:
     scores: tuple[Score, ...]
     skipped: Mapping[str, str]
     compositions: tuple[dict[str, float], ...]
+    coverages: tuple[Coverage, ...]
 
     @property
     def seeds(self) -> list[int]:
@@ -108,10 +99,11 @@ class Comparison:
             "skipped": dict(self.skipped),
             "composition": self.compositions[0],
             "composition_per_seed": list(self.compositions),
+            "novelty": covered_summary(self.coverages),
         }
 
     def _protocols(self, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Each protocol's scores, and the calibration, of methods that are asked the same."""
+        """A table for each of PROTOCOLS, of methods that are told the same of the test samples."""
         return {
             key: {
                 name: summary([getattr(s, key) for s in self.of(name)], [getattr(s, key) for s in self.of(WORLD)])
@@ -120,6 +112,14 @@ class Comparison:
             }
             for key in PROTOCOLS
         }
+
+
+def covered_summary(coverages: Sequence[Coverage]) -> dict[str, Any]:
+    """How much of the union test the world model's regions cover, and its score on both sides: means over the seeds
+    that have a value, None where none has."""
+    rows = [asdict(found) for found in coverages]
+    known = {name: [row[name] for row in rows if row[name] is not None] for name in rows[0]}
+    return {name: mean_interval(values) if values else None for name, values in known.items()} | {"per_seed": rows}
 
 
 def check_methods(names: Sequence[str]) -> list[str]:
@@ -148,15 +148,17 @@ def compare(
     scores: list[Score] = []
     factors: dict[str, float] = {}
     compositions: list[dict[str, float]] = []
+    coverages: list[Coverage] = []
     first: tuple[Opened, WorldRun] | None = None
     skipped: dict[str, str] = {}
     for seed in seeds:
         config = run_config(reference, overrides, seed)
         opened = open_run(config)
+        federation = opened.federation()
         trial = Trial(opened, engine.grids(opened, config, visit), on_round=progress.advance)
         for name in check_methods(methods):
             method = METHODS[name]
-            if reason := method.absent(opened.federation()):
+            if reason := method.absent(trial):
                 skipped[name] = reason
                 continue
             if name not in factors:
@@ -172,14 +174,16 @@ def compare(
             else:
                 trained = method.run(trial)
             seconds = time.perf_counter() - began
-            tests = scored(method, trained, opened.federation())
-            score = Score(
-                **vars(tests), seed=seed, method=name, factor=factors[name], seconds=seconds, contender=trained
-            )
+            if name == WORLD:
+                coverages.append(coverage(trial.finished().outcome.world, federation.union_test))
+            told = _told(method, federation)
+            union, local = on_union(trained, federation, told), on_local(trained, federation)
+            ece, untempered = on_confidence(method, trained, federation) if trial.task.classifies else (None, None)
+            score = Score(seed, name, union, local, ece, untempered, factors[name], seconds, trained)
             scores.append(score)
             on_score(score)
     assert first is not None
-    return Comparison(reference, first[0], first[1], tuple(scores), skipped, tuple(compositions))
+    return Comparison(reference, first[0], first[1], tuple(scores), skipped, tuple(compositions), tuple(coverages))
 
 
 def _searched(method: Method, trial: Trial, progress: Progress) -> float:
@@ -191,15 +195,12 @@ def _searched(method: Method, trial: Trial, progress: Progress) -> float:
     grid = sorted(search.factors)
     if not method.searched or len(grid) < 2:
         return grid[len(grid) // 2] if method.searched else 1.0
-    held_out, _ = _held_out(trial.federation)
-    nobody = np.full(len(held_out), UNKNOWN_CLIENT)
     found: dict[float, float] = {}
 
     def measure(factor: float) -> None:
         short = replace(trial, factor=factor, share=search.share)
         progress.begin(f"{method.name}, learning rate x{factor:g}", _rounds(method, short))
-        answers = method.run(short).answer(held_out.inputs, nobody)
-        found[factor] = trial.task.score(answers, held_out.targets) if bool(answers.isfinite().all()) else -float("inf")
+        found[factor] = on_held_out(method.run(short), trial.federation)
 
     for factor in grid:
         measure(factor)
@@ -217,44 +218,64 @@ def _rounds(method: Method, trial: Trial) -> int:
 
 
 @torch.no_grad()
-def scored(method: Method, trained: Contender, federation: FederatedData) -> Tests:
-    """Ask a trained method for all test samples, and tell it no more of them than it may know."""
-    union, task = federation.union_test, federation.task
-    who = np.full(len(union), UNKNOWN_CLIENT)
-    if method.knows_client or method.context:
-        who = federation.union_client if method.knows_client else federation.union_group
-    local = [
-        task.score(trained.answer(client.test.inputs, np.full(len(client.test), number)), client.test.targets)
-        for number, client in enumerate(federation.clients)
-        if len(client.test)
-    ]
-    answers = trained.answer(union.inputs, who)
-    ece, untempered = _calibration(method, trained, federation, answers, who) if task.classifies else (None, None)
-    return Tests(task.score(answers, union.targets), float(np.mean(local)) if local else None, ece, untempered)
+def on_union(trained: Contender, federation: FederatedData, told: NDArray[np.int64] | None = None) -> float:
+    """The score on one test set from all regions, the client unknown but where something is told of it."""
+    union = federation.union_test
+    who = np.full(len(union), UNKNOWN_CLIENT) if told is None else told
+    return federation.task.score(trained.answer(union.inputs, who), union.targets)
 
 
-def _calibration(
-    method: Method, trained: Contender, federation: FederatedData, answers: Tensor, who: NDArray[np.int64]
-) -> tuple[float, float]:
-    """Calibration error on the union test with and without temperature.
+def _told(method: Method, federation: FederatedData) -> NDArray[np.int64] | None:
+    """What a method is told of the union test samples: their clients, which of them belong together, or nothing."""
+    if method.knows_client:
+        return federation.union_client
+    return federation.union_group if method.context else None
 
-    All get the same temperatures fitted on the same samples: who does not do it alone is helped.
+
+@torch.no_grad()
+def on_confidence(method: Method, trained: Contender, federation: FederatedData) -> tuple[float, float]:
+    """Calibration error on the union test, with a temperature and without.
+
+    Who fits no temperature alone gets one by the same means: of the same temperatures, on the same held-out samples.
     """
-    targets = federation.union_test.targets
+    union, (held_out, owner) = federation.union_test, _held_out(federation)
+    told, nobody = _told(method, federation), np.full(len(union), UNKNOWN_CLIENT)
+    answers = trained.answer(union.inputs, nobody if told is None else told)
     if trained.untempered is not None:
-        raw, sure = trained.untempered(federation.union_test.inputs, who), answers
+        raw = trained.untempered(union.inputs, nobody if told is None else told)
     else:
-        held_out, owners = _held_out(federation)
-        asked = owners if method.knows_client or method.context else np.full(len(held_out), UNKNOWN_CLIENT)
+        asked = np.full(len(held_out), UNKNOWN_CLIENT) if told is None else owner
         losses = temperature_losses(trained.answer(held_out.inputs, asked), held_out.targets)
-        raw, sure = answers, cooled(answers, fitted_temperature(losses))
-    return expected_calibration_error(sure, targets), expected_calibration_error(raw, targets)
+        raw, answers = answers, cooled(answers, fitted_temperature(losses))
+    return expected_calibration_error(answers, union.targets), expected_calibration_error(raw, union.targets)
 
 
 def _held_out(federation: FederatedData) -> tuple[Samples, NDArray[np.int64]]:
     """All samples held out inside the federation, and the client of each."""
     parts = [client.held_out for client in federation.clients]
     return Samples.concatenated(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+
+
+@torch.no_grad()
+def on_local(trained: Contender, federation: FederatedData) -> float | None:
+    """The mean score on each client's own test samples, every client counting once; None where no client has any."""
+    local = [
+        federation.task.score(trained.answer(own.test.inputs, np.full(len(own.test), number)), own.test.targets)
+        for number, own in enumerate(federation.clients)
+        if len(own.test)
+    ]
+    return float(np.mean(local)) if local else None
+
+
+@torch.no_grad()
+def on_held_out(trained: Contender, federation: FederatedData) -> float:
+    """The score on the samples held out inside the federation, by which all choices are made.
+
+    Answers that are not finite are worse than any others.
+    """
+    held_out, _ = _held_out(federation)
+    answers = trained.answer(held_out.inputs, np.full(len(held_out), UNKNOWN_CLIENT))
+    return federation.task.score(answers, held_out.targets) if bool(answers.isfinite().all()) else -float("inf")
 
 
 def _budget(scores: Sequence[Score]) -> dict[str, float]:

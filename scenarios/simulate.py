@@ -1,15 +1,24 @@
 """One simulated federation, from data to world model, without rivals."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from federation.data import FederatedData
+from federation.novelty import Coverage, coverage
 from federation.scenario import Opened, open_run, run_config
-from scenarios.baselines import METHODS, Trial
-from scenarios.baselines.contract import WorldRun
+from scenarios.baselines import Trial
+from scenarios.baselines.contract import Contender, WorldRun
 from scenarios.baselines.world import contender, run_world
-from scenarios.compare import WORLD, Progress, Tests, scored
+from scenarios.compare import Progress, on_held_out, on_local, on_union
 from scenarios.engines import RAY, Engine
+
+SCORES: dict[str, Callable[[Contender, FederatedData], float | None]] = {
+    "union": on_union,
+    "local": on_local,
+    "held_out": on_held_out,
+}
+"""What a run is scored by, in the order of tables; None where the data have no such test. To add one: a row here."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +27,8 @@ class Simulation:
 
     opened: Opened
     run: WorldRun
-    tests: Tests
+    scores: Mapping[str, float | None]
+    coverage: Coverage
 
     def dump(self) -> dict[str, Any]:
         """Plain data."""
@@ -27,12 +37,11 @@ class Simulation:
             "scenario": self.opened.scenario.name,
             "seed": self.opened.scenario.seed,
             "metric": world.design.task.metric,
-            "union": self.tests.union,
-            "local": self.tests.local,
-            "ece": self.tests.ece,
+            **self.scores,
             "clients": len(self.opened.federation().clients),
             "regions": world.design.regions,
             "composition": world.design.composition,
+            "novelty": asdict(self.coverage),
             "bytes_up": self.run.traffic.up,
             "bytes_down": self.run.traffic.down,
             "refused": sum(len(record.refused) for record in self.run.outcome.history),
@@ -50,4 +59,5 @@ def simulate(
     trial = Trial(opened, engine.grids(opened, config), on_round=progress.advance)
     progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
     run = run_world(trial)
-    return Simulation(opened, run, scored(METHODS[WORLD], contender(run), opened.federation()))
+    scores = {name: score(contender(run), opened.federation()) for name, score in SCORES.items()}
+    return Simulation(opened, run, scores, coverage(run.outcome.world, opened.federation().union_test))

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -12,24 +12,38 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 from torch import Tensor
 
-from federation.composition import PARTS, candidates, chosen, novelty_threshold
+from federation.composition import candidates, chosen, usable
 from federation.confidence import fitted_temperature
 from federation.context import chosen_context
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.engine import Waiting
+from federation.experts import Expert, specialised, trunk_of
 from federation.manifold import Chart, Encoder
 from federation.models import Size
 from federation.models.family import FULL
+from federation.novelty import novelty_threshold
 from federation.pacing import PacingRule, Synchronous
 from federation.randomness import generator
-from federation.records import ACTION, CONFIG, LABELS, Order, Stage, read_contribution
+from federation.records import ACTION, CONFIG, KNOWN, LABELS, Order, Stage, read_contribution
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, prefixed
+from federation.tensors import Parameters, prefixed, under
 from server.buffer import caught_up
 from server.history import RoundRecord, trained_sums
 from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, TRAINED, UNCHARTED, Step, schedule
-from server.state import Model, ServerState, charted, evidence_tensors, initial
+from server.state import (
+    Charted,
+    Model,
+    ServerState,
+    candidate_tensors,
+    chart_tensors,
+    encoder_tensors,
+    evidence_tensors,
+    initial,
+    prior_tensors,
+    settled,
+    spawned,
+)
 from server.validation import check
 
 Observer = Callable[[RoundRecord, ServerState], None]
@@ -47,7 +61,7 @@ class RoundLostError(RuntimeError):
 
 
 class ManifoldStrategy(Strategy):
-    """Encoder, prior, charting, experts, evidence, head, router, composition.
+    """Encoder, prior, charting, experts, evidence, head, router, composition, novelty, and what novelty spawns.
 
     Args:
         clients: size of the federation; the first round waits for as many nodes.
@@ -90,6 +104,8 @@ class ManifoldStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         self._began, step = time.monotonic(), self.steps[server_round - 1]
+        if self._idle(step):
+            return []
         pacing = self.pacing(step.stage)
         if step.round == 0:
             self._grid.abandon()
@@ -109,7 +125,7 @@ class ManifoldStrategy(Strategy):
         else:
             wanted = len(numbers) + len(strangers) + len(busy)
         kind_of = {self._node_of[n]: self._kind(step, n) for n in numbers}
-        kind_of |= dict.fromkeys(strangers, (EVERYWHERE, FULL))
+        kind_of |= dict.fromkeys(strangers, (EVERYWHERE, FULL, ()))
         self._asked = len(kind_of)
         self._grid.enough = pacing.enough(wanted) if pacing.enough(wanted) < self._asked + len(busy) else None
         self._grid.deadline, self._grid.keeps = pacing.deadline, pacing.buffers
@@ -134,7 +150,8 @@ class ManifoldStrategy(Strategy):
                 self._node_of.update(zip(contribution.clients, nodes, strict=True))
             except (ValueError, KeyError) as error:
                 refused.append(str(error))
-        self._check_failures(step, len(accepted), refused)
+        if not self._idle(step):
+            self._check_failures(step, len(accepted), refused)
         if step.stage is Stage.EVIDENCE:
             self._evidenced = {client for contribution in accepted for client in contribution.clients}
         total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
@@ -179,37 +196,59 @@ class ManifoldStrategy(Strategy):
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         return None
 
+    def _idle(self, step: Step) -> bool:
+        """Whether a round has nothing to do, since no region was spawned."""
+        return step.stage is Stage.GROWTH and not self.state.pioneers
+
     def _here(self, step: Step, busy: set[int]) -> tuple[list[int], list[int]]:
         """Clients that are online and idle, and, if the stage asks them, nodes of which nothing is known yet."""
         online = self._grid.get_node_ids()
         there = set(online) - busy
-        able = self._evidenced if step.stage in EVIDENCED else self._node_of.keys()
+        able: Collection[int] = self._evidenced if step.stage in EVIDENCED else self._node_of.keys()
+        if step.stage is Stage.EVIDENCE:
+            able = self.state.reached.keys()
+        if step.stage is Stage.GROWTH:
+            able = self.state.pioneers
         known = sorted(number for number in able if self._node_of[number] in there)
         seen = set(self._node_of.values()) if step.stage in UNCHARTED else there
         return known, [node for node in online if node not in seen and node in there]
 
-    def _kind(self, step: Step, number: int) -> tuple[int, Size]:
-        """What tells a client's order from those of others: its region, once there are any, and its model's size."""
+    def _kind(self, step: Step, number: int) -> tuple[int, Size, tuple[int, ...]]:
+        """What tells a client's order from those of others: its region, once there are any, the size of the model that
+        it trains, and the regions whose experts it downloads."""
         region = self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
-        return region, self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
+        region = len(self.state.experts) - 1 if step.stage is Stage.GROWTH else region
+        size = self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
+        return region, size, self.state.reached[number] if step.stage is Stage.EVIDENCE else ()
 
-    def _order(self, step: Step, region: int, size: Size) -> Order:
-        """What this round asks of the clients of one region and size."""
+    def _order(self, step: Step, region: int, size: Size, reached: tuple[int, ...]) -> Order:
+        """What this round asks of the clients of one kind."""
         state, scenario = self.state, self.scenario
         tensors: dict[str, Tensor] = {}
         settings: dict[str, float] = {"region": region, "width": size.width, "depth": size.depth}
         match step.stage:
             case Stage.PRIOR:
-                tensors = prefixed("model", self._cut(state.prior, size)) | self._calibration()
+                cut = scenario.model.slice(state.prior.parameters, self.task, size)
+                tensors = prefixed("model", cut) | self._calibration()
                 settings |= {"learning_rate": scenario.prior.learning_rate, "region": EVERYWHERE}
+            case Stage.ENCODER:
+                tensors = prior_tensors(state, scenario)
             case Stage.CHARTING:
-                assert state.encoder is not None
-                tensors = prefixed("encoder", state.encoder.weights)
-            case Stage.EXPERTS:
-                tensors = prefixed("model", self._cut(state.experts[region], size))
+                tensors = encoder_tensors(state, scenario)
+            case Stage.CHOICE:
+                tensors = candidate_tensors(state, scenario)
+            case Stage.EXPERTS | Stage.GROWTH:
+                expert = state.expert(region)
+                family, own = specialised(scenario.model, self.task, expert.outputs, expert.members)
+                cut = family.slice(expert.parameters, own, size)
+                tensors = prefixed("model", Expert(cut, expert.classes).tensors())
                 settings["learning_rate"] = scenario.experts.learning_rate
+            case Stage.REACH | Stage.SPAWN:
+                assert state.encoder is not None
+                tensors, settings["regions"] = chart_tensors(state, scenario) | state.known, len(state.experts)
+                settings["encoder"] = scenario.encoders.index(state.encoder.rule)
             case Stage.EVIDENCE:
-                tensors, settings["regions"] = evidence_tensors(state), len(state.experts)
+                tensors, settings["regions"] = evidence_tensors(state, reached), len(state.experts)
             case Stage.HEAD:
                 tensors = prefixed("model", state.head) | self._calibration()
             case Stage.ROUTER:
@@ -223,9 +262,6 @@ class ManifoldStrategy(Strategy):
     def _calibration(self) -> dict[str, Tensor]:
         """The classes' counts, for clients that calibrate their losses."""
         return self.state.labels if self.scenario.calibrated else {}
-
-    def _cut(self, model: Model, size: Size) -> dict[str, Tensor]:
-        return self.scenario.model.slice(model.parameters, self.task, size)
 
     def _messages(self, orders: dict[int, Order]) -> list[Message]:
         """One message a node; nodes with the same order share its body."""
@@ -259,38 +295,70 @@ class ManifoldStrategy(Strategy):
         state, scenario = self.state, self.scenario
         everywhere = total.everywhere()
         match step.stage:
-            case Stage.ENCODER:
-                encoder = Encoder(scenario.encoder, scenario.encoder.fit(everywhere))
-                counted = {LABELS: everywhere[LABELS]} if self.task.classifies else {}
-                return replace(state, encoder=encoder, labels=counted)
+            case Stage.CENSUS:
+                return replace(state, labels={LABELS: everywhere[LABELS]} if self.task.classifies else {})
             case Stage.PRIOR:
                 return replace(state, prior=self._aggregated(state.prior, everywhere))
+            case Stage.ENCODER:
+                trunk = trunk_of(scenario.model, state.prior.parameters)
+                fits = [rule.fit(under(str(number), everywhere)) for number, rule in enumerate(scenario.encoders)]
+                pairs = zip(scenario.encoders, fits, strict=True)
+                return replace(state, encoders=tuple(Encoder(rule, weights, trunk) for rule, weights in pairs))
             case Stage.CHARTING:
-                charts = tuple(Chart.from_sums(total.sums.get(number, {})) for number in range(self.clients))
-                return charted(state, charts, scenario, self.task)
-            case Stage.EXPERTS:
+                found = tuple(
+                    Charted.of(encoder, self._charts(total, number), scenario)
+                    for number, encoder in enumerate(state.encoders)
+                )
+                if len(found) == 1:
+                    return settled(state, found[0], scenario, self.task)
+                return replace(state, candidates=found)
+            case Stage.CHOICE:
+                best = int(everywhere["gain"].amax(1).argmax())
+                return settled(state, state.candidates[best], scenario, self.task)
+            case Stage.EXPERTS | Stage.GROWTH:
                 experts = [
                     self._aggregated(model, total.sums[region]) if region in total.sums else model
                     for region, model in enumerate(state.experts)
                 ]
                 return replace(state, experts=tuple(experts))
+            case Stage.REACH:
+                shares = {number: sums["share"] for number, sums in total.sums.items()}
+                return replace(state, reached={number: self._reached(number, own) for number, own in shares.items()})
             case Stage.HEAD:
                 return replace(state, head=coverage_mean(everywhere, state.head))
             case Stage.ROUTER:
                 return replace(state, router=coverage_mean(everywhere, state.router))
             case Stage.COMPOSITION:
-                parts = tuple(part for part in PARTS if self.task.classifies or part in ("mixture", "prior"))
+                parts = usable(scenario.composition.parts, self.task)
                 options = candidates(parts, scenario.composition.weights, self.task)
                 return replace(state, composition=chosen(options, everywhere, scenario.composition.gain))
             case Stage.NOVELTY:
-                count, gain = float(everywhere["count"].sum()), scenario.composition.gain
-                return replace(
-                    state,
-                    novelty_threshold=novelty_threshold(everywhere, scenario.novelty_quantile),
-                    temperature=fitted_temperature(everywhere["temperature"]) if self.task.classifies else 1.0,
-                    context=chosen_context(everywhere["context"], count, gain, self.task),
-                )
+                return self._judged(everywhere)
+            case Stage.SPAWN:
+                novel = {client: Chart.from_sums(total.sums.get(client, {})) for client in total.clients}
+                return spawned(state, {n: chart for n, chart in novel.items() if chart.components}, scenario, self.task)
         return state
+
+    def _judged(self, sums: Parameters) -> ServerState:
+        """How far the regions reach, how sure the answers are, and what is made of context."""
+        scenario, known = self.scenario, sums["count"]
+        return replace(
+            self.state,
+            novelty_threshold=novelty_threshold(sums, scenario.novelty.quantile),
+            known={KNOWN: known},
+            temperature=fitted_temperature(sums["temperature"]) if self.task.classifies else 1.0,
+            context=chosen_context(sums["context"], float(known.sum()), scenario.composition.gain, self.task),
+        )
+
+    def _reached(self, client: int, share: Tensor) -> tuple[int, ...]:
+        """The regions whose experts a client downloads: its own, and those that its samples reach."""
+        own = self.state.region_of_client[client]
+        return tuple(r for r, part in enumerate(share.tolist()) if r == own or part >= self.scenario.router.reach)
+
+    def _charts(self, total: Contribution, encoder: int) -> tuple[Chart, ...]:
+        """Every client's chart under one of the encoders; an empty one of who sent none."""
+        sums = (total.sums.get(number, {}) for number in range(self.clients))
+        return tuple(Chart.from_sums(under(str(encoder), own)) for own in sums)
 
     def _aggregated(self, model: Model, sums: Parameters) -> Model:
         return Model(*self.scenario.aggregation.apply(model.rule, model.parameters, sums))
@@ -300,7 +368,7 @@ def _residual(before: ServerState, after: ServerState, stage: Stage) -> float | 
     """||Phi(theta) - theta|| / ||theta|| over all coordinates that the stage trains (eq. 23)."""
     if stage is Stage.PRIOR:
         pairs = [(before.prior.parameters, after.prior.parameters)]
-    elif stage is Stage.EXPERTS:
+    elif stage in (Stage.EXPERTS, Stage.GROWTH):
         pairs = [(old.parameters, new.parameters) for old, new in zip(before.experts, after.experts, strict=True)]
     else:
         return None

@@ -3,7 +3,16 @@
 from federation.manifold.atlas import NEVER, Atlas, Survey
 from federation.manifold.chart import Chart, ChartRule
 from federation.manifold.encoder import Encoder, EncoderRule, PrincipalComponents
-from federation.manifold.features import FeatureMap, Flat, OrientedGradients, PooledPixels, SignalStatistics
+from federation.manifold.features import (
+    Concatenated,
+    FeatureMap,
+    Flat,
+    OrientedGradients,
+    PooledPixels,
+    PriorTrunk,
+    RandomFeatures,
+    SignalStatistics,
+)
 from federation.manifold.regions import PrivateRegions, RegionRule, SharedRegions
 from federation.manifold.shortlists import Shortlists
 
@@ -12,6 +21,7 @@ __all__ = [
     "Atlas",
     "Chart",
     "ChartRule",
+    "Concatenated",
     "Encoder",
     "EncoderRule",
     "FeatureMap",
@@ -19,7 +29,9 @@ __all__ = [
     "OrientedGradients",
     "PooledPixels",
     "PrincipalComponents",
+    "PriorTrunk",
     "PrivateRegions",
+    "RandomFeatures",
     "RegionRule",
     "SharedRegions",
     "Shortlists",

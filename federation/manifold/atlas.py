@@ -6,10 +6,10 @@ from functools import cached_property
 from math import log, pi
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from federation.manifold.chart import Chart, ChartRule
+from federation.manifold.chart import Chart, ChartRule, Moments
 from federation.randomness import torch_generator
 from federation.tensors import Parameters, count
 
@@ -19,8 +19,14 @@ FLOOR = 1e-3
 FARTHEST = -1e3
 """Lower bound of relative scores: no region is so far that a tuned router could not reach it."""
 
+TEMPERATURES = (0.03, 0.1, 0.3, 1.0)
+"""Factors on scores, which are overconfident; whoever is judged by them is judged by the one that suits it best."""
+
 NEVER = -1e30
 """The score of a region or label without components: finite, so that its gradient is zero and not NaN."""
+
+TENSORS = ("mean", "diagonal", "factor", "log_weight", "region", "label")
+"""The fields of an atlas with a row for each component."""
 
 
 @dataclass(frozen=True)
@@ -101,17 +107,18 @@ class Atlas:
             raise ValueError("no client had enough samples of anything to send a chart; lower charts.min_count")
         total = sum(m.count for _, _, m in entries)
         pooled = torch.stack([m.scatter for _, _, m in entries]).sum(0) / total
-        shrunk = [(m.scatter + rule.shrinkage * pooled) / (m.count + rule.shrinkage) for _, _, m in entries]
-        diagonal, factor = _low_rank(torch.stack(shrunk), rule.rank)
-        return Atlas(
-            regions=len(charts),
-            mean=torch.stack([m.mean for _, _, m in entries]),
-            diagonal=diagonal,
-            factor=factor,
-            log_weight=torch.tensor([log(m.count) for _, _, m in entries], dtype=torch.float64),
-            region=torch.tensor([region for region, _, _ in entries]),
-            label=torch.tensor([label for _, label, _ in entries]),
-        )
+        return _charted(len(charts), entries, pooled, rule)
+
+    def with_region(self, chart: Chart, rule: ChartRule) -> "Atlas":
+        """The same with one region more, under the next number; all components that are there stay bit by bit.
+
+        The new covariances are shrunk towards the mean of those that are there.
+        """
+        entries = [(self.regions, label, m) for label, m in chart.components.items()]
+        covariance = torch.diag_embed(self.diagonal) + self.factor @ self.factor.mT
+        pooled = torch.einsum("c,cij->ij", self.log_weight.softmax(0), covariance)
+        new = _charted(self.regions + 1, entries, pooled, rule)
+        return Atlas(new.regions, **{name: torch.cat([getattr(self, name), getattr(new, name)]) for name in TENSORS})
 
     @cached_property
     def precision(self) -> Precision:
@@ -143,9 +150,42 @@ class Atlas:
         """s_i(z) = log sum over the components of region i; NEVER for a region without any."""
         return self.survey(latent).scores
 
+    def label_information(
+        self, latent: Float[Tensor, "samples latent"], labels: Int[Tensor, " samples"], outputs: int
+    ) -> Float[Tensor, " temperatures"]:
+        """What the charts know of the samples' labels: sum of log P(label | z) / P(label), for each of TEMPERATURES."""
+        return _information(self.survey(latent).label_scores(outputs), self._weights(self.label, outputs), labels)
+
+    def region_information(
+        self, latent: Float[Tensor, "samples latent"], region: int
+    ) -> Float[Tensor, " temperatures"]:
+        """The same of the region that all of these samples belong to."""
+        truth = torch.full((len(latent),), region)
+        return _information(self.scores(latent), self._weights(self.region, self.regions), truth)
+
+    def _weights(self, group: Int[Tensor, " components"], groups: int) -> Float[Tensor, "1 groups"]:
+        return grouped(self.log_weight[None], group[None], groups)
+
     def novelty(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, " samples"]:
         """-log of the federation's whole density: high where no region knows the sample."""
         return self.survey(latent).novelty()
+
+    def merged(self) -> "Atlas":
+        """The same regions with one component each, of the same mean and covariance as all of theirs together."""
+        charted = torch.tensor(sorted(set(self.region.tolist())))
+        parts = [self._moments(self.region == region) for region in charted]
+        mean, covariance = (torch.stack(which) for which in zip(*parts, strict=True))
+        diagonal, factor = _low_rank(covariance, self.factor.shape[-1])
+        weight = torch.stack([self.log_weight[self.region == region].logsumexp(0) for region in charted])
+        return Atlas(self.regions, mean, diagonal, factor, weight, charted, torch.zeros_like(charted))
+
+    def _moments(self, own: Bool[Tensor, " components"]) -> tuple[Tensor, Tensor]:
+        """Mean and covariance of a mixture of some components."""
+        share = self.log_weight[own].softmax(0)
+        mean = share @ self.mean[own]
+        spread = self.mean[own] - mean
+        within = torch.diag(share @ self.diagonal[own]) + torch.einsum("c,clr,cmr->lm", share, *[self.factor[own]] * 2)
+        return mean, within + torch.einsum("c,cl,cm->lm", share, spread, spread)
 
     def overlaps(self, seed: int, draws: int = 256) -> Float[Tensor, "regions regions"]:
         """alpha_ij = E_{z in i} P(region j | z), by samples drawn from the charts themselves; no data are asked."""
@@ -165,8 +205,7 @@ class Atlas:
 
     def tensors(self) -> dict[str, Tensor]:
         """All state, for wires and files; float32 where it is real."""
-        names = ("mean", "diagonal", "factor", "log_weight", "region", "label")
-        values = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in TENSORS}
         return {name: t.float() if t.is_floating_point() else t for name, t in values.items()}
 
     @staticmethod
@@ -180,15 +219,66 @@ class Atlas:
         return count({name: t for name, t in self.tensors().items() if t.is_floating_point()})
 
 
+def mutual(overlaps: Float[Tensor, "regions regions"]) -> Float[Tensor, "regions regions"]:
+    """How alike regions are, whatever their sizes: sqrt(alpha_ij alpha_ji / (alpha_ii alpha_jj)), from `overlaps`.
+
+    The cosine between the responsibilities w_i p_i / p and w_j p_j / p under the density p of the whole atlas: 1 where
+    two regions have one density, 0 where they never meet.
+    """
+    own = overlaps.diagonal()
+    return (overlaps * overlaps.T / (own[:, None] * own).clamp_min(1e-300)).sqrt().clamp_max(1.0)
+
+
+def _charted(regions: int, entries: Sequence[tuple[int, int, Moments]], pooled: Tensor, rule: ChartRule) -> Atlas:
+    """Components of regions and labels, their covariances shrunk towards the pooled one."""
+    shrunk = [(m.scatter + rule.shrinkage * pooled) / (m.count + rule.shrinkage) for _, _, m in entries]
+    covariance = torch.stack(shrunk)
+    spherical = rule.covariance == "spherical"
+    diagonal, factor = _spherical(covariance) if spherical else _low_rank(covariance, rule.rank)
+    return Atlas(
+        regions=regions,
+        mean=torch.stack([m.mean for _, _, m in entries]),
+        diagonal=diagonal,
+        factor=factor,
+        log_weight=torch.tensor([log(m.count) for _, _, m in entries], dtype=torch.float64),
+        region=torch.tensor([region for region, _, _ in entries]),
+        label=torch.tensor([label for _, label, _ in entries]),
+    )
+
+
 def _low_rank(
     covariance: Float[Tensor, "components latent latent"], rank: int
 ) -> tuple[Float[Tensor, "components latent"], Float[Tensor, "components latent rank"]]:
     """The leading directions as a factor, the rest as a diagonal; the variances stay exact."""
     values, vectors = torch.linalg.eigh(covariance)
-    rank = min(rank, covariance.shape[-1])
-    factor = vectors[..., -rank:] * (values[..., -rank:] - FLOOR).clamp_min(0).sqrt().unsqueeze(-2)
+    first = max(0, covariance.shape[-1] - rank)
+    factor = vectors[..., first:] * (values[..., first:] - FLOOR).clamp_min(0).sqrt().unsqueeze(-2)
     rest = covariance.diagonal(dim1=1, dim2=2) - factor.square().sum(-1)
     return rest.clamp_min(FLOOR), factor
+
+
+def _information(
+    scores: Float[Tensor, "samples groups"], weights: Float[Tensor, "1 groups"], truth: Int[Tensor, " samples"]
+) -> Float[Tensor, " temperatures"]:
+    """sum of log P(true group | z) / P(true group) in nats; a sample whose group is not charted adds nothing."""
+    known = weights[0, truth] > NEVER / 2
+    before = weights.log_softmax(1)[0, truth]
+    sums = []
+    for temperature in TEMPERATURES:
+        after = (temperature * scores).log_softmax(1).gather(1, truth[:, None])[:, 0]
+        sums.append(torch.where(known, after - before, 0.0).sum())
+    return torch.stack(sums)
+
+
+def _spherical(
+    covariance: Float[Tensor, "components latent latent"],
+) -> tuple[Float[Tensor, "components latent"], Float[Tensor, "components latent 0"]]:
+    """sigma^2 I with sigma^2 = tr(Sigma) / latent, the likeliest sphere, and a factor without directions.
+
+    Source: model VII of Banfield and Raftery (1993).
+    """
+    variances = covariance.diagonal(dim1=1, dim2=2)
+    return variances.mean(1, keepdim=True).clamp_min(FLOOR).expand_as(variances).clone(), covariance[..., :0].clone()
 
 
 def grouped(

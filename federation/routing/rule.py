@@ -8,9 +8,10 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from federation.contribution import filled
 from federation.manifold import Atlas, Survey
 from federation.rules import Rule
-from federation.tensors import Parameters
+from federation.tensors import Parameters, shapes, single
 
 LEAST_LOG_GATE = -30.0
 """Lower bound of a log gate that others share: no single sample rules a region out for its whole group."""
@@ -26,6 +27,11 @@ class Gates:
     def spread(self, regions: int) -> Float[Tensor, "samples regions"]:
         """The gate of every region; zero where nobody is asked."""
         return torch.zeros(len(self.weights), regions).scatter_add(1, self.regions, self.weights)
+
+    @staticmethod
+    def even(samples: int, regions: int) -> "Gates":
+        """The same say for every region."""
+        return Gates(torch.arange(regions).expand(samples, -1), torch.full((samples, regions), 1 / regions))
 
 
 class RoutingRule(Rule):
@@ -46,6 +52,11 @@ class RoutingRule(Rule):
     def init(self, latent: int, regions: int, draw: torch.Generator) -> dict[str, Tensor]:
         """The router's weights before tuning; empty where nothing is tuned."""
 
+    def with_region(self, weights: Parameters, latent: int, regions: int) -> dict[str, Tensor]:
+        """The weights for one region more than `regions`: those that are there stay, and new ones are zero."""
+        wanted = shapes(self.init(latent, regions + 1, torch.Generator()))
+        return {name: filled(weights[name], shape) for name, shape in wanted.items()}
+
     @abstractmethod
     def logits(
         self,
@@ -63,8 +74,7 @@ class RoutingRule(Rule):
         group: Int[Tensor, " samples"] | None = None,
     ) -> Gates:
         """Which experts one router asks; samples of one group share their choice."""
-        alone = {name: tensor[None] for name, tensor in weights.items()}
-        logits = self.logits(alone, latent[None], survey.relative_scores()[None])[0]
+        logits = self.logits(single(weights), latent[None], survey.relative_scores()[None])[0]
         if group is not None:
             logits = shared(logits, group, survey.regions)
         shares, places = strongest(logits, self.top)

@@ -4,17 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.data import FederatedData
 from scenarios.baselines.contract import Contender, Method, Trial
 
 
 class Head(Method):
     """The same charts and the same head as in the world model, nothing else. Always to be beaten."""
 
-    name, title, searched = "head", "charts and head, without experts", False
+    name, title, searched, reuses_world = "head", "charts and head, without experts", False, True
 
-    def absent(self, federation: FederatedData) -> str:
-        return "" if federation.task.classifies else "real-valued targets have no chart posterior of labels"
+    def absent(self, trial: Trial) -> str:
+        return "" if trial.task.classifies else "real-valued targets have no chart posterior of labels"
 
     def run(self, trial: Trial) -> Contender:
         run = trial.finished()

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from federation.experts import Expert
 from federation.scenario import Scenario
 from federation.task import Task
 from scenarios.baselines.contract import Contender, Method, Trial, WorldRun, training_flops
@@ -69,6 +70,5 @@ def _interim(state: ServerState, scenario: Scenario, task: Task, inputs: Tensor)
     """What the federation would answer if it stopped now: the prior, and from charting on the routed experts."""
     with torch.no_grad():
         if state.atlas is None:
-            alone = {name: tensor[None] for name, tensor in state.prior.parameters.items()}
-            return task.answers(scenario.model.apply(alone, inputs[None])[0])
+            return Expert(state.prior.parameters).answers(scenario.model, task, inputs)
         return world_model(state, scenario, task).predict(inputs)

@@ -95,6 +95,14 @@ def test_a_cohort_of_routers_answers_as_each_alone(rule):
         torch.testing.assert_close(together[member], single, rtol=1e-5, atol=1e-5)
 
 
+@every_router
+def test_a_region_more_changes_nothing_for_the_others(rule):
+    (latent, scores), weights = queries(), moved(rule, 1)
+    more = torch.cat([scores, torch.full((1, SAMPLES, 1), -7.0)], -1)
+    grown = rule.logits(alone(rule.with_region(weights, LATENT, REGIONS)), latent, more)
+    torch.testing.assert_close(grown[..., :REGIONS], rule.logits(alone(weights), latent, scores))
+
+
 @pytest.mark.parametrize(
     "rule",
     [ChartPosterior(), ChartPosterior(top=1), ChartPosterior(top=REGIONS), NearestRegion(), Uniform(top=REGIONS)],
@@ -111,6 +119,14 @@ def test_an_untuned_residual_is_the_chart_posterior(temperature):
     rule, floor = TunedResidual(temperature=temperature), ChartPosterior(temperature=temperature)
     latent, scores = queries()
     torch.testing.assert_close(rule.logits(alone(fresh(rule)), latent, scores), floor.logits({}, latent, scores))
+
+
+def test_a_tuned_residual_says_nothing_of_a_new_region():
+    rule, (latent, scores) = TunedResidual(), queries()
+    weights = moved(rule, 1) | {"log_temperature": torch.tensor(0.5).log()}
+    more = torch.cat([scores, torch.full((1, SAMPLES, 1), -7.0)], -1)
+    grown = rule.logits(alone(rule.with_region(weights, LATENT, REGIONS)), latent, more)
+    torch.testing.assert_close(grown[..., REGIONS], torch.full((1, SAMPLES), -3.5))
 
 
 def test_a_tuned_residual_is_no_longer_the_chart_posterior():
