@@ -66,14 +66,20 @@ class ManifoldStrategy(Strategy):
     Args:
         clients: size of the federation; the first round waits for as many nodes.
         observe: called after each round.
+        start: prior and encoders to keep as they are, from `start_of` another run.
     """
 
     def __init__(
-        self, scenario: Scenario, task: Task, clients: int, observe: Observer = lambda record, state: None
+        self,
+        scenario: Scenario,
+        task: Task,
+        clients: int,
+        observe: Observer = lambda record, state: None,
+        start: ServerState | None = None,
     ) -> None:
         self.scenario, self.task, self.clients, self._observe = scenario, task, clients, observe
-        self.steps = schedule(scenario, task)
-        self.state = initial(scenario, task)
+        self.steps = schedule(scenario, task, begun=start is not None)
+        self.state = start or initial(scenario, task)
         self.history: list[RoundRecord] = []
         self._node_of: dict[int, int] = {}
         self._versions: dict[int, ServerState] = {}  # by round: those from which clients at work have begun

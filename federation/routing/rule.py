@@ -10,7 +10,7 @@ from torch import Tensor
 
 from federation.contribution import filled
 from federation.manifold import Atlas, Survey
-from federation.rules import Rule
+from federation.rules import InputError, Rule
 from federation.tensors import Parameters, shapes, single
 
 LEAST_LOG_GATE = -30.0
@@ -56,6 +56,20 @@ class RoutingRule(Rule):
         """The weights for one region more than `regions`: those that are there stay, and new ones are zero."""
         wanted = shapes(self.init(latent, regions + 1, torch.Generator()))
         return {name: filled(weights[name], shape) for name, shape in wanted.items()}
+
+    def joined(
+        self, weights: Parameters, other: "RoutingRule", others: Parameters, share: float
+    ) -> tuple["RoutingRule", dict[str, Tensor]]:
+        """One router for the regions of two, tuned apart.
+
+        Args:
+            share: of all samples, that of this one's regions.
+        Raises:
+            InputError: the two are of different kinds.
+        """
+        if self != other:
+            raise InputError(f"routers {self.dump()} and {other.dump()} cannot be joined; train both by the same rule")
+        return self, {}
 
     @abstractmethod
     def logits(
