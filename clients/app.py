@@ -28,8 +28,8 @@ def contribute(message: Message, context: Context) -> Message:
     member = _member(opened, int(context.node_config["partition-id"]), context.state)
     order = Order.from_record(message.content)
     total = _answers([order], [member], opened).total([0])
-    if remembered := member.memory.written:
-        context.state[MEMORY] = to_arrays(remembered)
+    if member.memory.written:
+        context.state[MEMORY] = member.memory.to_record()
     return Message(contribution_record(total, order.stage, order.round, [context.node_id]), reply_to=message)
 
 
@@ -60,7 +60,7 @@ def _contributions(asked: Asked, cohort: Sequence[Member], opened: Opened) -> Se
     answers, order = _answers([decoded[body] for body in asked.body_of], cohort, opened), decoded[0]
     kept, refused = _sorted_out(asked, answers)
     states = {
-        node: RecordDict({MEMORY: to_arrays(member.memory.written)})
+        node: RecordDict({MEMORY: member.memory.to_record()})
         for node, member in zip(asked.nodes, cohort, strict=True)
         if member.memory.written
     }

@@ -8,6 +8,7 @@ from flwr.app import ArrayRecord
 from torch import Tensor
 
 from federation.data import ClientData
+from federation.records import to_arrays
 
 
 class Memory(MutableMapping[str, Tensor]):
@@ -21,11 +22,15 @@ class Memory(MutableMapping[str, Tensor]):
         self._kept = {} if kept is None else dict(kept.items())
         self.written: dict[str, Tensor] = {}
 
+    def to_record(self) -> ArrayRecord:
+        """All that is remembered, for the client's state."""
+        return ArrayRecord({**self._kept, **to_arrays(self.written)})
+
     def __getitem__(self, name: str) -> Tensor:
         if name in self.written:
             return self.written[name]
         if name not in self._kept:
-            raise KeyError(f"the client remembers no {name!r}; it was not there in the evidence stage")
+            raise KeyError(f"the client remembers no {name!r}; it was not there when it was told")
         return torch.from_numpy(self._kept[name].numpy())
 
     def __setitem__(self, name: str, tensor: Tensor) -> None:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from federation.task import Task
+from federation.task import DOUBT, Task
 from federation.tensors import Parameters
 
 PARTS = ("charts", "mixture", "head", "prior")
@@ -16,9 +16,6 @@ PARTS = ("charts", "mixture", "head", "prior")
 BINS = 2048
 """Bins of the novelty histogram; equal steps of asinh(novelty), so that far tails still fit."""
 REACH = 16.0
-
-DOUBT = 0.01
-"""Share of the uniform distribution in each part: an expert that never saw a class does not rule it out."""
 
 
 def pooled(answers: Mapping[str, Tensor], weights: Mapping[str, float], task: Task) -> Float[Tensor, "samples outputs"]:

@@ -16,6 +16,9 @@ ARRAYS, CONFIG, TRAFFIC = "arrays", "config", "traffic"
 LABELS = "labels"
 """Name of the counts of the classes in the whole federation, among an order's tensors."""
 
+VARIANCES = "variances"
+"""Name of the variances of experts with Gaussian heads, among an order's tensors."""
+
 ACTION = "train.contribute"
 """The Flower message type of every order."""
 
@@ -27,6 +30,7 @@ class Stage(StrEnum):
     PRIOR = "prior"
     CHARTING = "charting"
     EXPERTS = "experts"
+    COUPLING = "coupling"
     HEAD = "head"
     EVIDENCE = "evidence"
     ROUTER = "router"

@@ -50,6 +50,22 @@ class TrainingPhase(Frozen):
     learning_rate: float = Field(default=1.0, gt=0)
 
 
+class CouplingSettings(Frozen):
+    """Rounds after the experts' own in which each also minimises strength x KL(p_i || q_-i), q_-i its neighbours'
+    mixture. With `strength=0` they are further rounds of the experts. Source: Ma and Shi (2025), eqs. 163-164."""
+
+    rounds: int = Field(default=0, ge=0)
+    strength: float = Field(default=0.1, ge=0, description="lambda, the weight of the divergence beside the loss")
+    neighbours: int = Field(default=3, ge=1, description="the most overlapping regions that each is coupled to")
+    damping: float = Field(default=0.5, gt=0, le=1, description="share of the new mixture in the remembered one")
+    warm_up: float = Field(default=0.3, ge=0, le=1, description="share of the rounds in which the strength rises")
+    confined: bool = Field(default=True, description="only where regions meet; else everywhere, which erases regions")
+
+    def strength_at(self, progress: float) -> float:
+        """The strength when this share of the rounds is done: it rises from 0 along a line."""
+        return self.strength * min(1.0, progress / self.warm_up if self.warm_up else 1.0)
+
+
 class HeadSettings(Frozen):
     """p_0(y|x) proportional to (chart posterior of the labels) x exp(h(z)): the world without experts."""
 
@@ -111,6 +127,7 @@ class Scenario(Frozen):
     charts: ChartRule = ChartRule()
     regions: RegionRule = PrivateRegions()
     experts: TrainingPhase = TrainingPhase(rounds=10)
+    coupling: CouplingSettings = CouplingSettings()
     head: HeadSettings = HeadSettings()
     router: RouterSettings = RouterSettings()
     composition: CompositionSettings = CompositionSettings()
@@ -120,7 +137,7 @@ class Scenario(Frozen):
 
     def with_rounds(self, change: Callable[[int], int]) -> Self:
         """The same with other rounds in each of its phases."""
-        phases = {name: getattr(self, name) for name in ("prior", "experts", "head", "router")}
+        phases = {name: getattr(self, name) for name in ("prior", "experts", "coupling", "head", "router")}
         return self.model_copy(
             update={name: phase.model_copy(update={"rounds": change(phase.rounds)}) for name, phase in phases.items()}
         )

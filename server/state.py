@@ -1,5 +1,6 @@
 """The server's state between rounds: a frozen value; each round yields the next."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -7,7 +8,9 @@ import torch
 from torch import Tensor
 
 from federation.manifold import Atlas, Chart, Encoder
+from federation.manifold.coupling import neighbours
 from federation.randomness import torch_generator
+from federation.records import VARIANCES
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed, stacked
@@ -16,10 +19,15 @@ from federation.world_model import Design, WorldModel
 
 @dataclass(frozen=True)
 class Model:
-    """A model under aggregation, with the state of its rule."""
+    """A model under aggregation, with the state of its rule.
+
+    `variance`: of a Gaussian head, the mean squared residual of a coordinate over the samples that were visited when it
+    was last trained; 1 where it is not known, and for classes, which have none.
+    """
 
     parameters: Parameters
     rule: Parameters = field(default_factory=dict)
+    variance: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,7 @@ class ServerState:
     charts: tuple[Chart, ...] = ()
     region_of_client: tuple[int, ...] = ()
     atlas: Atlas | None = None
+    neighbours: tuple[tuple[int, ...], ...] = ()
     experts: tuple[Model, ...] = ()
     head: Parameters = field(default_factory=dict)
     router: Parameters = field(default_factory=dict)
@@ -52,7 +61,8 @@ def charted(state: ServerState, charts: tuple[Chart, ...], scenario: Scenario, t
     for client, region in enumerate(regions):
         merged[region] = merged[region] + charts[client]
     atlas = Atlas.of(merged, scenario.charts)
-    start = Model(state.prior.parameters, scenario.aggregation.init(state.prior.parameters))
+    overlaps = atlas.overlaps(scenario.seed) if scenario.coupling.rounds else torch.eye(atlas.regions)
+    start = replace(state.prior, rule=scenario.aggregation.init(state.prior.parameters))
     latent = atlas.mean.shape[1]
     draw = torch_generator(scenario.seed, "small networks")
     head: dict[str, Tensor] = {}
@@ -66,6 +76,7 @@ def charted(state: ServerState, charts: tuple[Chart, ...], scenario: Scenario, t
         charts=charts,
         region_of_client=regions,
         atlas=atlas,
+        neighbours=neighbours(overlaps, scenario.coupling.neighbours),
         experts=(start,) * atlas.regions,
         head=head,
         router=scenario.router.rule.init(latent, atlas.regions, draw),
@@ -94,6 +105,25 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
     )
     experts = stacked([model.parameters for model in state.experts])
     return WorldModel(design, state.encoder, state.atlas, experts, state.router, state.head, state.prior.parameters)
+
+
+def coupling_tensors(
+    state: ServerState, region: int, cut: Callable[[Model], Parameters], placed: bool
+) -> dict[str, Tensor]:
+    """What clients of a region download beside their own expert: the neighbours' experts, and the variances of all, the
+    own first. Those who are not `placed` yet also get what tells them where regions meet.
+    """
+    assert state.encoder is not None
+    assert state.atlas is not None
+    around = (region, *state.neighbours[region])
+    experts = [state.experts[number] for number in around]
+    tensors = {VARIANCES: torch.tensor([expert.variance for expert in experts])}
+    if len(experts) > 1:
+        tensors |= prefixed("neighbours", stacked([cut(expert) for expert in experts[1:]]))
+    if not placed:
+        tensors |= prefixed("encoder", state.encoder.weights)
+        tensors |= prefixed("atlas", state.atlas.part(around).tensors())
+    return tensors
 
 
 def evidence_tensors(state: ServerState) -> dict[str, Tensor]:

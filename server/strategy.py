@@ -20,14 +20,14 @@ from federation.models import Size
 from federation.models.family import FULL
 from federation.pacing import PacingRule, Synchronous
 from federation.randomness import generator
-from federation.records import ACTION, CONFIG, LABELS, Order, Stage, read_contribution
+from federation.records import ACTION, CONFIG, LABELS, VARIANCES, Order, Stage, read_contribution
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed
 from server.buffer import caught_up
-from server.history import RoundRecord, trained_sums
+from server.history import RoundRecord, residual_variance, trained_sums
 from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, TRAINED, UNCHARTED, Step, schedule
-from server.state import Model, ServerState, charted, evidence_tensors, initial
+from server.state import Model, ServerState, charted, coupling_tensors, evidence_tensors, initial
 from server.validation import check
 
 Observer = Callable[[RoundRecord, ServerState], None]
@@ -45,7 +45,7 @@ class RoundLostError(RuntimeError):
 
 
 class ManifoldStrategy(Strategy):
-    """Encoder, prior, charting, experts, evidence, head, router, composition.
+    """Encoder, prior, charting, experts, coupling, evidence, head, router, composition.
 
     Args:
         clients: size of the federation; the first round waits for as many nodes.
@@ -62,6 +62,7 @@ class ManifoldStrategy(Strategy):
         self._node_of: dict[int, int] = {}
         self._versions: dict[int, ServerState] = {}  # by round: those from which clients at work have begun
         self._evidenced: set[int] = set()
+        self._placed: set[int] = set()  # clients that know where their region meets others
         self._asked, self._empty = 0, 0
         self._began = time.monotonic()
 
@@ -107,7 +108,7 @@ class ManifoldStrategy(Strategy):
         else:
             wanted = len(numbers) + len(strangers) + len(busy)
         kind_of = {self._node_of[n]: self._kind(step, n) for n in numbers}
-        kind_of |= dict.fromkeys(strangers, (EVERYWHERE, FULL))
+        kind_of |= dict.fromkeys(strangers, (EVERYWHERE, FULL, False))
         self._asked = len(kind_of)
         self._grid.enough = pacing.enough(wanted) if pacing.enough(wanted) < self._asked + len(busy) else None
         self._grid.deadline, self._grid.keeps = pacing.deadline, pacing.buffers
@@ -133,9 +134,11 @@ class ManifoldStrategy(Strategy):
             except (ValueError, KeyError) as error:
                 refused.append(str(error))
         self._check_failures(step, len(accepted), refused)
-        if step.stage is Stage.EVIDENCE:
-            self._evidenced = {client for contribution in accepted for client in contribution.clients}
         total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
+        if step.stage is Stage.EVIDENCE:
+            self._evidenced = set(total.clients)
+        if step.stage is Stage.COUPLING:
+            self._placed.update(total.clients)
         before = self.state
         self.state = self._advance(step, total)
         loss, visited, multiplies = trained_sums(total)
@@ -186,13 +189,15 @@ class ManifoldStrategy(Strategy):
         seen = set(self._node_of.values()) if step.stage in UNCHARTED else there
         return known, [node for node in online if node not in seen and node in there]
 
-    def _kind(self, step: Step, number: int) -> tuple[int, Size]:
-        """What tells a client's order from those of others: its region, once there are any, and its model's size."""
+    def _kind(self, step: Step, number: int) -> tuple[int, Size, bool]:
+        """What tells a client's order from those of others: its region, once there are any, its model's size, and
+        whether it knows where its region meets others."""
         region = self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
-        return region, self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
+        size = self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
+        return region, size, number in self._placed
 
-    def _order(self, step: Step, region: int, size: Size) -> Order:
-        """What this round asks of the clients of one region and size."""
+    def _order(self, step: Step, region: int, size: Size, placed: bool) -> Order:
+        """What this round asks of the clients of one kind."""
         state, scenario = self.state, self.scenario
         tensors: dict[str, Tensor] = {}
         settings: dict[str, float] = {"region": region, "width": size.width, "depth": size.depth}
@@ -206,6 +211,11 @@ class ManifoldStrategy(Strategy):
             case Stage.EXPERTS:
                 tensors = prefixed("model", self._cut(state.experts[region], size))
                 settings["learning_rate"] = scenario.experts.learning_rate
+            case Stage.COUPLING:
+                tensors = prefixed("model", self._cut(state.experts[region], size))
+                tensors |= coupling_tensors(state, region, partial(self._cut, size=size), placed)
+                settings |= {"learning_rate": scenario.experts.learning_rate, "before": step.before}
+                settings["strength"] = scenario.coupling.strength_at(step.share)
             case Stage.EVIDENCE:
                 tensors, settings["regions"] = evidence_tensors(state), len(state.experts)
             case Stage.HEAD:
@@ -213,6 +223,8 @@ class ManifoldStrategy(Strategy):
             case Stage.ROUTER:
                 alone = state.region_of_client.count(region) == 1 and len(state.experts) > 1
                 tensors, settings["mixloo"] = prefixed("model", state.router), scenario.router.mixloo * alone
+                if not self.task.classifies:
+                    tensors |= {VARIANCES: torch.tensor([expert.variance for expert in state.experts])}
             case Stage.COMPOSITION | Stage.NOVELTY:
                 settings |= state.composition
                 tensors = prefixed("router", state.router) | prefixed("head", state.head)
@@ -262,7 +274,7 @@ class ManifoldStrategy(Strategy):
             case Stage.CHARTING:
                 charts = tuple(Chart.from_sums(total.sums.get(number, {})) for number in range(self.clients))
                 return charted(state, charts, scenario, self.task)
-            case Stage.EXPERTS:
+            case Stage.EXPERTS | Stage.COUPLING:
                 experts = [
                     self._aggregated(model, total.sums[region]) if region in total.sums else model
                     for region, model in enumerate(state.experts)
@@ -281,14 +293,16 @@ class ManifoldStrategy(Strategy):
         return state
 
     def _aggregated(self, model: Model, sums: Parameters) -> Model:
-        return Model(*self.scenario.aggregation.apply(model.rule, model.parameters, sums))
+        variance = residual_variance(sums, self.task)
+        rule, parameters = self.scenario.aggregation, model.parameters
+        return Model(*rule.apply(model.rule, parameters, sums), model.variance if variance is None else variance)
 
 
 def _residual(before: ServerState, after: ServerState, stage: Stage) -> float | None:
     """||Phi(theta) - theta|| / ||theta|| over all coordinates that the stage trains (eq. 23)."""
     if stage is Stage.PRIOR:
         pairs = [(before.prior.parameters, after.prior.parameters)]
-    elif stage is Stage.EXPERTS:
+    elif stage in (Stage.EXPERTS, Stage.COUPLING):
         pairs = [(old.parameters, new.parameters) for old, new in zip(before.experts, after.experts, strict=True)]
     else:
         return None

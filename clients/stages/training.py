@@ -1,13 +1,15 @@
 """Stages 2 and 4: local training of the foundation prior, or of the experts of the members' regions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from clients.calibration import shifts
 from clients.member import Member
-from clients.training import Batch, Trained, batches, learning_rate, train
+from clients.training import Batch, Column, Trained, batches, learning_rate, train
 from federation.contribution import Weighed
 from federation.data import Samples
 from federation.models import ElasticFamily, Size
@@ -18,18 +20,49 @@ from federation.task import Task
 from federation.tensors import Parameters, accelerator, stacked, under
 
 
+@dataclass(frozen=True)
+class Term:
+    """A further term of a loss.
+
+    Attributes:
+        columns: what it needs of each sample.
+        slopes: its slopes along a model's outputs, from these and the rows of its columns.
+        forwards: what it costs beside, in forward passes of each visited sample.
+    """
+
+    columns: Sequence[Column]
+    slopes: Callable[[Float[Tensor, "clients batch outputs"], Batch], Float[Tensor, "clients batch outputs"]]
+    forwards: float
+
+
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
     """Weighted models, summed by the region that each order names."""
+    return train_members(orders, cohort, scenario, task, (str(orders[0].stage), orders[0].round))
+
+
+def train_members(
+    orders: Sequence[Order],
+    cohort: Sequence[Member],
+    scenario: Scenario,
+    task: Task,
+    address: tuple[int | str, ...],
+    term: Term | None = None,
+) -> Weighed:
+    """Each member's model after local training, as its order asks.
+
+    Args:
+        address: of the draws of batches.
+        term: what is minimised beside the task's loss.
+    """
     first = orders[0]
     starts = [under("model", order.tensors) for order in orders]
     rate = learning_rate(scenario.local, first.progress) * first.settings["learning_rate"]
-    address, clients = (str(first.stage), first.round), [member.number for member in cohort]
-    samples = [member.data.train for member in cohort]
-    union = first.tensors.get(LABELS)
+    clients, samples = [member.number for member in cohort], [member.data.train for member in cohort]
+    union, local = first.tensors.get(LABELS), scenario.local
     size = Size(width=first.settings["width"], depth=first.settings["depth"])
-    multiplies = scenario.model.multiplies(task, size)
+    multiplies = scenario.model.multiplies(task, size) * (1 + (term.forwards if term else 0))
     trained = train_models(
-        starts, samples, scenario.model, task, scenario.local, rate, first.seed, address, clients, union=union
+        starts, samples, scenario.model, task, local, rate, first.seed, address, clients, union=union, term=term
     )
     return weighed(trained, cohort, [int(order.settings["region"]) for order in orders], multiplies)
 
@@ -46,32 +79,36 @@ def train_models(
     clients: Sequence[int],
     proximal: float = 0.0,
     union: Tensor | None = None,
+    term: Term | None = None,
 ) -> Trained:
     """Train one model a client on that client's samples; all models are of one size.
 
     Args:
         union: counts of the classes in the federation, for which losses are calibrated.
+        term: what is minimised beside the task's loss; the losses that come back are the task's alone.
     """
     device, shift = accelerator(), shifts([s.targets for s in samples], union)
     added = shift.to(device) if isinstance(shift, Tensor) else shift
 
     def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
-        inputs, targets = batch
+        inputs, targets, *beside = batch
         outputs, pull = family.pullback(model, inputs)
         row_losses, slopes = task.slopes(outputs + added, targets)
+        if term:
+            slopes = slopes + term.slopes(outputs, beside)
         return row_losses, pull(slopes * weights.unsqueeze(-1))
 
-    columns = [s.inputs for s in samples], [s.targets for s in samples]
+    columns = [s.inputs for s in samples], [s.targets for s in samples], *(term.columns if term else ())
     plan = batches([len(s) for s in samples], local, seed, address, clients)
     start = {name: tensor.to(device) for name, tensor in stacked(list(starts)).items()}
     return train(start, objective, columns, plan, local, rate, proximal)
 
 
-def weighed(trained: Trained, cohort: Sequence[Member], regions: Sequence[int], multiplies: int) -> Weighed:
+def weighed(trained: Trained, cohort: Sequence[Member], regions: Sequence[int], multiplies: float) -> Weighed:
     """Each member's model, weighed by its samples, with the sums that say what one round of training did.
 
     Args:
-        multiplies: multiply-adds of one sample's forward pass.
+        multiplies: multiply-adds of one sample's forward pass, and of what else a visit costs.
     """
     visited = trained.visited.double()
     metrics = {"loss": trained.loss.double() * visited, "visited": visited, "multiplies": multiplies * visited}
