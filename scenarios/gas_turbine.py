@@ -63,7 +63,7 @@ def load(settings: DataSettings, seed: int) -> Dataset:
     quarter = QUARTERS * (year - year.min()) + QUARTERS * hour // np.bincount(year)[year]
     piece, place = hour // HOURS, hour % HOURS
     asked = piece % EVERY == EVERY - 1
-    test = np.flatnonzero(asked & (GAP <= place) & (place < HOURS - GAP))
+    test = np.flatnonzero(asked & (place >= GAP) & (place < HOURS - GAP))
     train = np.flatnonzero(~asked)
     train = train[limited(len(train), settings.limit, "gas turbine")]
     return Dataset(

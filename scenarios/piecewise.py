@@ -1,10 +1,10 @@
-"""A field over the plane, of another kind in each zone and continuous across their borders; one noisy client a zone.
+"""A field over a square, of another kind in each of its zones and continuous across their borders; one client a zone.
 
-A testbed for what happens between regions: think of stations that measure a field, each in its own zone and, since
-nobody walks along a border, a little beyond. The test asks for the field itself, everywhere and without noise.
+A testbed for what happens between regions: stations that measure a field, each with a cheap instrument, in its own zone
+and, since nobody walks along a border, a little beyond. The test asks for the field itself, everywhere, without noise.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from federation.partition import Natural
 from federation.randomness import generator
 from federation.routing import TunedResidual
 from federation.scenario import (
+    CouplingSettings,
     DataSettings,
     HeadSettings,
     LocalTraining,
@@ -27,10 +28,14 @@ from federation.scenario import (
 from federation.task import Task
 from server.aggregation import Mean
 
+ZONES, MEASUREMENTS, TEST = 12, 30, 4_000
+NOISE, BEYOND = 0.7, 0.1
+"""Deviation of a measurement, in units of the field's own, and of how far beyond its zone a client goes."""
+
 SCENARIO = Scenario(
     name="piecewise",
     title="A continuous field of another kind in each of 12 zones, one noisy client a zone",
-    data=DataSettings(limit=432),
+    data=DataSettings(limit=ZONES * MEASUREMENTS),
     partition=Natural(),
     model=Mlp(width=32, blocks=1),
     local=LocalTraining(learning_rate=0.05, batch_size=10, epochs=4),
@@ -38,41 +43,42 @@ SCENARIO = Scenario(
     encoder=PrincipalComponents(dimensions=2),
     charts=ChartRule(rank=2, shrinkage=5.0),
     prior=TrainingPhase(rounds=5),
-    experts=TrainingPhase(rounds=20),
+    experts=TrainingPhase(rounds=10),
+    coupling=CouplingSettings(rounds=10, strength=1.0, neighbours=6),
     head=HeadSettings(temperature=1.0),
     router=RouterSettings(rule=TunedResidual(temperature=1.0), rounds=3),
 )
 
-ZONES, DIMENSIONS = 12, 2
-NOISE, BEYOND = 0.7, 0.1
-"""Deviation of a measurement, in units of the field's, and how far beyond its zone a client goes."""
-TEST = 4_000
-
 Points = NDArray[np.float64]
+Zones = NDArray[np.int64]
 
 
 def load(settings: DataSettings, seed: int) -> Dataset:
-    """Points in [-1, 1]^2 and one value each, standardised by the field's own mean and deviation. Every seed draws its
-    own field, zones, measurements and test; `limit` measurements in all, about as many in each zone."""
+    """Points in [-1, 1]^2 with one value each, in units of the field's deviation from its mean.
+
+    Every seed draws its own zones, field, measurements and test; `limit` is the number of measurements in all.
+    """
     field = Field.drawn(generator(seed, "piecewise field"))
-    train, test = generator(seed, "piecewise train"), generator(seed, "piecewise test")
-    points, asked = (_uniform(draw, count) for draw, count in ((train, settings.limit or 432), (test, TEST)))
-    zones = field.zone(points + BEYOND * train.standard_normal(points.shape))
-    noise = NOISE * train.standard_normal(len(points))
+    draw = generator(seed, "piecewise measurements")
+    count = ZONES * MEASUREMENTS if settings.limit is None else settings.limit
+    points, asked = _uniform(draw, count), _uniform(generator(seed, "piecewise test"), TEST)
+    noise, stray = NOISE * draw.standard_normal(count), BEYOND * draw.standard_normal(points.shape)
     return Dataset(
-        task=Task(kind="regression", input_shape=(DIMENSIONS,), outputs=1),
+        task=Task(kind="regression", input_shape=(2,), outputs=1),
         train=_samples(points, field(points) + noise),
         test=_samples(asked, field(asked)),
-        group=zones,
-        test_group=field.zone(asked),
-        leaks_unless_natural="",
+        group=field.zones(points + stray),
+        test_group=field.zones(asked),
     )
 
 
 @dataclass(frozen=True)
 class Field:
-    """base(x) + 2 depth(x) h_k(x) in zone k, the Voronoi cell of the k-th centre; depth is the distance to its border,
-    so that the field is continuous there and its slope is not."""
+    """base(x) + strength_k depth_k(x) kind_k(x) in zone k, standardised.
+
+    Zone k is where the k-th centre is nearest. depth is the distance to its border: 0 on both sides, so that the field
+    is continuous there; its slope is not. The kinds are a ridge, a slope, a wave and a bowl, in turn.
+    """
 
     centres: Points
     directions: Points
@@ -83,42 +89,52 @@ class Field:
 
     @staticmethod
     def drawn(draw: np.random.Generator) -> "Field":
-        """A field with zones of about equal size. Source of the zones: Lloyd (1982)."""
-        centres = _uniform(draw, ZONES)
+        """A field over zones of about equal size, whose centres are moved to their middles. Source: Lloyd (1982)."""
+        centres, points = _uniform(draw, ZONES), _uniform(draw, 10_000)
         for _ in range(20):
-            points = _uniform(draw, 2_000)
             nearest = _squares(points, centres).argmin(1)
-            centres = np.stack([points[nearest == k].mean(0) if (nearest == k).any() else centres[k] for k in range(ZONES)])
-        directions = draw.standard_normal((ZONES, DIMENSIONS))
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        strengths = draw.uniform(0.5, 1.5, ZONES) * draw.choice([-1, 1], ZONES)
-        raw = Field(centres, directions, strengths, draw.uniform(0, 2 * np.pi, DIMENSIONS))
-        values = raw(_uniform(draw, 4_000))
-        return Field(centres, directions, strengths, raw.phases, float(values.mean()), float(values.std()))
-
-    def zone(self, points: Points) -> NDArray[np.int64]:
-        return _squares(points, self.centres).argmin(1)
+            centres = np.stack([points[nearest == zone].mean(0) for zone in range(ZONES)])
+        angles, signs = draw.uniform(0, 2 * np.pi, ZONES), draw.choice([-1.0, 1.0], ZONES)
+        directions = np.stack([np.cos(angles), np.sin(angles)], 1)
+        raw = Field(centres, directions, signs * draw.uniform(1, 3, ZONES), draw.uniform(0, 2 * np.pi, 2))
+        values = raw(points)
+        return replace(raw, mean=float(values.mean()), deviation=float(values.std()))
 
     def __call__(self, points: Points) -> Points:
-        squares = _squares(points, self.centres)
-        zone = squares.argmin(1)
-        apart = np.sqrt(_squares(self.centres, self.centres)) + np.eye(ZONES)
-        depths = (squares - squares.min(1, keepdims=True)) / (2 * apart[zone])
-        depths[np.arange(len(points)), zone] = np.inf
+        """The field's values."""
+        zone = self.zones(points)
         offset = points - self.centres[zone]
-        along = (offset * self.directions[zone]).sum(1)
-        kinds = [np.ones_like(along), 3 * along, np.sin(6 * along), 4 * (offset**2).sum(1)]
-        own = 2 * depths.min(1) * self.strengths[zone] * np.choose(zone % len(kinds), kinds)
-        base = np.sin(2 * points[:, 0] + self.phases[0]) + 0.5 * np.cos(3 * points[:, 1] + self.phases[1])
-        return (base + own - self.mean) / self.deviation
+        along, apart = (offset * self.directions[zone]).sum(1), (offset**2).sum(1)
+        kinds = np.stack([np.ones_like(along), 3 * along, np.sin(6 * along), 4 * apart])
+        own = self.strengths[zone] * self.depths(points) * kinds[zone % len(kinds), np.arange(len(points))]
+        first, second = points.T
+        base = np.sin(2 * first + self.phases[0]) + 0.5 * np.cos(3 * second + self.phases[1])
+        values: Points = (base + own - self.mean) / self.deviation
+        return values
+
+    def zones(self, points: Points) -> Zones:
+        """The zone of each point."""
+        nearest: Zones = _squares(points, self.centres).argmin(1)
+        return nearest
+
+    def depths(self, points: Points) -> Points:
+        """Distance of each point to the border of its zone with the next one."""
+        squares, zone = _squares(points, self.centres), self.zones(points)
+        between = np.sqrt(_squares(self.centres, self.centres))[zone]
+        own = np.arange(ZONES) == zone[:, None]
+        depths = (squares - squares.min(1, keepdims=True)) / np.where(own, 1.0, 2 * between)
+        nearest: Points = np.where(own, np.inf, depths).min(1)
+        return nearest
 
 
 def _uniform(draw: np.random.Generator, count: int) -> Points:
-    return draw.uniform(-1, 1, (count, DIMENSIONS))
+    return draw.uniform(-1, 1, (count, 2))
 
 
 def _squares(points: Points, centres: Points) -> Points:
-    return ((points[:, None] - centres) ** 2).sum(-1)
+    """Squared distances [points, centres]."""
+    squares: Points = ((points[:, None] - centres) ** 2).sum(-1)
+    return squares
 
 
 def _samples(points: Points, values: Points) -> Samples:

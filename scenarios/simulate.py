@@ -10,6 +10,7 @@ from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
 from scenarios.compare import WORLD, Progress, scored
 from scenarios.engines import RAY, Engine
+from scenarios.seams import seam_score
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Simulation:
     run: WorldRun
     union: float
     local: float | None
+    seams: float | None
 
     def dump(self) -> dict[str, Any]:
         """Plain data."""
@@ -30,6 +32,7 @@ class Simulation:
             "metric": world.design.task.metric,
             "union": self.union,
             "local": self.local,
+            "seams": self.seams,
             "clients": len(self.opened.federation().clients),
             "regions": world.design.regions,
             "composition": world.design.composition,
@@ -51,4 +54,4 @@ def simulate(
     progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
     run = run_world(trial)
     union, local = scored(METHODS[WORLD], contender(run), opened.federation())
-    return Simulation(opened, run, union, local)
+    return Simulation(opened, run, union, local, seam_score(run.outcome.world, opened.federation().union_test))

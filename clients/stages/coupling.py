@@ -22,7 +22,7 @@ from federation.task import Task
 from federation.tensors import under
 
 SCORES, BELIEFS = "coupling/scores", "coupling/beliefs"
-"""What a member remembers of its samples: the scores of its region and of the neighbours, and the neighbours' mixture."""
+"""What a member remembers of its samples: scores of its region and of the neighbours, and the neighbours' mixture."""
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
@@ -47,7 +47,9 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
         return weights.unsqueeze(-1) * task.divergences(outputs, beliefs, own)[1]
 
     columns = [[member.memory[name] for member in cohort] for name in (SCORES, BELIEFS)]
-    return train_members(orders, cohort, scenario, task, address, Term(columns, slopes, others / scenario.local.epochs / 3))
+    return train_members(
+        orders, cohort, scenario, task, address, Term(columns, slopes, others / scenario.local.epochs / 3)
+    )
 
 
 def _remember(order: Order, member: Member, scenario: Scenario, task: Task) -> None:

@@ -1,6 +1,6 @@
 """Boundary coupling: experts agree where their regions meet, and exchange no gradients.
 
-theta_i* = argmin loss + lambda sum_x b_i(x) KL(p_i(.|x) || q_-i(.|x)), with q_-i(.|x) = sum_{j != i} alpha_ij(x) p_j(.|x)
+theta_i* = argmin loss + lambda b_i(x) KL(p_i(.|x) || q_-i(.|x)), with q_-i(.|x) = sum_{j != i} alpha_ij(x) p_j(.|x)
 over the few regions that overlap region i most. Source: Ma and Shi (2025), "Deep Manifold Part 2", eqs. 163-164; the
 boundary weights b_i and the damping of q are ours.
 """
