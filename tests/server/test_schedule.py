@@ -6,7 +6,7 @@ from federation.models import Mlp
 from federation.partition import Iid
 from federation.records import Stage
 from federation.routing import ChartPosterior
-from federation.scenario import HeadSettings, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import CouplingSettings, HeadSettings, RouterSettings, Scenario, TrainingPhase
 from federation.task import Task
 from server.aggregation import Mean
 from server.schedule import TRAINED, Step, gradient_rounds, schedule
@@ -24,6 +24,7 @@ SCENARIO = Scenario(
     head=HeadSettings(rounds=5),
     router=RouterSettings(rounds=6),
 )
+COUPLED = SCENARIO.model_copy(update={"coupling": CouplingSettings(rounds=2)})
 UNTUNED = SCENARIO.model_copy(update={"router": RouterSettings(rule=ChartPosterior(), rounds=6)})
 
 
@@ -44,6 +45,25 @@ def test_the_phases_follow_one_another():
         (Stage.COMPOSITION, 1),
         (Stage.NOVELTY, 1),
     ]
+
+
+def test_coupling_comes_after_the_experts_and_before_the_evidence():
+    stages = list(rounds(COUPLED, CLASSES).items())
+    assert stages[3:6] == [(Stage.EXPERTS, 4), (Stage.COUPLING, 2), (Stage.EVIDENCE, 1)]
+    assert gradient_rounds(COUPLED, CLASSES) == gradient_rounds(SCENARIO, CLASSES) + 2
+
+
+def test_the_experts_rate_goes_on_where_coupling_begins_as_in_further_rounds_of_their_own():
+    longer = SCENARIO.model_copy(update={"experts": TrainingPhase(rounds=6)})
+    coupled, plain = (
+        [step.progress for step in schedule(scenario, CLASSES) if step.stage in (Stage.EXPERTS, Stage.COUPLING)]
+        for scenario in (COUPLED, longer)
+    )
+    assert coupled == plain
+
+
+def test_the_share_of_coupling_is_that_of_its_own_rounds():
+    assert [step.share for step in schedule(COUPLED, CLASSES) if step.stage is Stage.COUPLING] == [0.0, 0.5]
 
 
 def test_real_values_have_no_head_to_tune():
