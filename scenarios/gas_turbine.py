@@ -11,8 +11,9 @@ from federation.data import Dataset, Samples
 from federation.manifold import ChartRule, PrincipalComponents
 from federation.models import Mlp
 from federation.partition import Natural
+from federation.routing import TunedResidual
 from federation.rules import InputError
-from federation.scenario import DataSettings, LocalTraining, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import DataSettings, HeadSettings, LocalTraining, RouterSettings, Scenario, TrainingPhase
 from federation.task import Task
 from scenarios.sources import finite, from_folder, limited
 from server.aggregation import Mean
@@ -28,7 +29,8 @@ SCENARIO = Scenario(
     charts=ChartRule(rank=8),
     prior=TrainingPhase(rounds=8),
     experts=TrainingPhase(rounds=10),
-    router=RouterSettings(rounds=4),
+    head=HeadSettings(temperature=1.0),
+    router=RouterSettings(rule=TunedResidual(temperature=1.0), rounds=4),
 )
 
 FILE = "gas_turbine.npz"
