@@ -92,6 +92,20 @@ class Atlas:
         scores = self.scores(latent)
         return (scores - scores.amax(1, keepdim=True)).clamp_min(FARTHEST).float()
 
+    def posterior(
+        self, latent: Float[Tensor, "samples latent"], temperature: float
+    ) -> Float[Tensor, "samples regions"]:
+        """softmax(T s_i(z)): the cooled posterior of the regions, a gate that nobody has tuned."""
+        return (temperature * self.relative_scores(latent)).softmax(1)
+
+    def part(self, regions: Sequence[int]) -> "Atlas":
+        """The charts of some regions, which are numbered anew in this order."""
+        place = {region: number for number, region in enumerate(regions)}
+        kept = [component for component, region in enumerate(self.region.tolist()) if region in place]
+        renumbered = torch.tensor([place[int(self.region[component])] for component in kept], dtype=torch.int64)
+        rows = {name: getattr(self, name)[kept] for name in ("mean", "diagonal", "factor", "log_weight", "label")}
+        return Atlas(len(regions), region=renumbered, **rows)
+
     def label_scores(self, latent: Float[Tensor, "samples latent"], labels: int) -> Float[Tensor, "samples labels"]:
         """log sum over the components of each label, over all regions: the chart posterior, unnormalised."""
         return _grouped(self.densities(latent), self.label, labels)
