@@ -11,8 +11,17 @@ from federation.data import Dataset, Samples
 from federation.manifold import ChartRule, PrincipalComponents
 from federation.models import Mlp
 from federation.partition import Natural
+from federation.routing import TunedResidual
 from federation.rules import InputError
-from federation.scenario import DataSettings, ExpertSettings, LocalTraining, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import (
+    DataSettings,
+    ExpertSettings,
+    HeadSettings,
+    LocalTraining,
+    RouterSettings,
+    Scenario,
+    TrainingPhase,
+)
 from federation.task import Task
 from scenarios.sources import finite, from_folder, limited
 from server.aggregation import Mean
@@ -28,7 +37,8 @@ SCENARIO = Scenario(
     charts=ChartRule(rank=8),
     prior=TrainingPhase(rounds=8),
     experts=ExpertSettings(rounds=10),
-    router=RouterSettings(rounds=4),
+    head=HeadSettings(temperature=1.0),
+    router=RouterSettings(rule=TunedResidual(temperature=1.0), rounds=4),
 )
 
 FILE = "gas_turbine.npz"

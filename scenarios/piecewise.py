@@ -47,7 +47,7 @@ SCENARIO = Scenario(
     experts=ExpertSettings(rounds=10),
     coupling=CouplingSettings(rounds=10, strength=1.0, neighbours=6),
     head=HeadSettings(temperature=1.0),
-    router=RouterSettings(rule=TunedResidual(temperature=1.0), rounds=3),
+    router=RouterSettings(rule=TunedResidual(temperature=1.0, top=1), rounds=3),
 )
 
 Points = NDArray[np.float64]
