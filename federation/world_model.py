@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from pydantic import Field
 from safetensors import SafetensorError
@@ -16,10 +16,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from federation.composition import pooled
+from federation.confidence import cooled
+from federation.context import Context, label_shifted
 from federation.experts import Expert, gathered, scattered, specialised, trunk_of
-from federation.manifold import Atlas, Encoder, EncoderRule
+from federation.manifold import Atlas, Encoder, EncoderRule, Survey
 from federation.models import ElasticFamily, Mlp
-from federation.routing import RoutingRule, gates
+from federation.routing import Gates, RoutingRule
 from federation.rules import Frozen, InputError, Several
 from federation.task import Task
 from federation.tensors import Parameters, count, prefixed, shapes, single, under
@@ -33,7 +35,10 @@ NOTHING_NOVEL = 1e30
 
 
 class Design(Frozen):
-    """All of a world model that is not a tensor."""
+    """All of a world model that is not a tensor.
+
+    `labels` is the share of each class in the federation, `temperature` that of answers without context.
+    """
 
     version: int = VERSION
     task: Task
@@ -47,6 +52,9 @@ class Design(Frozen):
     region_of_client: Several[int] = ()
     composition: dict[str, float] = Field(default_factory=dict)
     novelty_threshold: float = NOTHING_NOVEL
+    labels: Several[float] = ()
+    temperature: float = 1.0
+    context: Context = Context()
 
 
 LEAST_LOGIT = -30.0
@@ -60,6 +68,15 @@ class Cost:
     total_parameters: int
     active_parameters: int
     query_flops: int
+
+
+@dataclass(frozen=True)
+class Query:
+    """Samples, where they lie, and what the charts say of them."""
+
+    rows: Float[Tensor, "samples *shape"]
+    latent: Float[Tensor, "samples latent"]
+    survey: Survey
 
 
 @dataclass(frozen=True)
@@ -83,69 +100,96 @@ class WorldModel:
         """The charts by which queries are routed."""
         return self.atlas.merged() if self.design.whole_regions else self.atlas
 
-    def predict(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples outputs"]:
+    def predict(
+        self, inputs: Tensor | NDArray[np.float32], context: Tensor | NDArray[np.int64] | None = None
+    ) -> Float[Tensor, "samples outputs"]:
         """Probabilities of the classes, or the predicted values.
 
         Queries more novel than the threshold are answered by the generalist.
+        Args:
+            context: a number for each query; those with the same number come from one client, whoever that is, and
+                help to answer one another. Queries with -1 come alone.
+        Raises:
+            InputError: inputs of the wrong shape, or not one number for each.
+        """
+        query, known = self.query(inputs), self.design.context
+        if context is None or not known.used:
+            return cooled(self._answers(query), self.design.temperature)
+        group = _numbered(context, len(query.rows))
+        answers = self._answers(query, group if known.router else None)
+        alone = (torch.bincount(group)[group] == 1).unsqueeze(1)
+        sure = torch.where(alone, cooled(answers, self.design.temperature), cooled(answers, known.temperature))
+        if known.prior is None:
+            return sure
+        return label_shifted(sure, group, torch.tensor(self.design.labels), known.prior)
+
+    def _answers(self, query: Query, group: Int[Tensor, " samples"] | None = None) -> Float[Tensor, "samples outputs"]:
+        """The composition's answers, the generalist's where a query is novel."""
+        weights = self.design.composition
+        used = tuple(part for part in weights if weights[part] > 0)
+        answers = pooled(self.parts(query, used, group), weights, self.design.task)
+        novel = query.survey.novelty() > self.design.novelty_threshold
+        if bool(novel.any()):
+            answers = answers.clone()
+            answers[novel] = self.generalist(query.rows[novel])
+        return answers
+
+    def untempered(self) -> "WorldModel":
+        """The same at temperature one, with and without context."""
+        context = self.design.context.model_copy(update={"temperature": 1.0})
+        return replace(self, design=self.design.model_copy(update={"temperature": 1.0, "context": context}))
+
+    def novelty(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, " samples"]:
+        """-log density of the atlas; above `design.novelty_threshold` no region knows the sample."""
+        return self.query(inputs).survey.novelty()
+
+    def route(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples regions"]:
+        """The gate of each region's expert; all but the router's top ones are zero."""
+        return self.gates(self.query(inputs)).spread(self.design.regions)
+
+    def query(self, inputs: Tensor | NDArray[np.float32]) -> Query:
+        """Inputs as all parts see them.
+
         Raises:
             InputError: inputs of the wrong shape.
         """
         rows = self._checked(inputs)
         latent = self.encoder(rows)
-        weights = self.design.composition
-        answers = pooled(
-            self.parts(rows, latent, tuple(p for p in weights if weights[p] > 0)), weights, self.design.task
-        )
-        novel = self.regions.novelty(latent) > self.design.novelty_threshold
-        if bool(novel.any()):
-            answers = answers.clone()
-            answers[novel] = self.generalist(rows[novel])
-        return answers
-
-    def novelty(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, " samples"]:
-        """-log density of the atlas; above `design.novelty_threshold` no region knows the sample."""
-        return self.regions.novelty(self.encoder(self._checked(inputs)))
-
-    def route(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples regions"]:
-        """The gate of each region's expert; all but the router's top ones are zero."""
-        return self.gates(self.encoder(self._checked(inputs)))
+        return Query(rows, latent, self.design.router.survey(self.regions, latent))
 
     def parts(
-        self, rows: Float[Tensor, "samples *shape"], latent: Float[Tensor, "samples latent"], names: tuple[str, ...]
+        self, query: Query, names: tuple[str, ...], group: Int[Tensor, " samples"] | None = None
     ) -> dict[str, Float[Tensor, "samples outputs"]]:
-        """The answers of the named parts, each on its own."""
+        """The answers of the named parts, each on its own; samples of one group share their experts."""
         answers = {}
-        charts = self.chart_logits(latent) if {"charts", "head"} & set(names) else None
+        charts = self.chart_logits(query) if {"charts", "head"} & set(names) else None
         if "charts" in names and charts is not None:
             answers["charts"] = charts.softmax(-1)
         if "head" in names and charts is not None:
-            answers["head"] = (charts + self.design.head.apply(single(self.head), latent[None])[0]).softmax(-1)
+            answers["head"] = (charts + self.design.head.apply(single(self.head), query.latent[None])[0]).softmax(-1)
         if "mixture" in names:
-            answers["mixture"] = self.mixture(rows, self.gates(latent))
+            answers["mixture"] = self.mixture(query.rows, self.gates(query, group))
         if "prior" in names:
-            answers["prior"] = self.generalist(rows)
+            answers["prior"] = self.generalist(query.rows)
         return answers
 
-    def gates(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
-        """The router's gates for encoded samples."""
-        scores = self.regions.relative_scores(latent)
-        logits = self.design.router.logits(single(self.router), latent[None], scores[None])[0]
-        return gates(logits, self.design.router.top)
+    def gates(self, query: Query, group: Int[Tensor, " samples"] | None = None) -> Gates:
+        """Which experts the router asks."""
+        return self.design.router.gates(self.router, query.latent, query.survey, group)
 
-    def chart_logits(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples labels"]:
+    def chart_logits(self, query: Query) -> Float[Tensor, "samples labels"]:
         """The cooled chart posterior of the labels, as logits."""
-        scores = self.atlas.label_scores(latent, self.design.task.outputs)
+        survey = self.atlas.survey(query.latent) if self.design.whole_regions else query.survey
+        scores = survey.label_scores(self.design.task.outputs)
         return (self.design.chart_temperature * (scores - scores.amax(1, keepdim=True))).clamp_min(LEAST_LOGIT).float()
 
-    def mixture(
-        self, rows: Float[Tensor, "samples *shape"], gate: Float[Tensor, "samples regions"]
-    ) -> Float[Tensor, "samples outputs"]:
+    def mixture(self, rows: Float[Tensor, "samples *shape"], gate: Gates) -> Float[Tensor, "samples outputs"]:
         """sum_i g_i(x) p_i(y|x); an expert sees only the samples that are routed to it."""
         answers = torch.zeros(len(rows), self.design.task.outputs)
-        for region in range(self.design.regions):
-            mine = gate[:, region] > 0
-            if bool(mine.any()):
-                answers[mine] += gate[mine, region, None] * self.expert(region, rows[mine])
+        for region in torch.unique(gate.regions[gate.weights > 0]).tolist():
+            weight = torch.where(gate.regions == region, gate.weights, 0.0).sum(1)
+            mine = weight > 0
+            answers[mine] += weight[mine, None] * self.expert(region, rows[mine])
         return answers
 
     def expert(self, region: int, rows: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples outputs"]:
@@ -261,3 +305,19 @@ class WorldModel:
         if tuple(rows.shape[1:]) != expected:
             raise InputError(f"inputs of shape {list(rows.shape)}; expected [samples, {', '.join(map(str, expected))}]")
         return rows
+
+
+def _numbered(context: Tensor | NDArray[np.int64], samples: int) -> Int[Tensor, " samples"]:
+    """Groups counted from zero; whoever comes alone is a group.
+
+    Raises:
+        InputError: there is not one whole number for each sample.
+    """
+    given = torch.as_tensor(context)
+    if tuple(given.shape) != (samples,) or given.is_floating_point():
+        raise InputError(
+            f"context of shape {list(given.shape)}, {given.dtype}; expected a whole number for each of {samples} inputs"
+        )
+    free = torch.arange(samples) + int(given.max()) + 1 if samples else given
+    group: Tensor = torch.unique(torch.where(given < 0, free, given), return_inverse=True)[1]
+    return group

@@ -7,12 +7,13 @@ from math import inf
 import torch
 from torch import Tensor
 
+from federation.context import Context, shares
 from federation.experts import Expert, begun, committee, scattered
 from federation.manifold import Atlas, Chart, Encoder
 from federation.manifold.coupling import neighbours
 from federation.manifold.regions import region_charts
 from federation.randomness import torch_generator
-from federation.records import VARIANCES
+from federation.records import LABELS, VARIANCES
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed, single
@@ -76,6 +77,8 @@ class ServerState:
     novelty_threshold: float = inf
     known: dict[str, Tensor] = field(default_factory=dict)
     pioneers: tuple[int, ...] = ()
+    temperature: float = 1.0
+    context: Context = field(default_factory=Context)
 
     def expert(self, region: int) -> Expert:
         """The expert of a region as it is now."""
@@ -183,6 +186,9 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
         region_of_client=state.region_of_client,
         composition=state.composition or {"mixture": 1.0},
         novelty_threshold=min(state.novelty_threshold, NOTHING_NOVEL),
+        labels=tuple(shares(state.labels[LABELS]).tolist()) if state.labels else (),
+        temperature=state.temperature,
+        context=state.context,
     )
     experts = {region: state.expert(region) for region in range(len(state.experts))}
     return WorldModel(design, state.encoder, state.atlas, experts, state.router, state.head, state.prior.parameters)

@@ -14,6 +14,8 @@ from flwr.serverapp.strategy import Result, Strategy
 from torch import Tensor
 
 from federation.composition import candidates, chosen, usable
+from federation.confidence import fitted_temperature
+from federation.context import chosen_context
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.engine import Waiting
 from federation.experts import Expert, specialised, trunk_of
@@ -248,7 +250,7 @@ class ManifoldStrategy(Strategy):
         match step.stage:
             case Stage.PRIOR:
                 cut = scenario.model.slice(state.prior.parameters, self.task, kind.size)
-                tensors = prefixed("model", cut) | state.labels
+                tensors = prefixed("model", cut) | self._calibration()
                 settings |= {"learning_rate": scenario.prior.learning_rate, "region": EVERYWHERE}
             case Stage.ENCODER:
                 tensors = prior_tensors(state, scenario)
@@ -271,14 +273,18 @@ class ManifoldStrategy(Strategy):
             case Stage.EVIDENCE:
                 tensors, settings["regions"] = evidence_tensors(state, kind.reached), len(state.experts)
             case Stage.HEAD:
-                tensors = prefixed("model", state.head) | state.labels
+                tensors = prefixed("model", state.head) | self._calibration()
             case Stage.ROUTER:
                 alone = state.region_of_client.count(kind.region) == 1 and len(state.experts) > 1
                 tensors, settings["mixloo"] = prefixed("model", state.router), scenario.router.mixloo * alone
             case Stage.COMPOSITION | Stage.NOVELTY:
                 settings |= state.composition
-                tensors = prefixed("router", state.router) | prefixed("head", state.head)
+                tensors = prefixed("router", state.router) | prefixed("head", state.head) | state.labels
         return Order(step.stage, step.round, step.progress, scenario.seed, settings, tensors)
+
+    def _calibration(self) -> dict[str, Tensor]:
+        """The classes' counts, for clients that calibrate their losses."""
+        return self.state.labels if self.scenario.calibrated else {}
 
     def _cut(self, region: int, size: Size) -> Expert:
         """A region's expert at a size."""
@@ -324,8 +330,7 @@ class ManifoldStrategy(Strategy):
         everywhere = total.everywhere()
         match step.stage:
             case Stage.CENSUS:
-                counted = scenario.calibrated and self.task.classifies
-                return replace(state, labels={LABELS: everywhere[LABELS]} if counted else {})
+                return replace(state, labels={LABELS: everywhere[LABELS]} if self.task.classifies else {})
             case Stage.PRIOR:
                 return replace(state, prior=self._aggregated(state.prior, everywhere))
             case Stage.ENCODER:
@@ -362,8 +367,14 @@ class ManifoldStrategy(Strategy):
                 options = candidates(parts, scenario.composition.weights, self.task)
                 return replace(state, composition=chosen(options, everywhere, scenario.composition.gain))
             case Stage.NOVELTY:
-                threshold = novelty_threshold(everywhere, scenario.novelty.quantile)
-                return replace(state, novelty_threshold=threshold, known={KNOWN: everywhere["count"]})
+                count, gain = float(everywhere["count"].sum()), scenario.composition.gain
+                return replace(
+                    state,
+                    novelty_threshold=novelty_threshold(everywhere, scenario.novelty.quantile),
+                    known={KNOWN: everywhere["count"]},
+                    temperature=fitted_temperature(everywhere["temperature"]) if self.task.classifies else 1.0,
+                    context=chosen_context(everywhere["context"], count, gain, self.task),
+                )
             case Stage.SPAWN:
                 novel = {client: Chart.from_sums(total.sums.get(client, {})) for client in total.clients}
                 return spawned(state, {n: chart for n, chart in novel.items() if chart.components}, scenario, self.task)

@@ -3,9 +3,11 @@
 import torch
 
 from federation.composition import candidates, usable
+from federation.confidence import TEMPERATURES
+from federation.context import options
 from federation.contribution import EVERYWHERE, WEIGHT, Contribution
 from federation.experts import Expert, specialised, trunk_of
-from federation.manifold.atlas import TEMPERATURES
+from federation.manifold import atlas
 from federation.manifold.dimension import SPACING
 from federation.models import Size
 from federation.models.family import FULL
@@ -70,16 +72,18 @@ def expected_shapes(
             trunk = trunk_of(scenario.model, state.prior.parameters)
             return shapes(scenario.moments(torch.zeros(1, *task.input_shape), trunk))
         case Stage.CHOICE:
-            return {"gain": (len(state.candidates), len(TEMPERATURES)), "count": ()}
+            return {"gain": (len(state.candidates), len(atlas.TEMPERATURES)), "count": ()}
         case Stage.REACH:
             return {"share": (len(state.experts),)}
         case Stage.EVIDENCE:
             return {"ready": ()}
         case Stage.COMPOSITION:
-            options = len(candidates(usable(scenario.composition.parts, task), scenario.composition.weights, task))
-            return {"loss": (options,), "correct": (options,), "count": ()}
+            tried = len(candidates(usable(scenario.composition.parts, task), scenario.composition.weights, task))
+            return {"loss": (tried,), "correct": (tried,), "count": ()}
         case Stage.NOVELTY:
-            return {"count": (BINS,), "composition": (BINS,), "generalist": (BINS,)}
+            sums: dict[str, Shape] = dict.fromkeys(("count", "composition", "generalist"), (BINS,))
+            sums |= {"temperature": (len(TEMPERATURES),)} if task.classifies else {}
+            return sums | {"context": (len(options(task)),)}
         case Stage.CHARTING | Stage.SPAWN:
             return {}
     if stage in ELASTIC:

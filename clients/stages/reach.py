@@ -36,10 +36,10 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 
 
 def _places(world: WorldModel, rows: Float[Tensor, "samples *shape"]) -> dict[str, Tensor]:
-    latent = world.encoder(rows)
+    query = world.query(rows)
     places = {
-        "latent": latent,
-        "scores": world.regions.relative_scores(latent),
-        "novelty": world.regions.novelty(latent).float(),
+        "latent": query.latent,
+        "scores": query.survey.spread(world.design.regions),
+        "novelty": query.survey.novelty().float(),
     }
-    return places | ({"chart_logits": world.chart_logits(latent)} if world.design.task.classifies else {})
+    return places | ({"chart_logits": world.chart_logits(query)} if world.design.task.classifies else {})

@@ -1,6 +1,6 @@
 """The data manifold as pieces: encoder, charts of regions, the atlas that holds them."""
 
-from federation.manifold.atlas import Atlas
+from federation.manifold.atlas import NEVER, Atlas, Survey
 from federation.manifold.chart import Chart, ChartRule
 from federation.manifold.encoder import Encoder, EncoderRule, PrincipalComponents
 from federation.manifold.features import (
@@ -14,8 +14,10 @@ from federation.manifold.features import (
     SignalStatistics,
 )
 from federation.manifold.regions import PrivateRegions, RegionRule, SharedRegions
+from federation.manifold.shortlists import Shortlists
 
 __all__ = [
+    "NEVER",
     "Atlas",
     "Chart",
     "ChartRule",
@@ -32,5 +34,7 @@ __all__ = [
     "RandomFeatures",
     "RegionRule",
     "SharedRegions",
+    "Shortlists",
     "SignalStatistics",
+    "Survey",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, pi
 
 import torch
@@ -29,6 +30,57 @@ TENSORS = ("mean", "diagonal", "factor", "log_weight", "region", "label")
 
 
 @dataclass(frozen=True)
+class Survey:
+    """What the charts say of some queries: all of them, or, where a router keeps shortlists, those near each query.
+
+    Attributes:
+        densities: log n_c + log N(z; mu_c, Sigma_c) of the components that were asked.
+        label: of these components; one row stands for all queries.
+        mass: log of all samples behind the charts.
+        scores: of the regions that were reached; NEVER for one without components.
+        regions: which regions these are, in ascending order where they differ; None: all, in order.
+    """
+
+    densities: Float[Tensor, "samples asked"]
+    label: Int[Tensor, "rows asked"]
+    mass: float
+    scores: Float[Tensor, "samples reached"]
+    regions: Int[Tensor, "samples reached"] | None = None
+
+    def relative_scores(self) -> Float[Tensor, "samples reached"]:
+        """Scores less the best of each row: what routers see, in float32."""
+        return (self.scores - self.scores.amax(1, keepdim=True)).clamp_min(FARTHEST).float()
+
+    def spread(self, regions: int) -> Float[Tensor, "samples regions"]:
+        """Relative scores of all regions, reached or not."""
+        scores = self.relative_scores()
+        if self.regions is None:
+            return scores
+        return torch.full((len(scores), regions), FARTHEST).scatter_reduce(1, self.regions, scores, "amax")
+
+    def label_scores(self, labels: int) -> Float[Tensor, "samples labels"]:
+        """log sum over the components of each label, over all regions: the chart posterior, unnormalised."""
+        return grouped(self.densities, self.label, labels)
+
+    def novelty(self) -> Float[Tensor, " samples"]:
+        """-log of the whole density of the components that were asked."""
+        return self.mass - self.densities.logsumexp(1)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The inverse covariances diag(diagonal) - ways^T ways of all components, by Woodbury's identity.
+
+    Attributes:
+        log_scale: log n_c less half the log determinant of 2 pi Sigma_c.
+    """
+
+    diagonal: Float[Tensor, "components latent"]
+    ways: Float[Tensor, "components rank latent"]
+    log_scale: Float[Tensor, " components"]
+
+
+@dataclass(frozen=True, eq=False)
 class Atlas:
     """Gaussian components N(mean, diag(diagonal) + factor factor^T), each of one region and one label.
 
@@ -68,29 +120,39 @@ class Atlas:
         new = _charted(self.regions + 1, entries, pooled, rule)
         return Atlas(new.regions, **{name: torch.cat([getattr(self, name), getattr(new, name)]) for name in TENSORS})
 
-    def densities(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples components"]:
-        """log n_c + log N(z; mu_c, Sigma_c), by Woodbury's identity, in float64."""
-        z = latent.double()
-        precision = 1 / self.diagonal
-        scaled = self.factor * precision.unsqueeze(-1)
+    @cached_property
+    def precision(self) -> Precision:
+        """What densities are made of; worked out once."""
+        diagonal = 1 / self.diagonal
+        scaled = self.factor * diagonal.unsqueeze(-1)
         core = torch.eye(self.factor.shape[-1], dtype=torch.float64) + self.factor.transpose(1, 2) @ scaled
         root = torch.linalg.cholesky(core)
-        ways = torch.linalg.solve_triangular(root, scaled.transpose(1, 2), upper=False)
-        along = torch.einsum("sl,crl->scr", z, ways) - torch.einsum("cl,crl->cr", self.mean, ways)
-        squared = z.square() @ precision.T - 2 * z @ (precision * self.mean).T + (precision * self.mean.square()).sum(1)
-        distance = squared - along.square().sum(-1)
+        ways = torch.linalg.solve_triangular(root, scaled.transpose(1, 2), upper=False).contiguous()
         volume = self.diagonal.log().sum(1) + 2 * root.diagonal(dim1=1, dim2=2).log().sum(1)
-        density: Tensor = self.log_weight - 0.5 * (distance + volume + z.shape[1] * log(2 * pi))
-        return density
+        return Precision(diagonal, ways, self.log_weight - 0.5 * (volume + self.mean.shape[1] * log(2 * pi)))
+
+    def densities(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples components"]:
+        """log n_c + log N(z; mu_c, Sigma_c), in float64."""
+        z, inverse = latent.double(), self.precision
+        along = (z @ inverse.ways.flatten(0, 1).T).view(len(z), *inverse.ways.shape[:2])
+        along = along - torch.einsum("cl,crl->cr", self.mean, inverse.ways)
+        pull = inverse.diagonal * self.mean
+        squared = z.square() @ inverse.diagonal.T - 2 * z @ pull.T + (pull * self.mean).sum(1)
+        return inverse.log_scale - 0.5 * (squared - along.square().sum(-1))
+
+    def survey(self, latent: Float[Tensor, "samples latent"]) -> Survey:
+        """All components and regions."""
+        densities = self.densities(latent)
+        scores = grouped(densities, self.region[None], self.regions)
+        return Survey(densities, self.label[None], float(self.log_weight.logsumexp(0)), scores)
 
     def scores(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
         """s_i(z) = log sum over the components of region i; NEVER for a region without any."""
-        return _grouped(self.densities(latent), self.region, self.regions)
+        return self.survey(latent).scores
 
     def relative_scores(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
         """Scores less the best of each row: what routers see, in float32."""
-        scores = self.scores(latent)
-        return (scores - scores.amax(1, keepdim=True)).clamp_min(FARTHEST).float()
+        return self.survey(latent).relative_scores()
 
     def posterior(
         self, latent: Float[Tensor, "samples latent"], temperature: float
@@ -108,7 +170,7 @@ class Atlas:
 
     def label_scores(self, latent: Float[Tensor, "samples latent"], labels: int) -> Float[Tensor, "samples labels"]:
         """log sum over the components of each label, over all regions: the chart posterior, unnormalised."""
-        return _grouped(self.densities(latent), self.label, labels)
+        return self.survey(latent).label_scores(labels)
 
     def label_information(
         self, latent: Float[Tensor, "samples latent"], labels: Int[Tensor, " samples"], outputs: int
@@ -124,11 +186,11 @@ class Atlas:
         return _information(self.scores(latent), self._weights(self.region, self.regions), truth)
 
     def _weights(self, group: Int[Tensor, " components"], groups: int) -> Float[Tensor, "1 groups"]:
-        return _grouped(self.log_weight[None], group, groups)
+        return grouped(self.log_weight[None], group[None], groups)
 
     def novelty(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, " samples"]:
         """-log of the federation's whole density: high where no region knows the sample."""
-        return -self.densities(latent).logsumexp(1) + self.log_weight.logsumexp(0)
+        return self.survey(latent).novelty()
 
     def merged(self) -> "Atlas":
         """The same regions with one component each, of the same mean and covariance as all of theirs together."""
@@ -241,13 +303,15 @@ def _spherical(
     return variances.mean(1, keepdim=True).clamp_min(FLOOR).expand_as(variances).clone(), covariance[..., :0].clone()
 
 
-def _grouped(
-    densities: Float[Tensor, "samples components"], group: Int[Tensor, " components"], groups: int
+def grouped(
+    densities: Float[Tensor, "samples asked"], group: Int[Tensor, "rows asked"], groups: int
 ) -> Float[Tensor, "samples groups"]:
-    """logsumexp over the components of each group."""
-    out = torch.full((len(densities), groups), NEVER, dtype=densities.dtype)
-    for g in range(groups):
-        members = torch.nonzero(group == g).flatten()
-        if len(members):
-            out[:, g] = densities[:, members].logsumexp(1)
-    return out
+    """logsumexp over the members of each group; NEVER for a group without any.
+
+    Args:
+        group: of each density; one row stands for all samples.
+    """
+    place, shape = group.expand(len(densities), -1), (len(densities), groups)
+    best = torch.full(shape, NEVER, dtype=densities.dtype).scatter_reduce(1, place, densities, "amax")
+    shares = (densities - best.gather(1, place)).exp()
+    return best + torch.zeros(shape, dtype=densities.dtype).scatter_add(1, place, shares).clamp_min(1).log()

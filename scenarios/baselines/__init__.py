@@ -1,6 +1,7 @@
 """Monoliths and other rivals, one a file. To add one: a file here with a subclass of `Method`, and its import here."""
 
 from scenarios.baselines.central import Central, CentralTotal
+from scenarios.baselines.context import WithContext
 from scenarios.baselines.contract import Contender, Method, Trial
 from scenarios.baselines.ditto import Ditto
 from scenarios.baselines.fedadam import FedAdam
@@ -43,6 +44,7 @@ METHODS: dict[str, Method] = {
         Ensemble(),
         Head(),
         Oracle(),
+        WithContext(),
     )
 }
 """All methods of a comparison, in the order of its tables."""

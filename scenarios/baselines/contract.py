@@ -21,7 +21,10 @@ from server.app import Outcome
 from server.schedule import gradient_rounds
 
 Answer = Callable[[Tensor, NDArray[np.int64]], Tensor]
-"""Answers to inputs, given the client of each (-1: unknown). Only personalised methods may look at the client."""
+"""Answers to inputs, given the client of each (-1: unknown). Only personalised methods may look at the client.
+
+Methods with context are given a number that samples of one client share; they may look at nothing else.
+"""
 
 CURVE_SAMPLES = 1_000
 
@@ -108,7 +111,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Contender:
-    """A trained method: how it answers, and what it cost."""
+    """A trained method: how it answers, and what it cost.
+
+    `untempered` are its answers before the temperature that it has fitted itself; None where it has fitted none.
+    """
 
     answer: Answer
     cost: Cost
@@ -116,6 +122,7 @@ class Contender:
     bytes_down: int = 0
     training_flops: float = 0.0
     curve: tuple[tuple[int, float], ...] = field(default=())
+    untempered: Answer | None = None
 
 
 class Method(ABC):
@@ -127,6 +134,7 @@ class Method(ABC):
         searched: whether a learning rate is searched for.
         reuses_world: whether it is made from the world model's own run, whose traffic and training it then counts.
         knows_client: whether the union test, too, tells it the client of each sample. Only the oracle's does.
+        context: whether it is told which test samples come from the same client. Tables keep it apart from the others.
     """
 
     name: str
@@ -134,6 +142,7 @@ class Method(ABC):
     searched: bool = True
     reuses_world: bool = False
     knows_client: bool = False
+    context: bool = False
 
     @abstractmethod
     def run(self, trial: Trial) -> Contender:

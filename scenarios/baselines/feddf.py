@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from federation.data import Samples
+from federation.routing import Gates
 from scenarios.baselines.central import descended
 from scenarios.baselines.contract import Contender, Method, Trial, monolith_cost, single_model, training_flops
 
@@ -26,7 +27,7 @@ class FedDf(Method):
         world, family = run.outcome.world, trial.scenario.model.sized_to(task, trial.size.active_parameters)
         inputs = torch.cat([client.held_out.inputs for client in trial.federation.clients])
         regions = world.design.regions
-        taught = Samples(inputs, world.mixture(inputs, torch.full((len(inputs), regions), 1 / regions)))
+        taught = Samples(inputs, world.mixture(inputs, Gates.even(len(inputs), regions)))
         losses = _divergence if task.classifies else task.losses
         models = descended(trial, family, task, lambda epoch: taught, losses, self.name)
         answer, curve = trial.followed(single_model(family, model, task) for model in models)

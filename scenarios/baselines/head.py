@@ -20,7 +20,7 @@ class Head(Method):
         world = run.outcome.world
 
         def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
-            return world.parts(inputs, world.encoder(inputs), ("head",))["head"]
+            return world.parts(world.query(inputs), ("head",))["head"]
 
         cost = world.cost({"head": 1.0})
         return Contender(answer, cost, run.traffic.up, run.traffic.down, run.training_flops)

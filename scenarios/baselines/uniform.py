@@ -1,10 +1,10 @@
 """The experts without a router: each answers, all have the same say."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from federation.routing import Gates
 from scenarios.baselines.contract import Contender, Method, Trial
 
 
@@ -18,7 +18,7 @@ class Ensemble(Method):
         world, regions = run.outcome.world, run.outcome.world.design.regions
 
         def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
-            return world.mixture(inputs, torch.full((len(inputs), regions), 1 / regions))
+            return world.mixture(inputs, Gates.even(len(inputs), regions))
 
         cost = world.cost_of_experts(regions)
         return Contender(answer, cost, run.traffic.up, run.traffic.down, run.training_flops)

@@ -48,7 +48,11 @@ def contender(run: WorldRun) -> Contender:
     def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
         return world.predict(inputs)
 
-    return Contender(answer, world.cost(), run.traffic.up, run.traffic.down, run.training_flops, run.curve)
+    def untempered(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
+        return world.untempered().predict(inputs)
+
+    traffic = run.traffic
+    return Contender(answer, world.cost(), traffic.up, traffic.down, run.training_flops, run.curve, untempered)
 
 
 def scaled(trial: Trial) -> Scenario:

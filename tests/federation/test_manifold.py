@@ -232,7 +232,7 @@ def test_a_region_of_several_components_scores_their_sum():
     rule, points = ChartRule(rank=3, shrinkage=UNSHRUNK), normal_rows(0, 20, (0.5, 0.5, 0.5))
     apart = Atlas.of(TWO, rule).scores(points)
     torch.testing.assert_close(Atlas.of([both], rule).scores(points)[:, 0], apart.logsumexp(1))
-    torch.testing.assert_close(Atlas.of([both], rule).label_scores(points, 2), apart)
+    torch.testing.assert_close(Atlas.of([both], rule).survey(points).label_scores(2), apart)
 
 
 def test_with_two_gaussians_the_posterior_is_the_one_of_bayes():
@@ -301,9 +301,9 @@ def test_novelty_is_minus_the_log_density_of_the_whole_federation():
 
 def test_relative_scores_end_at_zero_for_the_best_region():
     atlas = Atlas.of(TWO, ChartRule())
-    relative = atlas.relative_scores(normal_rows(0, 20, (0.5, 0.5, 0.5)))
+    relative = atlas.survey(normal_rows(0, 20, (0.5, 0.5, 0.5))).relative_scores()
     assert relative.amax(1).tolist() == [0.0] * 20
-    assert atlas.relative_scores(torch.full((1, 3), 1e4)).min() >= -1000
+    assert atlas.survey(torch.full((1, 3), 1e4)).relative_scores().min() >= -1000
 
 
 @pytest.mark.parametrize("rule", [ChartPosterior(), TunedResidual()])
@@ -312,7 +312,7 @@ def test_nothing_is_ever_routed_to_an_empty_chart(rule):
     latent = normal_rows(0, 40, (0.5, 0.5, 0.5), 3.0)
     assert atlas.scores(latent)[:, 1].tolist() == [NEVER] * 40
     weights = {n: t[None] for n, t in rule.init(3, 3, torch.Generator().manual_seed(0)).items()}
-    gate = gates(rule.logits(weights, latent[None], atlas.relative_scores(latent)[None])[0], rule.top)
+    gate = gates(rule.logits(weights, latent[None], atlas.survey(latent).relative_scores()[None])[0], rule.top)
     assert gate[:, 1].tolist() == [0.0] * 40
     assert atlas.overlaps(seed=0)[1].tolist() == [0.0] * 3
 

@@ -75,8 +75,7 @@ def test_every_part_answers_with_probabilities(part):
 
 def test_the_answer_is_the_pool_of_the_parts():
     model = world()
-    latent = model.encoder(QUERIES)
-    expected = pooled(model.parts(QUERIES, latent, tuple(ALL_PARTS)), ALL_PARTS, model.design.task)
+    expected = pooled(model.parts(model.query(QUERIES), tuple(ALL_PARTS)), ALL_PARTS, model.design.task)
     torch.testing.assert_close(model.predict(QUERIES), expected)
 
 
@@ -86,7 +85,7 @@ def test_the_mixture_is_the_gated_sum_of_the_experts():
     stack = stacked([expert.apart()[0] for expert in model.experts.values()])
     experts = family.apply(stack, QUERIES.expand(REGIONS, *QUERIES.shape)).softmax(-1)
     expected = torch.einsum("sr,rso->so", gate, experts)
-    torch.testing.assert_close(model.mixture(QUERIES, gate), expected)
+    torch.testing.assert_close(model.mixture(QUERIES, model.gates(model.query(QUERIES))), expected)
     assert task.classifies
 
 
@@ -110,8 +109,7 @@ def test_routes_are_the_gates_of_at_most_the_top_regions():
 
 def test_values_are_answered_as_they_are():
     model = world("regression")
-    latent = model.encoder(QUERIES)
-    mixture, prior = model.mixture(QUERIES, model.gates(latent)), model.generalist(QUERIES)
+    mixture, prior = model.mixture(QUERIES, model.gates(model.query(QUERIES))), model.generalist(QUERIES)
     torch.testing.assert_close(model.predict(QUERIES), (mixture + 0.5 * prior) / 1.5)
 
 
