@@ -28,8 +28,8 @@ def contribute(message: Message, context: Context) -> Message:
     member = _member(opened, int(context.node_config["partition-id"]), context.state)
     order = Order.from_record(message.content)
     total = _answers([order], [member], opened).total([0])
-    if member.memory.written:
-        context.state[MEMORY] = member.memory.to_record()
+    if member.memory.changed:
+        context.state[MEMORY] = member.memory.record()
     return Message(contribution_record(total, order.stage, order.round, [context.node_id]), reply_to=message)
 
 
@@ -60,9 +60,9 @@ def _contributions(asked: Asked, cohort: Sequence[Member], opened: Opened) -> Se
     answers, order = _answers([decoded[body] for body in asked.body_of], cohort, opened), decoded[0]
     kept, refused = _sorted_out(asked, answers)
     states = {
-        node: RecordDict({MEMORY: member.memory.to_record()})
+        node: RecordDict({MEMORY: member.memory.record()})
         for node, member in zip(asked.nodes, cohort, strict=True)
-        if member.memory.written
+        if member.memory.changed
     }
     node_of = {member.number: node for node, member in zip(asked.nodes, cohort, strict=True)}
 
@@ -111,19 +111,21 @@ def _fitted(body: RecordDict, cohort: Sequence[Member], opened: Opened) -> Weigh
     round_, rounds = int(str(config["server-round"])), int(str(config["rounds"]))
     local = opened.scenario.local.model_copy(update={"learning_rate": float(str(config["learning-rate"]))})
     family, task = ElasticFamily.model_validate_json(str(config["model"])), opened.federation().task
+    clients, samples = [member.number for member in cohort], [member.data.train for member in cohort]
     trained = train_models(
         [read_model(body.array_records[ARRAYS])] * len(cohort),
-        [member.data.train for member in cohort],
+        samples,
         family,
         task,
         local,
         learning_rate(local, (round_ - 1) / rounds),
         opened.scenario.seed,
         ("fit", round_),
-        [member.number for member in cohort],
+        clients,
         proximal=float(str(config.get("proximal-mu", 0.0))),
     )
-    return weighed(trained, cohort, [EVERYWHERE] * len(cohort), family.multiplies(task))
+    counts = [len(own) for own in samples]
+    return weighed(trained, clients, counts, [EVERYWHERE] * len(cohort), family.multiplies(task))
 
 
 def _mean_record(total: Contribution, fitted: Weighed) -> RecordDict:

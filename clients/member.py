@@ -20,31 +20,36 @@ class Memory(MutableMapping[str, Tensor]):
 
     def __init__(self, kept: ArrayRecord | None = None) -> None:
         self._kept = {} if kept is None else dict(kept.items())
-        self.written: dict[str, Tensor] = {}
-
-    def to_record(self) -> ArrayRecord:
-        """All that is remembered, for the client's state."""
-        return ArrayRecord({**self._kept, **to_arrays(self.written)})
+        self._written: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:
-        if name in self.written:
-            return self.written[name]
+        if name in self._written:
+            return self._written[name]
         if name not in self._kept:
             raise KeyError(f"the client remembers no {name!r}; it was not there when it was told")
         return torch.from_numpy(self._kept[name].numpy())
 
     def __setitem__(self, name: str, tensor: Tensor) -> None:
-        self.written[name] = tensor
+        self._written[name] = tensor
 
     def __delitem__(self, name: str) -> None:
-        self.written.pop(name, None)
+        self._written.pop(name, None)
         self._kept.pop(name, None)
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._kept, **self.written})
+        return iter({**self._kept, **self._written})
 
     def __len__(self) -> int:
-        return len({**self._kept, **self.written})
+        return len({**self._kept, **self._written})
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was written since it was read."""
+        return bool(self._written)
+
+    def record(self) -> ArrayRecord:
+        """All of it as Flower keeps it; what was not written anew is not copied."""
+        return ArrayRecord({**self._kept, **dict(to_arrays(self._written).items())})
 
 
 @dataclass(frozen=True)

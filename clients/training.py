@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from federation.models.family import Product, Slope
+from federation.models.family import Product, Slope, written_out
 from federation.randomness import Streams
 from federation.scenario import LocalTraining
 from federation.tensors import Parameters
@@ -75,6 +75,12 @@ class Trained:
     parameters: Parameters
     loss: Float[Tensor, " clients"]
     visited: Int[Tensor, " clients"]
+
+    def together(self, members: int) -> "Trained":
+        """Each client's models, of which it has as many one after another, along an axis of their own."""
+        parameters = {name: t.reshape(-1, members, *t.shape[1:]) for name, t in self.parameters.items()}
+        loss, visited = (t.view(-1, members) for t in (self.loss, self.visited))
+        return Trained(parameters, loss.mean(1), visited.sum(1))
 
 
 def batches(
@@ -138,7 +144,7 @@ def train(
             if plain and everyone[step] and isinstance(slope, Product):
                 model[name] = slope.descend(model[name], rate)
                 continue
-            written = slope.written() if isinstance(slope, Product) else slope
+            written = written_out(slope)
             weight = model[name] = _laid_out_like(written, model[name])
             if local.weight_decay:
                 written = written.add(weight, alpha=local.weight_decay)

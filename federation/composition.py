@@ -1,21 +1,34 @@
-"""Which parts of the world model answer together, and which samples are novel: decided on held-out samples' sums."""
+"""Which parts of the world model answer together: decided on held-out samples' sums."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from federation.rules import InputError
 from federation.task import DOUBT, Task
 from federation.tensors import Parameters
 
-PARTS = ("charts", "mixture", "head", "prior")
+Part = Literal["charts", "mixture", "head", "prior"]
 """What may answer: the chart posterior of the labels, the routed experts, the head without experts, the generalist."""
 
-BINS = 2048
-"""Bins of the novelty histogram; equal steps of asinh(novelty), so that far tails still fit."""
-REACH = 16.0
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+def usable(allowed: Sequence[Part], task: Task) -> tuple[Part, ...]:
+    """The parts that may answer, in the order of `PARTS`: of those that a scenario allows, those that the task has.
+
+    Raises:
+        InputError: there is none.
+    """
+    has: tuple[Part, ...] = PARTS if task.classifies else ("mixture", "prior")
+    parts = tuple(part for part in has if part in allowed)
+    if not parts:
+        raise InputError(f"composition.parts: none of {', '.join(allowed)} answers real values; add mixture or prior")
+    return parts
 
 
 def pooled(answers: Mapping[str, Tensor], weights: Mapping[str, float], task: Task) -> Float[Tensor, "samples outputs"]:
@@ -45,42 +58,5 @@ def chosen(options: Sequence[dict[str, float]], sums: Parameters, gain: float) -
     return options[best]
 
 
-def novelty_histogram(
-    novelty: Float[Tensor, " samples"], weights: Float[Tensor, " samples"] | None = None
-) -> Float[Tensor, " bins"]:
-    """Counts (or sums of weights) of asinh(novelty) in fixed bins: a sum that clients can add up."""
-    place = ((novelty.asinh() + REACH) / (2 * REACH) * BINS).long().clamp(0, BINS - 1)
-    ones = torch.ones(len(novelty)) if weights is None else weights
-    return torch.zeros(BINS, dtype=torch.float64).index_add(0, place, ones.double())
-
-
-def novelty_quantile(histogram: Float[Tensor, " bins"], quantile: float) -> float:
-    """The upper edge of the bin that holds the quantile; infinity where nothing was counted."""
-    if float(histogram.sum()) == 0:
-        return float("inf")
-    return float(torch.tensor((_quantile_bin(histogram, quantile) + 1) / BINS * 2 * REACH - REACH).sinh())
-
-
-def _quantile_bin(histogram: Float[Tensor, " bins"], quantile: float) -> int:
-    share = torch.tensor(quantile * float(histogram.sum()), dtype=histogram.dtype)
-    return min(int(torch.searchsorted(histogram.cumsum(0), share)), BINS - 1)
-
-
 def _parts_used(choice: Mapping[str, float]) -> int:
     return sum(weight > 0 for weight in choice.values())
-
-
-def novelty_threshold(sums: Parameters, quantile: float) -> float:
-    """The novelty above which the generalist answers.
-
-    It is the quantile of the held-out samples if the generalist answers those beyond it better than the composition
-    does. Otherwise only what lies far outside all regions is left to the generalist: as far above the most novel
-    held-out sample as that one is above the median.
-    """
-    counts, gain = sums["count"], sums["composition"] - sums["generalist"]
-    if float(counts.sum()) == 0:
-        return float("inf")
-    pays = float(gain[_quantile_bin(counts, quantile) + 1 :].sum()) > 0
-    if pays:
-        return novelty_quantile(counts, quantile)
-    return 2 * novelty_quantile(counts, 1.0) - novelty_quantile(counts, 0.5)

@@ -145,12 +145,17 @@ class Lazy(Sequence[ClientData]):
 
 @dataclass(frozen=True)
 class FederatedData:
-    """A whole federation: clients, and one union test set with the client of each of its samples."""
+    """A whole federation: clients, and one union test set with the client of each of its samples.
+
+    `union_group` has the same number for union samples of the same source: a client, or a stranger. It says which
+    samples belong together, and not to whom.
+    """
 
     task: Task
     clients: Sequence[ClientData]
     union_test: Samples
     union_client: NDArray[np.int64]
+    union_group: NDArray[np.int64]
     client_domain: NDArray[np.int64]
     domain_names: tuple[str, ...]
 
@@ -180,7 +185,8 @@ def federate(dataset: Dataset | Pool, rule: PartitionRule, held_out: float, seed
         clients.append(ClientData(dataset.train.take(kept), dataset.train.take(aside), tests[number]))
     domain = np.zeros(len(dataset.train), dtype=np.int64) if dataset.domain is None else dataset.domain
     client_domain = np.array([np.bincount(domain[rows]).argmax() for rows in parts], dtype=np.int64)
-    return FederatedData(dataset.task, clients, dataset.test, owner, client_domain, dataset.domain_names or ("all",))
+    group, names = _groups(owner, dataset.test_group, len(parts)), dataset.domain_names or ("all",)
+    return FederatedData(dataset.task, clients, dataset.test, owner, group, client_domain, names)
 
 
 def _opened(pool: Pool, rule: PartitionRule) -> FederatedData:
@@ -188,7 +194,7 @@ def _opened(pool: Pool, rule: PartitionRule) -> FederatedData:
         raise InputError(f"partition.kind={rule.kind()}, but this scenario makes its own clients; use on_demand")
     owner = np.full(len(pool.union_test), UNKNOWN_CLIENT, dtype=np.int64)
     domain = np.zeros(rule.clients, dtype=np.int64)
-    return FederatedData(pool.task, Lazy(rule.clients, pool.client), pool.union_test, owner, domain, ("all",))
+    return FederatedData(pool.task, Lazy(rule.clients, pool.client), pool.union_test, owner, owner, domain, ("all",))
 
 
 def _hold_out(
@@ -211,6 +217,13 @@ def _test_owners(
         local = dataset.local_test
         whose = _owners_like(dataset, parts, local, dataset.local_test_group, seed)
     return owner, [local.take(np.flatnonzero(whose == number)) for number in range(len(parts))]
+
+
+def _groups(owner: NDArray[np.int64], test_group: NDArray[np.int64] | None, clients: int) -> NDArray[np.int64]:
+    """The client of each union sample; strangers are numbered after the clients, where the data tell them apart."""
+    if test_group is None:
+        return owner
+    return np.where(owner == UNKNOWN_CLIENT, clients + np.unique(test_group, return_inverse=True)[1], owner)
 
 
 def _owners_like(

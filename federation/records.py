@@ -15,6 +15,8 @@ from federation.tensors import Parameters, nbytes
 ARRAYS, CONFIG, TRAFFIC = "arrays", "config", "traffic"
 LABELS = "labels"
 """Name of the counts of the classes in the whole federation, among an order's tensors."""
+KNOWN = "known"
+"""Name of the histogram of the novelty of held-out samples, among an order's tensors."""
 
 VARIANCES = "variances"
 """Name of the variances of experts with Gaussian heads, among an order's tensors."""
@@ -26,16 +28,21 @@ ACTION = "train.contribute"
 class Stage(StrEnum):
     """What a client may be asked for."""
 
-    ENCODER = "encoder"
+    CENSUS = "census"
     PRIOR = "prior"
+    ENCODER = "encoder"
     CHARTING = "charting"
+    CHOICE = "choice"
     EXPERTS = "experts"
     COUPLING = "coupling"
-    HEAD = "head"
+    REACH = "reach"
     EVIDENCE = "evidence"
+    HEAD = "head"
     ROUTER = "router"
     COMPOSITION = "composition"
     NOVELTY = "novelty"
+    SPAWN = "spawn"
+    GROWTH = "growth"
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal, Protocol, Self, cast
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
+from torch import Tensor
 
 from federation.availability import Always, AvailabilityRule
+from federation.composition import PARTS, Part, usable
 from federation.contribution import AggregationRule
 from federation.data import Dataset, FederatedData, Pool, federate
-from federation.manifold import ChartRule, EncoderRule, PrincipalComponents, PrivateRegions, RegionRule
+from federation.experts import trunk_of
+from federation.manifold import ChartRule, Encoder, EncoderRule, PrincipalComponents, PrivateRegions, RegionRule
+from federation.manifold.features import Trunk
 from federation.models import ElasticFamily, FullSize, Mlp, SizeRule
 from federation.pacing import PacingRule, Synchronous
 from federation.partition import PartitionRule
 from federation.routing import RoutingRule, TunedResidual
 from federation.rules import Frozen, InputError, Rule, Several, nearest
+from federation.task import Task
+from federation.tensors import Parameters, under
+from federation.world_model import Design
 
 
 class DataSettings(Frozen):
@@ -48,6 +55,15 @@ class TrainingPhase(Frozen):
 
     rounds: int = Field(ge=0)
     learning_rate: float = Field(default=1.0, gt=0)
+
+
+class ExpertSettings(TrainingPhase):
+    """Rounds of the experts, and what they answer."""
+
+    own_classes: bool = Field(
+        default=False, description="an expert answers only the classes of its region, and is wider for it"
+    )
+    members: int = Field(default=1, ge=1, description="at most so many models share an expert's parameters")
 
 
 class CouplingSettings(Frozen):
@@ -88,14 +104,29 @@ class RouterSettings(Frozen):
     mixloo: float = Field(
         default=0.2, ge=0, le=1, description="share of the loss in which a client's own expert is masked"
     )
+    reach: float = Field(
+        default=1e-3, ge=0, lt=1, description="a client downloads no expert with a lesser share of its samples' gates"
+    )
     local: LocalTraining = LocalTraining(learning_rate=0.1)
 
 
 class CompositionSettings(Frozen):
     """Which parts may be combined, and how strong: weights tried for each on samples held out inside the federation."""
 
+    parts: Several[Part] = Field(default=PARTS, min_length=1)
     weights: Several[Annotated[float, Field(gt=0)]] = Field(default=(0.5, 1.0), min_length=1)
     gain: float = Field(default=0.002, ge=0, description="nats a sample by which a further part must improve")
+
+
+class NoveltySettings(Frozen):
+    """From where on the generalist answers, and whether what no region knows becomes a region of its own."""
+
+    quantile: float = Field(
+        default=0.99, gt=0, le=1, description="of held-out novelty; 1: the generalist never answers"
+    )
+    spawn_at: int | None = Field(default=None, ge=1, description="novel samples that spawn a region; never without it")
+    false_discoveries: float = Field(default=0.1, gt=0, lt=1, description="share of these that may be known after all")
+    rounds: int = Field(default=4, ge=0, description="rounds in which the spawned expert is trained")
 
 
 class Search(Frozen):
@@ -123,21 +154,57 @@ class Scenario(Frozen):
     fraction: float = Field(default=1.0, gt=0, le=1, description="share of the clients asked in each round")
     max_failures: int | None = Field(default=None, ge=0, description="refused replies in a round that end the run")
     encoder: EncoderRule = PrincipalComponents()
+    other_encoders: Several[EncoderRule] = Field(default=(), description="the best on held-out samples is taken")
     prior: TrainingPhase = TrainingPhase(rounds=10)
     charts: ChartRule = ChartRule()
     regions: RegionRule = PrivateRegions()
-    experts: TrainingPhase = TrainingPhase(rounds=10)
+    experts: ExpertSettings = ExpertSettings(rounds=10)
     coupling: CouplingSettings = CouplingSettings()
     head: HeadSettings = HeadSettings()
     router: RouterSettings = RouterSettings()
     composition: CompositionSettings = CompositionSettings()
-    novelty_quantile: float = Field(default=0.99, gt=0, lt=1)
+    novelty: NoveltySettings = NoveltySettings()
     search: Search = Search()
     seed: int = Field(default=0, ge=0)
 
+    @model_validator(mode="after")
+    def _coupled(self) -> Self:
+        if self.coupling.rounds and self.experts.own_classes:
+            raise ValueError("coupled experts must answer the same classes; set experts.own_classes=false")
+        return self
+
+    @property
+    def encoders(self) -> tuple[EncoderRule, ...]:
+        """All encoders in question."""
+        return (self.encoder, *self.other_encoders)
+
+    def moments(self, inputs: Tensor, trunk: Trunk) -> dict[str, Tensor]:
+        """What a client adds up over its inputs for each encoder in question."""
+        found = ((number, rule.moments(inputs, trunk)) for number, rule in enumerate(self.encoders))
+        return {f"{number}/{name}": t for number, sums in found for name, t in sums.items()}
+
+    def fitted(self, tensors: Parameters) -> list[Encoder]:
+        """The encoders in question from named tensors: `encoders/number/...`, and `prior/...` where one asks for it."""
+        trunk = trunk_of(self.model, under("prior", tensors))
+        return [Encoder(rule, under(f"encoders/{n}", tensors), trunk) for n, rule in enumerate(self.encoders)]
+
+    def design(self, task: Task, encoder: EncoderRule, regions: int, **found: Any) -> Design:
+        """The design of a world model of so many regions; `found` is what the phases have decided by then."""
+        return Design(
+            task=task,
+            family=self.model,
+            encoder=encoder,
+            router=self.router.rule,
+            head=self.head.network,
+            chart_temperature=self.head.temperature,
+            whole_regions=self.charts.whole_regions,
+            regions=regions,
+            **found,
+        )
+
     def with_rounds(self, change: Callable[[int], int]) -> Self:
         """The same with other rounds in each of its phases."""
-        phases = {name: getattr(self, name) for name in ("prior", "experts", "coupling", "head", "router")}
+        phases = {n: getattr(self, n) for n in ("prior", "experts", "coupling", "head", "router", "novelty")}
         return self.model_copy(
             update={name: phase.model_copy(update={"rounds": change(phase.rounds)}) for name, phase in phases.items()}
         )
@@ -177,6 +244,7 @@ def _federation(opened: Opened) -> FederatedData:
     scenario = opened.scenario
     dataset = opened.load(scenario.data, scenario.seed)
     scenario.model.shapes(dataset.task)  # refuses inputs that the family cannot read, before anything runs
+    usable(scenario.composition.parts, dataset.task)  # and parts that cannot answer
     return federate(dataset, scenario.partition, scenario.held_out, scenario.seed)
 
 

@@ -60,9 +60,20 @@ def under(prefix: str, tensors: Parameters) -> dict[str, Tensor]:
     return {name.removeprefix(prefix + "/"): t for name, t in tensors.items() if name.startswith(prefix + "/")}
 
 
+def single(model: Parameters) -> dict[str, Tensor]:
+    """A model as a cohort of one."""
+    return {name: tensor[None] for name, tensor in model.items()}
+
+
 def stacked(models: list[Parameters]) -> dict[str, Tensor]:
     """Models of equal shapes along a new leading axis; not to be written to, for a model that recurs is not copied."""
     return {name: _stack([model[name] for model in models]) for name in models[0]}
+
+
+def unstacked(models: Parameters) -> list[Parameters]:
+    """The models along a leading axis one by one, on the CPU: the inverse of `stacked`."""
+    here = {name: tensor.cpu() for name, tensor in models.items()}
+    return [{name: tensor[n] for name, tensor in here.items()} for n in range(len(next(iter(here.values()))))]
 
 
 def _stack(tensors: list[Tensor]) -> Tensor:

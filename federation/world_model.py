@@ -2,31 +2,43 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from federation.composition import pooled
-from federation.manifold import Atlas, Encoder, EncoderRule
+from federation.confidence import cooled
+from federation.context import Context, label_shifted
+from federation.experts import Expert, gathered, scattered, specialised, trunk_of
+from federation.manifold import Atlas, Encoder, EncoderRule, Survey
 from federation.models import ElasticFamily, Mlp
-from federation.routing import RoutingRule, gates
+from federation.routing import Gates, RoutingRule
 from federation.rules import Frozen, InputError, Several
 from federation.task import Task
-from federation.tensors import Parameters, count, prefixed, shapes, under
+from federation.tensors import Parameters, count, prefixed, shapes, single, under
 
 VERSION = 1
 MANIFEST, WEIGHTS = "world_model.json", "world_model.safetensors"
 
 
+NOTHING_NOVEL = 1e30
+"""The threshold of a world model that never asks its generalist: finite, so that JSON can hold it."""
+
+
 class Design(Frozen):
-    """All of a world model that is not a tensor."""
+    """All of a world model that is not a tensor.
+
+    `labels` is the share of each class in the federation, `temperature` that of answers without context.
+    """
 
     version: int = VERSION
     task: Task
@@ -35,10 +47,14 @@ class Design(Frozen):
     router: RoutingRule
     head: Mlp
     chart_temperature: float
+    whole_regions: bool = False
     regions: int
-    region_of_client: Several[int]
-    composition: dict[str, float]
-    novelty_threshold: float
+    region_of_client: Several[int] = ()
+    composition: dict[str, float] = Field(default_factory=dict)
+    novelty_threshold: float = NOTHING_NOVEL
+    labels: Several[float] = ()
+    temperature: float = 1.0
+    context: Context = Context()
 
 
 LEAST_LOGIT = -30.0
@@ -55,119 +71,176 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Query:
+    """Samples, where they lie, and what the charts say of them."""
+
+    rows: Float[Tensor, "samples *shape"]
+    latent: Float[Tensor, "samples latent"]
+    survey: Survey
+
+
+@dataclass(frozen=True)
 class WorldModel:
     """Many experts that answer as one model.
 
-    `experts` has a leading regions axis. `head` and `router` may be empty: then they are not asked.
+    `experts` holds each region's; a client may hold those alone that its samples reach. `head` and `router` may be
+    empty: then they are not asked.
     """
 
     design: Design
     encoder: Encoder
     atlas: Atlas
-    experts: Parameters
+    experts: Mapping[int, Expert]
     router: Parameters
     head: Parameters
     prior: Parameters
 
-    def predict(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples outputs"]:
+    @cached_property
+    def regions(self) -> Atlas:
+        """The charts by which queries are routed."""
+        return self.atlas.merged() if self.design.whole_regions else self.atlas
+
+    def predict(
+        self, inputs: Tensor | NDArray[np.float32], context: Tensor | NDArray[np.int64] | None = None
+    ) -> Float[Tensor, "samples outputs"]:
         """Probabilities of the classes, or the predicted values.
 
         Queries more novel than the threshold are answered by the generalist.
+        Args:
+            context: a number for each query; those with the same number come from one client, whoever that is, and
+                help to answer one another. Queries with -1 come alone.
+        Raises:
+            InputError: inputs of the wrong shape, or not one number for each.
+        """
+        query, known = self.query(inputs), self.design.context
+        if context is None or not known.used:
+            return cooled(self._answers(query), self.design.temperature)
+        group = _numbered(context, len(query.rows))
+        answers = self._answers(query, group if known.router else None)
+        alone = (torch.bincount(group)[group] == 1).unsqueeze(1)
+        sure = torch.where(alone, cooled(answers, self.design.temperature), cooled(answers, known.temperature))
+        if known.prior is None:
+            return sure
+        return label_shifted(sure, group, torch.tensor(self.design.labels), known.prior)
+
+    def _answers(self, query: Query, group: Int[Tensor, " samples"] | None = None) -> Float[Tensor, "samples outputs"]:
+        """The composition's answers, the generalist's where a query is novel."""
+        weights = self.design.composition
+        used = tuple(part for part in weights if weights[part] > 0)
+        answers = pooled(self.parts(query, used, group), weights, self.design.task)
+        novel = query.survey.novelty() > self.design.novelty_threshold
+        if bool(novel.any()):
+            answers = answers.clone()
+            answers[novel] = self.generalist(query.rows[novel])
+        return answers
+
+    def untempered(self) -> "WorldModel":
+        """The same at temperature one, with and without context."""
+        context = self.design.context.model_copy(update={"temperature": 1.0})
+        return replace(self, design=self.design.model_copy(update={"temperature": 1.0, "context": context}))
+
+    def novelty(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, " samples"]:
+        """-log density of the atlas; above `design.novelty_threshold` no region knows the sample."""
+        return self.query(inputs).survey.novelty()
+
+    def route(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples regions"]:
+        """The gate of each region's expert; all but the router's top ones are zero."""
+        return self.gates(self.query(inputs)).spread(self.design.regions)
+
+    def query(self, inputs: Tensor | NDArray[np.float32]) -> Query:
+        """Inputs as all parts see them.
+
         Raises:
             InputError: inputs of the wrong shape.
         """
         rows = self._checked(inputs)
         latent = self.encoder(rows)
-        weights = self.design.composition
-        answers = pooled(
-            self.parts(rows, latent, tuple(p for p in weights if weights[p] > 0)), weights, self.design.task
-        )
-        novel = self.atlas.novelty(latent) > self.design.novelty_threshold
-        if bool(novel.any()):
-            answers = answers.clone()
-            answers[novel] = self.generalist(rows[novel])
-        return answers
-
-    def novelty(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, " samples"]:
-        """-log density of the atlas; above `design.novelty_threshold` no region knows the sample."""
-        return self.atlas.novelty(self.encoder(self._checked(inputs)))
-
-    def route(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples regions"]:
-        """The gate of each region's expert; all but the router's top ones are zero."""
-        return self.gates(self.encoder(self._checked(inputs)))
+        return Query(rows, latent, self.design.router.survey(self.regions, latent))
 
     def parts(
-        self, rows: Float[Tensor, "samples *shape"], latent: Float[Tensor, "samples latent"], names: tuple[str, ...]
+        self, query: Query, names: tuple[str, ...], group: Int[Tensor, " samples"] | None = None
     ) -> dict[str, Float[Tensor, "samples outputs"]]:
-        """The answers of the named parts, each on its own."""
+        """The answers of the named parts, each on its own; samples of one group share their experts."""
         answers = {}
-        charts = self.chart_logits(latent) if {"charts", "head"} & set(names) else None
+        charts = self.chart_logits(query) if {"charts", "head"} & set(names) else None
         if "charts" in names and charts is not None:
             answers["charts"] = charts.softmax(-1)
         if "head" in names and charts is not None:
-            answers["head"] = (charts + self.design.head.apply(_single(self.head), latent[None])[0]).softmax(-1)
+            answers["head"] = (charts + self.design.head.apply(single(self.head), query.latent[None])[0]).softmax(-1)
         if "mixture" in names:
-            answers["mixture"] = self.mixture(rows, self.gates(latent))
+            answers["mixture"] = self.mixture(query.rows, self.gates(query, group))
         if "prior" in names:
-            answers["prior"] = self.generalist(rows)
+            answers["prior"] = self.generalist(query.rows)
         return answers
 
-    def gates(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
-        """The router's gates for encoded samples."""
-        scores = self.atlas.relative_scores(latent)
-        logits = self.design.router.logits(_single(self.router), latent[None], scores[None])[0]
-        return gates(logits, self.design.router.top)
+    def gates(self, query: Query, group: Int[Tensor, " samples"] | None = None) -> Gates:
+        """Which experts the router asks."""
+        return self.design.router.gates(self.router, query.latent, query.survey, group)
 
-    def chart_logits(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples labels"]:
+    def chart_logits(self, query: Query) -> Float[Tensor, "samples labels"]:
         """The cooled chart posterior of the labels, as logits."""
-        scores = self.atlas.label_scores(latent, self.design.task.outputs)
+        survey = self.atlas.survey(query.latent) if self.design.whole_regions else query.survey
+        scores = survey.label_scores(self.design.task.outputs)
         return (self.design.chart_temperature * (scores - scores.amax(1, keepdim=True))).clamp_min(LEAST_LOGIT).float()
 
-    def mixture(
-        self, rows: Float[Tensor, "samples *shape"], gate: Float[Tensor, "samples regions"]
-    ) -> Float[Tensor, "samples outputs"]:
+    def mixture(self, rows: Float[Tensor, "samples *shape"], gate: Gates) -> Float[Tensor, "samples outputs"]:
         """sum_i g_i(x) p_i(y|x); an expert sees only the samples that are routed to it."""
         answers = torch.zeros(len(rows), self.design.task.outputs)
-        for region in range(self.design.regions):
-            mine = gate[:, region] > 0
-            if bool(mine.any()):
-                answers[mine] += gate[mine, region, None] * self.expert(region, rows[mine])
+        for region in torch.unique(gate.regions[gate.weights > 0]).tolist():
+            weight = torch.where(gate.regions == region, gate.weights, 0.0).sum(1)
+            mine = weight > 0
+            answers[mine] += weight[mine, None] * self.expert(region, rows[mine])
         return answers
 
     def expert(self, region: int, rows: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples outputs"]:
         """One expert's own answers."""
-        model = {name: tensor[region : region + 1] for name, tensor in self.experts.items()}
-        return self.design.task.answers(self.design.family.apply(model, rows[None])[0])
+        return self.experts[region].answers(self.design.family, self.design.task, rows)
 
     def generalist(self, rows: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples outputs"]:
         """The foundation prior's answers."""
-        return self.design.task.answers(self.design.family.apply(_single(self.prior), rows[None])[0])
+        return Expert(self.prior).answers(self.design.family, self.design.task, rows)
 
     def cost(self, composition: Mapping[str, float] | None = None) -> Cost:
         """Parameters and multiply-adds of the parts in use, router and encoder included.
 
-        The generalist, which answers only novel queries, counts among the total and not among the active.
+        The generalist, which answers only novel queries, counts among the total and not among the active. Of experts
+        of several sizes, a query asks the largest. An encoder that asks the prior makes all of it active.
         """
         used = {part for part, weight in (composition or self.design.composition).items() if weight > 0}
-        family, task, top = self.design.family, self.design.task, min(self.design.router.top, self.design.regions)
-        shared = self.encoder.parameters + self.atlas.parameters if used - {"prior"} else 0
+        family, task = self.design.family, self.design.task
+        charts = self.atlas if used & {"charts", "head"} else self.regions
+        shared = self.encoder.parameters + charts.parameters if used - {"prior"} else 0
         shared += count(self.head) if "head" in used else 0
         shared += count(self.router) if "mixture" in used else 0
-        experts = self.design.regions if "mixture" in used else 0
-        asked = (min(top, experts) if experts else 0) + ("prior" in used)
-        size = family.parameters(task)
+        experts = self.cost_of_experts(self.design.router.top) if "mixture" in used else Cost(0, 0, 0)
+        prior = "prior" in used or self.design.encoder.uses_prior
         return Cost(
-            total_parameters=shared + (experts + 1) * size,
-            active_parameters=shared + asked * size,
-            query_flops=2 * (shared + asked * family.multiplies(task)),
+            total_parameters=shared + experts.total_parameters + family.parameters(task),
+            active_parameters=shared + experts.active_parameters + prior * family.parameters(task),
+            query_flops=experts.query_flops + 2 * (shared + prior * family.multiplies(task)),
         )
+
+    def cost_of_experts(self, asked: int) -> Cost:
+        """The experts' own part of the cost, where a query asks so many of them: the largest."""
+        design, experts = self.design, self.experts.values()
+        kinds = [(e.members, *specialised(design.family, design.task, e.outputs, e.members)) for e in experts]
+        sizes = sorted((members * kind.parameters(own) for members, kind, own in kinds), reverse=True)
+        multiplies = sorted((members * kind.multiplies(own) for members, kind, own in kinds), reverse=True)
+        return Cost(sum(sizes), sum(sizes[:asked]), 2 * sum(multiplies[:asked]))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it that is not its design, by `part/name`."""
+        tensors = prefixed("encoder", self.encoder.weights) | prefixed("atlas", self.atlas.tensors())
+        tensors |= prefixed("experts", scattered(self.experts))
+        for name in ("router", "head", "prior"):
+            tensors |= prefixed(name, getattr(self, name))
+        return tensors
 
     def save(self, folder: Path) -> None:
         """Write the model as JSON and safetensors into an existing folder."""
-        tensors = prefixed("encoder", self.encoder.weights) | prefixed("atlas", self.atlas.tensors())
-        for name in ("experts", "router", "head", "prior"):
-            tensors |= prefixed(name, getattr(self, name))
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS)
+        # Copies, since tensors that share memory are refused, as experts do that nobody trained.
+        copies = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in self.tensors().items()}
+        save_file(copies, folder / WEIGHTS)
         (folder / MANIFEST).write_text(json.dumps(self.design.dump(), indent=2) + "\n", encoding="utf-8")
 
     @staticmethod
@@ -196,9 +269,10 @@ class WorldModel:
         """A world model from its design and its named tensors."""
         return WorldModel(
             design,
-            Encoder(design.encoder, under("encoder", tensors)),
+            Encoder(design.encoder, under("encoder", tensors), trunk_of(design.family, under("prior", tensors))),
             Atlas.from_tensors(design.regions, under("atlas", tensors)),
-            *(under(name, tensors) for name in ("experts", "router", "head", "prior")),
+            gathered(under("experts", tensors)),
+            *(under(name, tensors) for name in ("router", "head", "prior")),
         )
 
     def check(self) -> None:
@@ -209,16 +283,21 @@ class WorldModel:
         """
         design, latent = self.design, self.atlas.mean.shape[1]
         small = Task(kind=design.task.kind, input_shape=(latent,), outputs=design.task.outputs)
-        model, draw = design.family.shapes(design.task), torch.Generator()
         expected = {
-            "prior": model,
-            "experts": {name: (design.regions, *shape) for name, shape in model.items()},
-            "router": shapes(design.router.init(latent, design.regions, draw)),
+            "prior": {name: (1, *shape) for name, shape in design.family.shapes(design.task).items()},
+            "router": shapes(design.router.init(latent, design.regions, torch.Generator())),
             "head": design.head.shapes(small) if design.task.classifies else {},
         }
         for part, wanted in expected.items():
             if shapes(getattr(self, part)) != wanted:
                 raise ValueError(f"the weights of its {part} do not fit its design")
+        if list(self.experts) != list(range(design.regions)):
+            raise ValueError(f"it holds {len(self.experts)} experts for {design.regions} regions")
+        for region, expert in self.experts.items():
+            family, own = specialised(design.family, design.task, expert.outputs, max(1, expert.members))
+            wanted = {name: (expert.members, *shape) for name, shape in family.shapes(own).items()}
+            if shapes(expert.parameters) != wanted or not expert.members or not expert.fits(design.task):
+                raise ValueError(f"the weights of its expert {region} do not fit its design")
 
     def _checked(self, inputs: Tensor | NDArray[np.float32]) -> Tensor:
         rows = torch.as_tensor(inputs, dtype=torch.float32)
@@ -228,6 +307,17 @@ class WorldModel:
         return rows
 
 
-def _single(model: Parameters) -> dict[str, Tensor]:
-    """A model as a cohort of one."""
-    return {name: tensor[None] for name, tensor in model.items()}
+def _numbered(context: Tensor | NDArray[np.int64], samples: int) -> Int[Tensor, " samples"]:
+    """Groups counted from zero; whoever comes alone is a group.
+
+    Raises:
+        InputError: there is not one whole number for each sample.
+    """
+    given = torch.as_tensor(context)
+    if tuple(given.shape) != (samples,) or given.is_floating_point():
+        raise InputError(
+            f"context of shape {list(given.shape)}, {given.dtype}; expected a whole number for each of {samples} inputs"
+        )
+    free = torch.arange(samples) + int(given.max()) + 1 if samples else given
+    group: Tensor = torch.unique(torch.where(given < 0, free, given), return_inverse=True)[1]
+    return group

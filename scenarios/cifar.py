@@ -1,10 +1,18 @@
 """CIFAR-10 (a subset): 20 clients with two label shards each."""
 
 from federation.data import Dataset
-from federation.manifold import ChartRule, PooledPixels, PrincipalComponents
+from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
 from federation.partition import Shards
-from federation.scenario import DataSettings, LocalTraining, Scenario, TrainingPhase
+from federation.scenario import (
+    DataSettings,
+    ExpertSettings,
+    HeadSettings,
+    LocalTraining,
+    RouterSettings,
+    Scenario,
+    TrainingPhase,
+)
 from federation.task import Task
 from scenarios.sources import from_folder, from_hub, images, labelled, limited
 from server.aggregation import Mean
@@ -16,10 +24,13 @@ SCENARIO = Scenario(
     model=Convnet(channels=(16, 32, 32), blocks=0),
     local=LocalTraining(learning_rate=0.05, batch_size=20, epochs=1),
     aggregation=Mean(),
-    encoder=PrincipalComponents(dimensions=64, features=PooledPixels(pool=4)),
+    encoder=PrincipalComponents(dimensions=128, features=OrientedGradients(patch=8, directions=8)),
     charts=ChartRule(rank=16),
-    prior=TrainingPhase(rounds=10),
-    experts=TrainingPhase(rounds=6),
+    regions=SharedRegions(),
+    prior=TrainingPhase(rounds=1),
+    experts=ExpertSettings(rounds=2),
+    head=HeadSettings(rounds=16, temperature=0.05, local=LocalTraining(learning_rate=0.3, weight_decay=0.01)),
+    router=RouterSettings(rounds=1),
 )
 
 

@@ -1,4 +1,4 @@
-"""The command line: `manifold list | show | plan | simulate | compare | report`.
+"""The command line: `manifold list | show | plan | simulate | compare | ablate | sweep | report`.
 
 Exit status: 0 done, 1 the run failed, 2 the input is wrong (with one line that says what, and what to do).
 """
@@ -17,15 +17,20 @@ from rich.console import Console
 
 from federation.rules import InputError
 from federation.scenario import open_run, open_scenario, run_config, scenario_names
+from scenarios import ablate as ablations
+from scenarios import sweep as sweeps
 from scenarios.baselines import METHODS
 from scenarios.compare import check_methods
 from scenarios.compare import compare as run_comparison
 from scenarios.display import Bars, Silent, comparison_tables, plan_tables, simulation_lines
 from scenarios.engines import Engine, Kind
-from scenarios.overrides import collected
+from scenarios.experiment import Experiment, Result, begun, planned
+from scenarios.experiment import run as run_experiment
+from scenarios.overrides import alternatives, collected
 from scenarios.plan import plan as make_plan
 from scenarios.report import gather, render
 from scenarios.runs import RunFolder, check_out, versions
+from scenarios.sheet import Sheet
 from scenarios.simulate import simulate as run_simulation
 from server.app import Outcome
 
@@ -37,6 +42,7 @@ Set = Annotated[
 ]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file of overrides")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder of npz files (or MANIFOLD_DATA)")]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="number of seeds")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="first seed")]
 Out = Annotated[Path | None, typer.Option("--out", help="new folder for the results (default runs/SCENARIO-TIME)")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output, and nothing else there")]
@@ -44,6 +50,13 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 Which = Annotated[Kind, typer.Option("--engine", help="cohort: many clients at once; serial: one after another")]
 NumberOfWorkers = Annotated[
     int | None, typer.Option("--workers", min=0, help="Ray processes; default one a processor, 0 for none but this one")
+]
+AtOnce = Annotated[
+    int | None,
+    typer.Option("--workers", min=0, help="trials at once, as Ray tasks; default one a processor, 0 for this process"),
+]
+Again = Annotated[
+    Path | None, typer.Option("--out", help="folder of the results; where they were begun, they are continued")
 ]
 RayAddress = Annotated[str | None, typer.Option("--ray-address", help="Ray cluster to join; default a private one")]
 
@@ -112,7 +125,7 @@ def simulate(
 def compare(
     scenario: Reference,
     methods: Annotated[str, typer.Option("--methods", help="names with commas; default all")] = ",".join(METHODS),
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="number of seeds")] = 1,
+    seeds: Seeds = 1,
     set_: Set = None,
     config: Config = None,
     data_dir: DataDir = None,
@@ -146,6 +159,65 @@ def compare(
 
 
 @app.command()
+def ablate(
+    scenario: Reference,
+    parts: Annotated[str | None, typer.Option("--parts", help="names with commas; default all that apply")] = None,
+    seeds: Seeds = 3,
+    set_: Set = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    workers: AtOnce = None,
+    ray_address: RayAddress = None,
+    out: Again = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Switch each part of the world model off in turn: what is it worth?"""
+    overrides, names = collected(set_, config, data_dir), parts.split(",") if parts else None
+    experiment, skipped = ablations.ablation(scenario, overrides, range(seed, seed + seeds), names)
+    folder = begun(out, experiment, "ablation", experiment.dump())
+    results = _trials(experiment, folder, quiet or json_, workers, ray_address)
+    result = ablations.summarised(experiment, results, skipped)
+    _show(folder, "ablation", result, ablations.sheet(result, experiment.scenario.title), json_)
+
+
+@app.command()
+def sweep(
+    scenario: Annotated[str | None, typer.Argument(metavar="SCENARIO", help="name or path; not with --resume")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE,VALUE", help="values of a field; may be repeated"),
+    ] = None,
+    random: Annotated[int | None, typer.Option("--random", min=1, help="points drawn from the grid")] = None,
+    seeds: Seeds = 1,
+    metric: Annotated[str, typer.Option("--metric", help="score beside the held-out one, which chooses")] = "union",
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    workers: AtOnce = None,
+    ray_address: RayAddress = None,
+    out: Again = None,
+    resume: Annotated[Path | None, typer.Option("--resume", help="folder of a sweep that was stopped")] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Try all values of some fields together; rank them by held-out samples inside the federation."""
+    shown, fields = sweeps.check_score(metric), alternatives(set_, config, data_dir)
+    if resume is None and scenario is not None:
+        plan = sweeps.Sweep.of(scenario, fields, random, range(seed, seed + seeds))
+    elif resume is not None and scenario is None and not fields and out is None:
+        plan = sweeps.Sweep.load(planned(resume, "sweep"))
+    else:
+        raise InputError("expected either SCENARIO with its settings, or --resume with the folder of a sweep alone")
+    experiment = plan.experiment
+    folder = begun(out or resume, experiment, "sweep", plan.dump())
+    results = _trials(experiment, folder, quiet or json_, workers, ray_address)
+    result = sweeps.summarised(plan, results)
+    _show(folder, "sweep", result, sweeps.sheet(result, experiment.scenario.title, shown), json_)
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="folder of a finished comparison")]) -> None:
     """Draw the report of a finished comparison again."""
     folder = RunFolder(run)
@@ -168,6 +240,27 @@ def _keep(folder: RunFolder, outcome: Outcome) -> None:
     for record in outcome.history:
         folder.append("metrics.jsonl", record.dump())
     outcome.world.save(folder.path)
+
+
+def _trials(
+    experiment: Experiment, folder: RunFolder, silent: bool, workers: int | None, ray_address: str | None
+) -> list[Result]:
+    """Run all trials of an experiment; whoever stops them is told how to go on."""
+    try:
+        with Silent() if silent else Bars("trials") as progress:
+            return run_experiment(experiment, folder, progress, workers, ray_address)
+    except KeyboardInterrupt:
+        print(
+            f"what is finished is in {folder.path}; the same command with --out {folder.path} goes on", file=sys.stderr
+        )
+        raise
+
+
+def _show(folder: RunFolder, name: str, result: dict[str, Any], sheet: Sheet, json_: bool) -> None:
+    """Write what an experiment found, and print it."""
+    folder.write_json(f"{name}.json", result)
+    folder.write_text(f"{name}.html", sheet.render())
+    print(json.dumps({**result, "out": str(folder.path)})) if json_ else sheet.print(folder.path / f"{name}.html")
 
 
 def _without_none(fields: dict[str, Any]) -> dict[str, Any]:

@@ -2,23 +2,29 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from federation.confidence import cooled, expected_calibration_error, fitted_temperature, temperature_losses
 from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.engine.local import Visit, in_order
+from federation.novelty import Coverage, coverage
 from federation.rules import InputError, nearest
 from federation.scenario import Opened, open_run, run_config
 from scenarios.baselines import METHODS, Contender, Method, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
 from scenarios.engines import RAY, Engine
-from scenarios.statistics import summary
+from scenarios.statistics import mean_interval, summary
 
 WORLD = "world"
+PROTOCOLS = ("union", "local", "ece", "ece_untempered")
+"""What is told of each method, each in a table of its own."""
+
 EXTENSIONS = 2
 """How often a search may move past the end of its grid, when the best factor lies there."""
 
@@ -32,13 +38,29 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True)
-class Score:
+class Tests:
+    """What a trained method reaches.
+
+    Attributes:
+        union: on one test set, the client unknown.
+        local: on each client's own held-out samples, every client counting once; None where no client has any.
+        ece: expected calibration error on the union test, at the temperature that fits held-out samples best; None
+            for values.
+        ece_untempered: the same at temperature one.
+    """
+
+    union: float
+    local: float | None
+    ece: float | None
+    ece_untempered: float | None
+
+
+@dataclass(frozen=True)
+class Score(Tests):
     """One method on one seed."""
 
     seed: int
     method: str
-    union: float
-    local: float | None
     factor: float
     seconds: float
     contender: Contender
@@ -58,6 +80,7 @@ class Comparison:
     scores: tuple[Score, ...]
     skipped: Mapping[str, str]
     compositions: tuple[dict[str, float], ...]
+    coverages: tuple[Coverage, ...]
 
     @property
     def seeds(self) -> list[int]:
@@ -75,27 +98,38 @@ class Comparison:
 
     def dump(self) -> dict[str, Any]:
         """What `comparison.json` holds."""
-        protocols = {
-            protocol: {
-                name: summary(
-                    [getattr(s, protocol) for s in self.of(name)], [getattr(s, protocol) for s in self.of(WORLD)]
-                )
-                for name in self.methods
-                if all(getattr(s, protocol) is not None for s in self.of(name))
-            }
-            for protocol in ("union", "local")
-        }
         return {
             "scenario": self.first.scenario.name,
             "metric": self.first.federation().task.metric,
             "seeds": self.seeds,
-            **protocols,
+            **self._protocols([name for name in self.methods if not METHODS[name].context]),
+            "context": self._protocols([name for name in self.methods if METHODS[name].context]),
             "budget": {name: _budget(self.of(name)) for name in self.methods},
             "learning_rate_factor": {name: self.of(name)[0].factor for name in self.methods},
             "skipped": dict(self.skipped),
             "composition": self.compositions[0],
             "composition_per_seed": list(self.compositions),
+            "novelty": covered_summary(self.coverages),
         }
+
+    def _protocols(self, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Each protocol's scores, and the calibration, of methods that are asked the same."""
+        return {
+            key: {
+                name: summary([getattr(s, key) for s in self.of(name)], [getattr(s, key) for s in self.of(WORLD)])
+                for name in methods
+                if all(getattr(s, key) is not None for s in self.of(name))
+            }
+            for key in PROTOCOLS
+        }
+
+
+def covered_summary(coverages: Sequence[Coverage]) -> dict[str, Any]:
+    """How much of the union test the world model's regions cover, and its score on both sides: means over the seeds
+    that have a value, None where none has."""
+    rows = [asdict(found) for found in coverages]
+    known = {name: [row[name] for row in rows if row[name] is not None] for name in rows[0]}
+    return {name: mean_interval(values) if values else None for name, values in known.items()} | {"per_seed": rows}
 
 
 def check_methods(names: Sequence[str]) -> list[str]:
@@ -124,15 +158,17 @@ def compare(
     scores: list[Score] = []
     factors: dict[str, float] = {}
     compositions: list[dict[str, float]] = []
+    coverages: list[Coverage] = []
     first: tuple[Opened, WorldRun] | None = None
     skipped: dict[str, str] = {}
     for seed in seeds:
         config = run_config(reference, overrides, seed)
         opened = open_run(config)
+        federation = opened.federation()
         trial = Trial(opened, engine.grids(opened, config, visit), on_round=progress.advance)
         for name in check_methods(methods):
             method = METHODS[name]
-            if reason := method.absent(opened.federation()):
+            if reason := method.absent(trial):
                 skipped[name] = reason
                 continue
             if name not in factors:
@@ -148,12 +184,16 @@ def compare(
             else:
                 trained = method.run(trial)
             seconds = time.perf_counter() - began
-            union, local = scored(method, trained, opened.federation())
-            score = Score(seed, name, union, local, factors[name], seconds, trained)
+            if name == WORLD:
+                coverages.append(coverage(trial.finished().outcome.world, federation.union_test))
+            tests = scored(method, trained, federation)
+            score = Score(
+                **vars(tests), seed=seed, method=name, factor=factors[name], seconds=seconds, contender=trained
+            )
             scores.append(score)
             on_score(score)
     assert first is not None
-    return Comparison(reference, first[0], first[1], tuple(scores), skipped, tuple(compositions))
+    return Comparison(reference, first[0], first[1], tuple(scores), skipped, tuple(compositions), tuple(coverages))
 
 
 def _searched(method: Method, trial: Trial, progress: Progress) -> float:
@@ -165,15 +205,12 @@ def _searched(method: Method, trial: Trial, progress: Progress) -> float:
     grid = sorted(search.factors)
     if not method.searched or len(grid) < 2:
         return grid[len(grid) // 2] if method.searched else 1.0
-    held_out = Samples.concatenated([client.held_out for client in trial.federation.clients])
-    nobody = np.full(len(held_out), UNKNOWN_CLIENT)
     found: dict[float, float] = {}
 
     def measure(factor: float) -> None:
         short = replace(trial, factor=factor, share=search.share)
         progress.begin(f"{method.name}, learning rate x{factor:g}", _rounds(method, short))
-        answers = method.run(short).answer(held_out.inputs, nobody)
-        found[factor] = trial.task.score(answers, held_out.targets) if bool(answers.isfinite().all()) else -float("inf")
+        found[factor] = on_held_out(method.run(short), trial.federation)
 
     for factor in grid:
         measure(factor)
@@ -191,18 +228,74 @@ def _rounds(method: Method, trial: Trial) -> int:
 
 
 @torch.no_grad()
-def scored(method: Method, trained: Contender, federation: FederatedData) -> tuple[float, float | None]:
-    """Union: one test set, the client unknown. Local: each client's own held-out samples, every client counts once;
-    None where no client has any."""
-    union, task = federation.union_test, federation.task
-    who = federation.union_client if method.knows_client else np.full(len(union), UNKNOWN_CLIENT)
+def scored(method: Method, trained: Contender, federation: FederatedData) -> Tests:
+    """Ask a trained method for all test samples, and tell it no more of them than it may know."""
+    union = on_union(trained, federation, _asked(method, federation.union_client, federation.union_group))
+    return Tests(union, on_local(trained, federation), *calibration(method, trained, federation))
+
+
+@torch.no_grad()
+def on_union(trained: Contender, federation: FederatedData, who: NDArray[np.int64] | None = None) -> float:
+    """The score on one test set from all regions, the client unknown but to those that need it."""
+    union = federation.union_test
+    nobody = np.full(len(union), UNKNOWN_CLIENT)
+    return federation.task.score(trained.answer(union.inputs, nobody if who is None else who), union.targets)
+
+
+@torch.no_grad()
+def on_local(trained: Contender, federation: FederatedData) -> float | None:
+    """The mean score on each client's own test samples, every client counting once; None where no client has any."""
     local = [
-        task.score(trained.answer(client.test.inputs, np.full(len(client.test), number)), client.test.targets)
-        for number, client in enumerate(federation.clients)
-        if len(client.test)
+        federation.task.score(trained.answer(own.test.inputs, np.full(len(own.test), number)), own.test.targets)
+        for number, own in enumerate(federation.clients)
+        if len(own.test)
     ]
-    together = task.score(trained.answer(union.inputs, who), union.targets)
-    return together, float(np.mean(local)) if local else None
+    return float(np.mean(local)) if local else None
+
+
+@torch.no_grad()
+def on_held_out(trained: Contender, federation: FederatedData) -> float:
+    """The score on the samples held out inside the federation, by which all choices are made.
+
+    Answers that are not finite are worse than any others.
+    """
+    held_out, _ = _held_out(federation)
+    answers = trained.answer(held_out.inputs, np.full(len(held_out), UNKNOWN_CLIENT))
+    return federation.task.score(answers, held_out.targets) if bool(answers.isfinite().all()) else -float("inf")
+
+
+@torch.no_grad()
+def calibration(
+    method: Method, trained: Contender, federation: FederatedData
+) -> tuple[float, float] | tuple[None, None]:
+    """Expected calibration error on the union test with and without temperature; nothing for values.
+
+    All get the same temperatures fitted on the same samples: who does not do it alone is helped.
+    """
+    if not federation.task.classifies:
+        return None, None
+    union, (held_out, owners) = federation.union_test, _held_out(federation)
+    who = _asked(method, federation.union_client, federation.union_group)
+    answers = trained.answer(union.inputs, who)
+    if trained.untempered is not None:
+        raw, sure = trained.untempered(union.inputs, who), answers
+    else:
+        losses = temperature_losses(trained.answer(held_out.inputs, _asked(method, owners, owners)), held_out.targets)
+        raw, sure = answers, cooled(answers, fitted_temperature(losses))
+    return expected_calibration_error(sure, union.targets), expected_calibration_error(raw, union.targets)
+
+
+def _asked(method: Method, client: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What a method is told of whose samples it is asked: the client, which samples belong together, or nothing."""
+    if method.knows_client:
+        return client
+    return group if method.context else np.full(len(client), UNKNOWN_CLIENT)
+
+
+def _held_out(federation: FederatedData) -> tuple[Samples, NDArray[np.int64]]:
+    """All samples held out inside the federation, and the client of each."""
+    parts = [client.held_out for client in federation.clients]
+    return Samples.concatenated(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
 def _budget(scores: Sequence[Score]) -> dict[str, float]:

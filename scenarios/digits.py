@@ -9,7 +9,15 @@ from federation.manifold import ChartRule, PrincipalComponents
 from federation.models import Mlp
 from federation.partition import Dirichlet
 from federation.randomness import generator
-from federation.scenario import DataSettings, HeadSettings, LocalTraining, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import (
+    DataSettings,
+    ExpertSettings,
+    HeadSettings,
+    LocalTraining,
+    RouterSettings,
+    Scenario,
+    TrainingPhase,
+)
 from federation.task import Task
 from server.aggregation import Mean
 
@@ -23,7 +31,7 @@ SCENARIO = Scenario(
     encoder=PrincipalComponents(dimensions=16),
     charts=ChartRule(min_count=3, rank=8),
     prior=TrainingPhase(rounds=4),
-    experts=TrainingPhase(rounds=6),
+    experts=ExpertSettings(rounds=6),
     head=HeadSettings(rounds=2),
     router=RouterSettings(rounds=2),
 )

@@ -31,14 +31,14 @@ class Silent:
 
 
 class Bars:
-    """One bar for what runs now: rounds done, time taken and time left."""
+    """One bar for what runs now: rounds (or another unit) done, time taken and time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "rounds") -> None:
         self._progress = Progress(
             TextColumn("{task.description:34}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("rounds"),
+            TextColumn(unit),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
@@ -70,6 +70,7 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
     console.print(f"union test  {result['metric']} [bold]{result['union']:.4f}[/]  (one test set, client unknown)")
     if result["local"] is not None:
         console.print(f"local tests {result['metric']} [bold]{result['local']:.4f}[/]  (each client's own, mean)")
+    console.print(_covered(result["novelty"], result["metric"]))
     if result["seams"] is not None:
         console.print(
             f"seams       {result['metric']} [bold]{result['seams']:.4f}[/]  (union test, between regions only)"
@@ -80,6 +81,17 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
             f"virtual time {result['clock'] / 3600:.2f} h; {result['silent']} asked clients did not answer in time"
         )
     console.print(f"world model in {result['out']}")
+
+
+def _covered(novelty: Mapping[str, float | None], metric: str) -> str:
+    """How much of the union test the regions cover, and who answers the rest how well."""
+    share, covered, rest, composed = (novelty[name] for name in ("share", "covered", "rest", "rest_composed"))
+    parts = [f"covered     {100 * (share or 0.0):.1f} % of the union test"]
+    if covered is not None:
+        parts.append(f"{metric} {covered:.4f} there")
+    if rest is not None:
+        parts.append(f"the generalist's {rest:.4f} on the rest, where the composition's is {composed:.4f}")
+    return "; ".join(parts)
 
 
 def plan_tables(result: Mapping[str, Any]) -> None:

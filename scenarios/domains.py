@@ -11,6 +11,7 @@ from federation.partition import Natural
 from federation.routing import TunedResidual
 from federation.scenario import (
     DataSettings,
+    ExpertSettings,
     HeadSettings,
     LocalTraining,
     RouterSettings,
@@ -28,18 +29,20 @@ SCENARIO = Scenario(
     title="Fashion, handwriting and gray CIFAR, ten clients each, 82 classes",
     data=DataSettings(limit=8_000),
     partition=Natural(within=10),
-    model=Convnet(channels=(8, 16, 16), blocks=0),
-    local=LocalTraining(learning_rate=0.05, momentum=0.5, weight_decay=0.006, batch_size=5, schedule="cosine"),
+    model=Convnet(channels=(9, 18, 18), blocks=0),
+    local=LocalTraining(learning_rate=0.03, momentum=0.5, weight_decay=0.006, batch_size=5, schedule="cosine"),
     calibrated=True,
-    aggregation=Momentum(),
+    aggregation=Momentum(beta=0.8, rate=1.5),
     encoder=PrincipalComponents(dimensions=16, features=OrientedGradients(patch=7, directions=4)),
-    charts=ChartRule(rank=1),
+    charts=ChartRule(rank=4, whole_regions=True),
     regions=SharedRegions(),
-    prior=TrainingPhase(rounds=4, learning_rate=0.5),
-    experts=TrainingPhase(rounds=36),
-    router=RouterSettings(rule=TunedResidual(top=1), rounds=2, local=LocalTraining(learning_rate=0.1, batch_size=5)),
+    prior=TrainingPhase(rounds=1),
+    experts=ExpertSettings(rounds=40, own_classes=True, members=4),
+    router=RouterSettings(
+        rule=TunedResidual(top=1, hidden=16), rounds=1, local=LocalTraining(learning_rate=0.1, batch_size=5)
+    ),
     head=HeadSettings(rounds=2),
-    search=Search(share=0.5),
+    search=Search(share=0.25),
 )
 
 TEST = 2_000

@@ -1,8 +1,11 @@
 """Which grid runs a simulated federation: the place where engines meet the client's code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import torch
 
 from clients.app import app, serve_cohort
 from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Workers
@@ -72,6 +75,17 @@ def fitting(opened: Opened, working_set: int = CACHE) -> int:
     """How many clients, trained together, still fit into a working set."""
     task, scenario = opened.federation().task, opened.scenario
     return max(1, working_set // scenario.model.working_set(task, scenario.local.batch_size))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """A single thread for torch, as a worker has."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 RAY, HERE, SERIAL = Engine(), Engine(workers=0), Engine("serial")

@@ -1,11 +1,12 @@
 """Fashion-MNIST: 20 clients with two label shards each."""
 
 from federation.data import Dataset
-from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents
+from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
 from federation.partition import Shards
 from federation.scenario import (
     DataSettings,
+    ExpertSettings,
     HeadSettings,
     LocalTraining,
     RouterSettings,
@@ -25,12 +26,15 @@ SCENARIO = Scenario(
     model=Convnet(channels=(8, 16, 16), blocks=0),
     local=LocalTraining(learning_rate=0.05, batch_size=50, epochs=1),
     aggregation=Mean(),
-    encoder=PrincipalComponents(dimensions=64, features=OrientedGradients()),
+    encoder=PrincipalComponents(dimensions=128, features=OrientedGradients()),
     charts=ChartRule(rank=8),
-    prior=TrainingPhase(rounds=2),
-    experts=TrainingPhase(rounds=4),
-    head=HeadSettings(rounds=12, temperature=0.1, local=LocalTraining(learning_rate=0.2)),
-    router=RouterSettings(rounds=2),
+    regions=SharedRegions(),
+    prior=TrainingPhase(rounds=1),
+    experts=ExpertSettings(rounds=2),
+    head=HeadSettings(
+        rounds=16, hidden=128, temperature=0.05, local=LocalTraining(learning_rate=1.0, weight_decay=0.002)
+    ),
+    router=RouterSettings(rounds=1),
     search=Search(share=0.2),
 )
 

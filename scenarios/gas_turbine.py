@@ -13,7 +13,15 @@ from federation.models import Mlp
 from federation.partition import Natural
 from federation.routing import TunedResidual
 from federation.rules import InputError
-from federation.scenario import DataSettings, HeadSettings, LocalTraining, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import (
+    DataSettings,
+    ExpertSettings,
+    HeadSettings,
+    LocalTraining,
+    RouterSettings,
+    Scenario,
+    TrainingPhase,
+)
 from federation.task import Task
 from scenarios.sources import finite, from_folder, limited
 from server.aggregation import Mean
@@ -28,7 +36,7 @@ SCENARIO = Scenario(
     encoder=PrincipalComponents(dimensions=8),
     charts=ChartRule(rank=8),
     prior=TrainingPhase(rounds=8),
-    experts=TrainingPhase(rounds=10),
+    experts=ExpertSettings(rounds=10),
     head=HeadSettings(temperature=1.0),
     router=RouterSettings(rule=TunedResidual(temperature=1.0), rounds=4),
 )

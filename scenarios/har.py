@@ -8,7 +8,15 @@ from federation.manifold import ChartRule, PrincipalComponents, SignalStatistics
 from federation.models import Convnet
 from federation.partition import Natural
 from federation.randomness import generator
-from federation.scenario import DataSettings, HeadSettings, LocalTraining, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import (
+    DataSettings,
+    ExpertSettings,
+    HeadSettings,
+    LocalTraining,
+    RouterSettings,
+    Scenario,
+    TrainingPhase,
+)
 from federation.task import Task
 from scenarios.sources import from_folder, labelled
 from server.aggregation import Mean
@@ -18,14 +26,14 @@ SCENARIO = Scenario(
     title="Human activity, one client a person; union test on nine people never seen",
     partition=Natural(),
     model=Convnet(channels=(16, 32, 32), blocks=0),
-    local=LocalTraining(learning_rate=0.05, weight_decay=0.003, batch_size=20, epochs=1),
+    local=LocalTraining(learning_rate=0.1, weight_decay=0.003, batch_size=20, epochs=1),
     aggregation=Mean(),
-    encoder=PrincipalComponents(dimensions=32, features=SignalStatistics(frequencies=16)),
+    encoder=PrincipalComponents(dimensions=112, features=SignalStatistics(frequencies=16), scaled=True),
     charts=ChartRule(rank=8),
-    prior=TrainingPhase(rounds=8),
-    experts=TrainingPhase(rounds=6),
-    head=HeadSettings(rounds=6),
-    router=RouterSettings(rounds=4, mixloo=0.5),
+    prior=TrainingPhase(rounds=14),
+    experts=ExpertSettings(rounds=2),
+    head=HeadSettings(rounds=12, temperature=0.1, local=LocalTraining(learning_rate=1.0)),
+    router=RouterSettings(rounds=1, mixloo=0.5),
 )
 
 LOCAL_TEST = 0.2

@@ -25,21 +25,26 @@ Look = dict[str, Any]
 Scores = Mapping[str, Mapping[str, Any]]
 """One protocol of `comparison.json`: each method's row."""
 
+Limits = Callable[[Sequence[float]], tuple[float, float]]
+"""Both ends of an axis that holds some values."""
+
 INK, RULE, TEXT, DARK, LIGHT = "#7b828c", "#9aa1ab", "#16191c", "#14171a", "#ffffff"
 """Text and rules: mid-grays that read on white and on black. Then text on faint, bright and strong colours."""
 
 BLUE, VERMILLION, GREEN, ORANGE, PINK, SKY = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9"
 """The palette of Okabe and Ito, safe for colour-blind readers."""
 
-METHOD_COLOURS = {"world": VERMILLION, "central": BLUE, "central_total": BLUE, "fedavg": GREEN, "fedavg_total": GREEN}
-METHOD_COLOURS |= {"fedprox": ORANGE, "fedadam": PINK, "local": SKY}
-"""A larger monolith shares its colour with the smaller one and is dashed; methods without a curve are gray."""
-
 THEMED = {INK: "ink", RULE: "rule", TEXT: "text", BLUE: "blue", VERMILLION: "world"}
 """Colours that a page may replace: it sets --picture-ink and so on."""
 
 GROUP_COLOURS = [f"#{c}" for c in ("c67", "8ce", "dc7", "4a9", "a49", "993", "67d", "b57", "5a6", "aaa")]
 """After Tol's muted scheme, its darkest colours made lighter for dark pages."""
+
+METHOD_COLOURS = {"world": VERMILLION, "central": BLUE, "central_total": BLUE, "fedavg": GREEN, "fedavg_total": GREEN}
+METHOD_COLOURS |= {"fedprox": ORANGE, "fedadam": PINK, "local": SKY}
+RIVALS = ("scaffold", "heterofl", "fedrolex", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft")
+METHOD_COLOURS |= dict(zip(RIVALS, GROUP_COLOURS, strict=False))
+"""A larger monolith shares its colour with the smaller one and is dashed; methods without a curve are gray."""
 
 STYLE: Any = (
     {"svg.fonttype": "none", "font.family": ["DejaVu Sans"], "font.size": 10, "legend.frameon": False}
@@ -106,7 +111,7 @@ def dot_plot(scores: Scores, metric: Metric, protocol: str) -> str:
     rows = _ranked(scores)
     told = ", ".join(f"{name} {metric.value(scores[name]['mean'])}" for name in rows)
     draw = partial(_draw_dots, scores=scores, metric=metric)
-    return _svg(draw, DOTS_MARGIN + DOTS_ROW * len(rows), f"{protocol}: {told}") if rows else ""
+    return inline(draw, DOTS_MARGIN + DOTS_ROW * len(rows), f"{protocol}: {told}") if rows else ""
 
 
 def save_overview(comparison_json: Mapping[str, Any], path: Path) -> None:
@@ -126,12 +131,19 @@ def _ranked(scores: Scores) -> list[str]:
 
 
 def _draw_dots(figure: Figure, scores: Scores, metric: Metric) -> None:
-    axes, rows, scale = figure.subplots(), _ranked(scores), metric.scale
+    axes = figure.subplots()
+    if "world" in _ranked(scores):
+        axes.axvline(metric.scale * scores["world"]["mean"], color=VERMILLION, linewidth=0.8, alpha=0.5)
+    draw_rows(axes, scores, metric.scale, metric.limits, metric.value)
+    axes.set(xlabel=metric.axis)
+
+
+def draw_rows(axes: Axes, scores: Scores, scale: float, limits: Limits, text: Callable[[float], str]) -> None:
+    """A row of mean, interval and single seeds for each name, best first."""
+    rows = _ranked(scores)
     seeds = {name: [scale * v for v in scores[name]["per_seed"] if v is not None] for name in rows}
     bars = {name: [scale * end for end in scores[name]["ci95"] or () if end is not None] for name in rows}
-    low, high = metric.limits([value for name in rows for value in (*seeds[name], *bars[name])])
-    if "world" in rows:
-        axes.axvline(scale * scores["world"]["mean"], color=VERMILLION, linewidth=0.8, alpha=0.5)
+    low, high = limits([value for name in rows for value in (*seeds[name], *bars[name])])
     for place, name in enumerate(rows):
         colour, mean = VERMILLION if name == "world" else BLUE, scale * scores[name]["mean"]
         axes.plot(bars[name], [place] * len(bars[name]), color=colour, linewidth=2.6, alpha=0.4)
@@ -140,8 +152,8 @@ def _draw_dots(figure: Figure, scores: Scores, metric: Metric) -> None:
         inside = max(mean, low + 0.01 * (high - low))
         axes.plot(inside, place, "o" if mean >= low else "<", color=colour, markersize=6.5, clip_on=False)
         note: Look = {"va": "center_baseline", "color": colour if name == "world" else INK}
-        axes.text(1.02, place, metric.value(scores[name]["mean"]), transform=axes.get_yaxis_transform(), **note)
-    axes.set(xlim=(low, high), ylim=(len(rows) - 0.4, -0.6), xlabel=metric.axis)
+        axes.text(1.02, place, text(scores[name]["mean"]), transform=axes.get_yaxis_transform(), **note)
+    axes.set(xlim=(low, high), ylim=(len(rows) - 0.4, -0.6))
     axes.set_yticks(range(len(rows)), rows)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -155,6 +167,7 @@ def learning_curves(
     last = max([len(phases), 1, *(point[0] for points in curves.values() for point in points)])
     points_of = {n: curves.get(n) or [(0, final), (last, final)] for n, final in finals.items() if final is not None}
     drawn = {n: [(x, metric.scale * y) for x, y in points if y is not None] for n, points in points_of.items()}
+    taller = max(1.0, 0.062 * len(drawn))
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -169,15 +182,15 @@ def learning_curves(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         ends = {name: min(max(points[-1][1], low), high) for name, points in drawn.items() if points}
-        for name, place in _spread(ends, 0.058 * (high - low), low).items():
+        for name, place in spread_out(ends, 0.058 / taller * (high - low), low).items():
             note: Look = {"va": "center", "weight": "bold" if name == "world" else "normal"}
             colour = METHOD_COLOURS.get(name, INK)
             axes.text(1.015, place, name, transform=axes.get_yaxis_transform(), color=colour, **note)
 
-    return _svg(draw, 3.9, "Union score by gradient round, one line for each method")
+    return inline(draw, 3.9 * taller, "Union score by gradient round, one line for each method")
 
 
-def _spread(places: Mapping[str, float], gap: float, low: float) -> dict[str, float]:
+def spread_out(places: Mapping[str, float], gap: float, low: float) -> dict[str, float]:
     """Places of labels, moved apart so that no two are nearer than `gap`, and up again if they sink below `low`."""
     names, spread = sorted(places, key=lambda n: -places[n]), dict(places)
     for above, name in pairwise(names):
@@ -230,7 +243,7 @@ def atlas_map(regions: Sequence[Mapping[str, Any]], overlaps: Sequence[Any], sha
         if len(keys) > 1:
             figure.legend(handles=keys, loc="outside right upper", handletextpad=0.2)
 
-    return _svg(draw, 4.6, f"Map of {len(placed)} regions in latent space")
+    return inline(draw, 4.6, f"Map of {len(placed)} regions in latent space")
 
 
 def routing_heatmap(rows: Sequence[str], columns: Sequence[str], gates: Sequence[Sequence[float]]) -> str:
@@ -254,7 +267,7 @@ def routing_heatmap(rows: Sequence[str], columns: Sequence[str], gates: Sequence
         axes.spines[:].set_visible(True)
 
     height = min(9.0, 1.1 + 0.2 * len(rows))
-    return _svg(draw, height, f"Mean gate of {len(columns)} experts on samples of {len(rows)} regions")
+    return inline(draw, height, f"Mean gate of {len(columns)} experts on samples of {len(rows)} regions")
 
 
 def rounds_plot(rounds: Sequence[Mapping[str, Any]]) -> str:
@@ -274,20 +287,20 @@ def rounds_plot(rounds: Sequence[Mapping[str, Any]]) -> str:
         lower.set(xlim=(0, len(rounds)), xlabel="round")
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
 
-    return _svg(draw, 4.4, "Training loss and fixed-point residual by round")
+    return inline(draw, 4.4, "Training loss and fixed-point residual by round")
 
 
-def _svg(draw: Callable[[Figure], None], height: float, description: str) -> str:
+def inline(draw: Callable[[Figure], None], height: float, description: str) -> str:
     """Draw on a fresh transparent figure; equal data give an equal text, without dates."""
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": description}):
         figure, out = Figure(figsize=(WIDTH, height), layout="constrained"), io.StringIO()
         draw(figure)
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(out, format="svg", transparent=True, metadata=nothing)
-    return _inline(out.getvalue(), description)
+    return _element(out.getvalue(), description)
 
 
-def _inline(svg: str, description: str) -> str:
+def _element(svg: str, description: str) -> str:
     """The `svg` element alone, as wide as its place, without rules or names that would reach into the page."""
     view = re.search(r'viewBox="[^"]*"', svg)
     assert view is not None

@@ -19,6 +19,7 @@ from federation.routing import TunedResidual
 from federation.scenario import (
     CouplingSettings,
     DataSettings,
+    ExpertSettings,
     HeadSettings,
     LocalTraining,
     RouterSettings,
@@ -43,7 +44,7 @@ SCENARIO = Scenario(
     encoder=PrincipalComponents(dimensions=2),
     charts=ChartRule(rank=2, shrinkage=5.0),
     prior=TrainingPhase(rounds=5),
-    experts=TrainingPhase(rounds=10),
+    experts=ExpertSettings(rounds=10),
     coupling=CouplingSettings(rounds=10, strength=1.0, neighbours=6),
     head=HeadSettings(temperature=1.0),
     router=RouterSettings(rule=TunedResidual(temperature=1.0, top=1), rounds=3),

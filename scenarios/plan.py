@@ -12,7 +12,6 @@ from math import ceil
 from typing import Any
 
 import psutil
-import torch
 from flwr.app import ArrayRecord
 
 from clients.app import serve_cohort
@@ -22,7 +21,7 @@ from federation.manifold import PrivateRegions
 from federation.pacing import Synchronous
 from federation.rules import InputError
 from federation.scenario import Opened, Scenario, open_run, run_config
-from scenarios.engines import fitting
+from scenarios.engines import fitting, one_thread
 from server.history import RoundRecord
 from server.schedule import EVERYBODY, schedule
 from server.state import ServerState
@@ -139,12 +138,8 @@ def _rehearsed(grid: Rehearsal, opened: Opened, some: int, processes: int) -> li
         seen[str(record.stage)] = down, up, record.seconds
 
     strategy = ManifoldStrategy(_shortened(scenario), federation.task, len(federation.clients), note)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as a worker has
-    try:
+    with one_thread():
         strategy.start(grid, ArrayRecord(), num_rounds=len(strategy.steps))
-    finally:
-        torch.set_num_threads(threads)
     rows = []
     for step in schedule(scenario, federation.task):
         if step.round == 0:
@@ -158,9 +153,13 @@ def _rehearsed(grid: Rehearsal, opened: Opened, some: int, processes: int) -> li
 
 
 def _shortened(scenario: Scenario) -> Scenario:
-    """At most two rounds of each phase, in which everybody who is there is asked and waited for."""
+    """At most two rounds of each phase, in which everybody who is there is asked and waited for. A client downloads all
+    experts: which of them it reaches is known only where all clients are there."""
     short = scenario.with_rounds(lambda rounds: min(rounds, 2))
-    return short.model_copy(update={"fraction": 1.0, "availability": Always(), "pacing": Synchronous()})
+    router = short.router.model_copy(update={"reach": 0.0})
+    return short.model_copy(
+        update={"fraction": 1.0, "availability": Always(), "pacing": Synchronous(), "router": router}
+    )
 
 
 def _client_at_work(opened: Opened, some: Sequence[int]) -> int:

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from federation.data import UNKNOWN_CLIENT, FederatedData
 from federation.manifold import Atlas
-from federation.world_model import WorldModel
+from federation.world_model import NOTHING_NOVEL, WorldModel
 from scenarios import pictures
 from scenarios.baselines import METHODS
 from scenarios.compare import WORLD, Comparison
 from scenarios.display import readable
+from scenarios.geometry import advice, shapes_of
 from scenarios.pictures import Metric, signed
 from scenarios.runs import versions
 from server.history import RoundRecord
@@ -26,6 +27,8 @@ from server.history import RoundRecord
 TEMPLATE = "report.html.j2"
 ROUTED_SAMPLES = 2_000
 """Union samples whose gates are drawn, at most."""
+TABLED = 32
+"""Regions that the table of regions holds, at most."""
 
 PARTS = {
     "charts": "the charts' posterior of the labels",
@@ -49,7 +52,10 @@ def gather(comparison: Comparison) -> dict[str, Any]:
     scenario, federation = comparison.first.scenario, comparison.first.federation()
     outcome = comparison.world.outcome
     curves = {s.method: s.contender.curve for s in comparison.scores if s.seed == scenario.seed}
-    regions, shares = _regions(outcome.world, federation)
+    places, shares = _regions(outcome.world, federation)
+    overlaps = outcome.world.atlas.overlaps(scenario.seed)
+    shapes = shapes_of(outcome, overlaps)
+    regions = [{**place, **shape} for place, shape in zip(places, shapes, strict=True)]
     gathered = {
         "title": scenario.title,
         "seed": scenario.seed,
@@ -58,7 +64,8 @@ def gather(comparison: Comparison) -> dict[str, Any]:
         "curves": curves,
         "regions": regions,
         "shares": shares,
-        "overlaps": outcome.world.atlas.overlaps(scenario.seed).tolist(),
+        "overlaps": overlaps.tolist(),
+        "growth": advice(shapes),
         "routing": _routing(outcome.world, federation, [region["group"] for region in regions]),
         "rounds": [_round(record) for record in outcome.history],
         "composition": dict(outcome.world.design.composition),
@@ -156,20 +163,15 @@ def _routing(world: WorldModel, federation: FederatedData, groups: Sequence[str]
 def render(comparison_json: Mapping[str, Any], gathered: Mapping[str, Any]) -> str:
     """The report as one HTML page that needs nothing else."""
     comparison, metric = _plain(comparison_json), Metric(comparison_json["metric"])
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template(TEMPLATE).render(
+    return page(
+        TEMPLATE,
         c=comparison,
         g=gathered,
         metric=metric,
         several=len(comparison["seeds"]) > 1,
         titles={name: method.title for name, method in METHODS.items()},
-        reusing=[name for name in comparison["budget"] if name != WORLD and not METHODS[name].searched],
+        reusing=[name for name in comparison["budget"] if METHODS[name].reuses_world],
+        searched=[name for name in comparison["budget"] if METHODS[name].searched],
         verdicts=_verdicts(comparison["union"], metric),
         tables={protocol: _score_rows(comparison[protocol], metric) for protocol in ("union", "local")},
         pictures={name: Markup(svg) for name, svg in _pictures(comparison, gathered, metric).items()},
@@ -178,8 +180,22 @@ def render(comparison_json: Mapping[str, Any], gathered: Mapping[str, Any]) -> s
             for name, row in comparison["budget"].items()
         },
         composition=_composition(gathered),
+        regions=_region_rows(gathered["regions"]),
+        coverage=_coverage(comparison["novelty"], metric),
         settings=_dotted(gathered["settings"]),
     )
+
+
+def page(template: str, **values: Any) -> str:
+    """One HTML page."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template(template).render(**values)
 
 
 def _pictures(comparison: Mapping[str, Any], gathered: Mapping[str, Any], metric: Metric) -> dict[str, str]:
@@ -252,9 +268,56 @@ def _composition(gathered: Mapping[str, Any]) -> list[str]:
     sentences = [f"On seed {gathered['seed']} the world model answers by {_listed(used)}."]
     if rest:
         sentences.append(f"Left out, since on held-out samples they did not pay for themselves: {_listed(rest)}.")
-    if threshold is not None and threshold < 1e29:
+    if threshold < NOTHING_NOVEL:
         sentences.append(
             f"Queries with a novelty above {signed(f'{threshold:.1f}')} are answered by the generalist alone."
+        )
+    return sentences
+
+
+def _region_rows(regions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The largest regions as cells of a table, in their order."""
+    largest = sorted(regions, key=lambda region: -region["samples"])[:TABLED]
+    rows = []
+    for region in sorted(largest, key=lambda region: region["region"]):
+        near = region["nearest"]
+        rows.append(
+            {
+                "region": region["region"],
+                "group": region["group"],
+                "clients": region["clients"],
+                "samples": f"{region['samples']:,.0f}",
+                "dimension": _cell(region["dimension"], "{:.1f}"),
+                "entropy": _cell(region["entropy"], "{:.2f}"),
+                "nearest": "" if near is None else f"{near}",
+                "overlap": _cell(region["overlap"], "{:.1%}").replace("%", "\u00a0%"),
+                "angle": _cell(region["angle"], "{:.0f}°"),
+            }
+        )
+    return rows
+
+
+def _cell(number: float | None, form: str) -> str:
+    return "" if number is None else form.format(number)
+
+
+def _coverage(novelty: Mapping[str, Any], metric: Metric) -> list[str]:
+    """How much of the union test the regions cover, and how well it is answered on both sides: one sentence each."""
+
+    def told(name: str) -> str:
+        row = novelty[name]
+        ends = _ends(row)
+        interval = f" (95\u00a0% interval {metric.value(ends[0])} to {metric.value(ends[1])})" if ends else ""
+        return f"{metric.value(row['mean'])}{interval}"
+
+    share, measure = 100 * novelty["share"]["mean"], "accuracy" if metric.percent else "R²"
+    sentences = [f"{share:.1f}\u00a0% of the union test is covered: no more novel than the threshold."]
+    if novelty["covered"]:
+        sentences.append(f"There the world model's {measure} is {told('covered')}.")
+    if novelty["rest"]:
+        sentences.append(
+            f"The rest is answered by the generalist, with {told('rest')}; the composition would have "
+            f"{told('rest_composed')} there."
         )
     return sentences
 

@@ -53,6 +53,19 @@ class RunFolder:
         with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
+    def read_lines(self, name: str) -> list[Any]:
+        """Lines of JSON, none where there is no such file. A last line that was cut off while it was written is lost.
+
+        Raises:
+            InputError: the file is damaged elsewhere.
+        """
+        path = self.path / name
+        whole = path.read_text(encoding="utf-8").rpartition("\n")[0] if path.is_file() else ""
+        try:
+            return [json.loads(line) for line in whole.splitlines()]
+        except ValueError as error:
+            raise InputError(f"{path} is damaged ({error}); begin again in another folder by --out") from None
+
     def read_json(self, name: str) -> Any:
         """A file of this run.
 

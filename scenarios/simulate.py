@@ -1,16 +1,27 @@
 """One simulated federation, from data to world model, without rivals."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from federation.data import FederatedData
+from federation.novelty import Coverage, coverage
 from federation.scenario import Opened, open_run, run_config
 from scenarios.baselines import METHODS, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
-from scenarios.compare import WORLD, Progress, scored
+from scenarios.compare import WORLD, Progress, calibration, on_held_out, on_local, on_union
 from scenarios.engines import RAY, Engine
 from scenarios.seams import seam_score
+
+SCORES: dict[str, Callable[[WorldRun, FederatedData], float | None]] = {
+    "union": lambda run, data: on_union(contender(run), data),
+    "local": lambda run, data: on_local(contender(run), data),
+    "held_out": lambda run, data: on_held_out(contender(run), data),
+    "ece": lambda run, data: calibration(METHODS[WORLD], contender(run), data)[0],
+    "seams": lambda run, data: seam_score(run.outcome.world, data.union_test),
+}
+"""What a run is scored by, in the order of tables; None where the data have no such test. To add one: a row here."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +30,8 @@ class Simulation:
 
     opened: Opened
     run: WorldRun
-    union: float
-    local: float | None
-    seams: float | None
+    scores: Mapping[str, float | None]
+    coverage: Coverage
 
     def dump(self) -> dict[str, Any]:
         """Plain data."""
@@ -30,12 +40,11 @@ class Simulation:
             "scenario": self.opened.scenario.name,
             "seed": self.opened.scenario.seed,
             "metric": world.design.task.metric,
-            "union": self.union,
-            "local": self.local,
-            "seams": self.seams,
+            **self.scores,
             "clients": len(self.opened.federation().clients),
             "regions": world.design.regions,
             "composition": world.design.composition,
+            "novelty": asdict(self.coverage),
             "bytes_up": self.run.traffic.up,
             "bytes_down": self.run.traffic.down,
             "refused": sum(len(record.refused) for record in self.run.outcome.history),
@@ -53,5 +62,5 @@ def simulate(
     trial = Trial(opened, engine.grids(opened, config), on_round=progress.advance)
     progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
     run = run_world(trial)
-    union, local = scored(METHODS[WORLD], contender(run), opened.federation())
-    return Simulation(opened, run, union, local, seam_score(run.outcome.world, opened.federation().union_test))
+    scores = {name: score(run, opened.federation()) for name, score in SCORES.items()}
+    return Simulation(opened, run, scores, coverage(run.outcome.world, opened.federation().union_test))

@@ -23,5 +23,13 @@ def mean_interval(values: Sequence[float]) -> dict[str, Any]:
 
 def summary(per_seed: Sequence[float], reference: Sequence[float]) -> dict[str, Any]:
     """Mean, interval and values of one method, and the paired difference to the world model on the same seeds."""
-    paired = [mine - theirs for mine, theirs in zip(per_seed, reference, strict=True)]
-    return {**mean_interval(per_seed), "per_seed": list(per_seed), "minus_world": mean_interval(paired)}
+    return {
+        **mean_interval(per_seed),
+        "per_seed": list(per_seed),
+        "minus_world": mean_interval(differences(per_seed, reference)),
+    }
+
+
+def differences(per_seed: Sequence[float], reference: Sequence[float]) -> list[float]:
+    """What each seed's score is above the reference's on the same seed."""
+    return [mine - theirs for mine, theirs in zip(per_seed, reference, strict=True)]

@@ -9,6 +9,7 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from federation.engine import LocalGrid
+from federation.manifold import Chart
 from federation.scenario import Scenario, open_run
 from federation.task import Task
 from federation.world_model import WorldModel
@@ -23,10 +24,11 @@ app = ServerApp()
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run."""
+    """A finished run. `charts` are those of the clients, in order; empty where a client sent none."""
 
     world: WorldModel
     history: tuple[RoundRecord, ...]
+    charts: tuple[Chart, ...]
 
 
 def federate(
@@ -40,7 +42,8 @@ def federate(
     _wait_for_nodes(grid, clients)
     strategy = ManifoldStrategy(scenario, task, clients, observe)
     strategy.start(grid, ArrayRecord(), num_rounds=len(strategy.steps), timeout=ROUND_TIMEOUT)
-    return Outcome(world_model(strategy.state, scenario, task), tuple(strategy.history))
+    state = strategy.state
+    return Outcome(world_model(state, scenario, task), tuple(strategy.history), state.charts)
 
 
 @app.main()

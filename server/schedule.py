@@ -31,33 +31,48 @@ class Step:
         return (self.before + self.round) / (self.before + self.rounds + self.after)
 
 
-EVERYBODY = {Stage.ENCODER, Stage.CHARTING, Stage.EVIDENCE, Stage.COMPOSITION, Stage.NOVELTY}
+EVERYBODY = {
+    Stage.CENSUS,
+    Stage.ENCODER,
+    Stage.CHARTING,
+    Stage.CHOICE,
+    Stage.REACH,
+    Stage.EVIDENCE,
+    Stage.COMPOSITION,
+    Stage.NOVELTY,
+    Stage.SPAWN,
+}
 """Stages that ask all clients; the others ask a seeded sample."""
 
-UNCHARTED = {Stage.ENCODER, Stage.PRIOR, Stage.CHARTING}
+UNCHARTED = {Stage.CENSUS, Stage.PRIOR, Stage.ENCODER, Stage.CHARTING, Stage.SPAWN}
 """Stages for which a client needs no region: nodes that have not answered yet are asked, too."""
 
 EVIDENCED = {Stage.HEAD, Stage.ROUTER, Stage.COMPOSITION, Stage.NOVELTY}
 """Stages that only those can serve who took part in the evidence stage."""
 
-ELASTIC = {Stage.PRIOR, Stage.EXPERTS, Stage.COUPLING}
+ELASTIC = {Stage.PRIOR, Stage.EXPERTS, Stage.COUPLING, Stage.GROWTH}
 """Stages in which each client trains the size that is its own."""
 
 
 def schedule(scenario: Scenario, task: Task) -> tuple[Step, ...]:
     """All rounds of a run."""
-    experts, coupling = scenario.experts.rounds, scenario.coupling.rounds
+    spawns, experts, coupling = scenario.novelty.spawn_at is not None, scenario.experts.rounds, scenario.coupling.rounds
     plan = [
-        (Stage.ENCODER, 1),
+        (Stage.CENSUS, 1),
         (Stage.PRIOR, scenario.prior.rounds),
+        (Stage.ENCODER, 1),
         (Stage.CHARTING, 1),
+        (Stage.CHOICE, int(len(scenario.encoders) > 1)),
         (Stage.EXPERTS, experts),
         (Stage.COUPLING, coupling),
+        (Stage.REACH, 1),
         (Stage.EVIDENCE, 1),
         (Stage.HEAD, scenario.head.rounds if task.classifies else 0),
         (Stage.ROUTER, scenario.router.rounds if scenario.router.rule.tuned else 0),
         (Stage.COMPOSITION, 1),
         (Stage.NOVELTY, 1),
+        (Stage.SPAWN, 1 if spawns else 0),
+        (Stage.GROWTH, scenario.novelty.rounds if spawns else 0),
     ]
     beside = {Stage.EXPERTS: (0, coupling), Stage.COUPLING: (experts, 0)}
     return tuple(
@@ -65,7 +80,7 @@ def schedule(scenario: Scenario, task: Task) -> tuple[Step, ...]:
     )
 
 
-TRAINED = {Stage.PRIOR, Stage.EXPERTS, Stage.COUPLING, Stage.HEAD, Stage.ROUTER}
+TRAINED = {Stage.PRIOR, Stage.EXPERTS, Stage.COUPLING, Stage.HEAD, Stage.ROUTER, Stage.GROWTH}
 """Stages in which clients take gradient steps."""
 
 

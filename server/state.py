@@ -1,25 +1,28 @@
 """The server's state between rounds: a frozen value; each round yields the next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
 import torch
 from torch import Tensor
 
+from federation.context import Context, shares
+from federation.experts import Expert, begun, committee, scattered
 from federation.manifold import Atlas, Chart, Encoder
 from federation.manifold.coupling import neighbours
+from federation.manifold.regions import region_charts
 from federation.randomness import torch_generator
-from federation.records import VARIANCES
+from federation.records import LABELS, VARIANCES
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, prefixed, stacked
-from federation.world_model import Design, WorldModel
+from federation.tensors import Parameters, prefixed, single
+from federation.world_model import NOTHING_NOVEL, WorldModel
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model under aggregation, with the state of its rule.
+    """Models under aggregation along a leading members axis, with the state of their rule.
 
     `variance`: of a Gaussian head, the mean squared residual of a coordinate over the samples that were visited when it
     was last trained; 1 where it is not known, and for classes, which have none.
@@ -31,38 +34,69 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Charted:
+    """The federation under one encoder: each client's chart, its region, and the atlas of all."""
+
+    encoder: Encoder
+    charts: tuple[Chart, ...]
+    region_of_client: tuple[int, ...]
+    atlas: Atlas
+
+    @staticmethod
+    def of(encoder: Encoder, charts: tuple[Chart, ...], scenario: Scenario) -> "Charted":
+        """Regions are formed from the charts alone."""
+        regions = scenario.regions.assign(charts)
+        merged = region_charts(charts, regions, max(regions) + 1)
+        return Charted(encoder, charts, regions, Atlas.of(merged, scenario.charts))
+
+
+@dataclass(frozen=True)
 class ServerState:
-    """What the phases have made so far. What a later phase makes is None or empty before it."""
+    """What the phases have made so far. What a later phase makes is None or empty before it.
+
+    Attributes:
+        known: the histogram of the novelty of held-out samples, as it is sent where regions may spawn.
+        pioneers: clients whose samples spawned the last region.
+    """
 
     prior: Model
+    encoders: tuple[Encoder, ...] = ()
+    candidates: tuple[Charted, ...] = ()
     encoder: Encoder | None = None
     labels: dict[str, Tensor] = field(default_factory=dict)
     charts: tuple[Chart, ...] = ()
     region_of_client: tuple[int, ...] = ()
     atlas: Atlas | None = None
+    reached: dict[int, tuple[int, ...]] = field(default_factory=dict)
     neighbours: tuple[tuple[int, ...], ...] = ()
     experts: tuple[Model, ...] = ()
+    classes: tuple[Tensor | None, ...] = ()
     head: Parameters = field(default_factory=dict)
     router: Parameters = field(default_factory=dict)
     composition: dict[str, float] = field(default_factory=dict)
     novelty_threshold: float = inf
+    known: dict[str, Tensor] = field(default_factory=dict)
+    pioneers: tuple[int, ...] = ()
+    temperature: float = 1.0
+    context: Context = field(default_factory=Context)
+
+    def expert(self, region: int) -> Expert:
+        """The expert of a region as it is now."""
+        return Expert(self.experts[region].parameters, self.classes[region])
 
 
 def initial(scenario: Scenario, task: Task) -> ServerState:
     """The state before the first round: a fresh foundation prior."""
-    parameters = scenario.model.init(task, torch_generator(scenario.seed, "prior"))
+    parameters = single(scenario.model.init(task, torch_generator(scenario.seed, "prior")))
     return ServerState(prior=Model(parameters, scenario.aggregation.init(parameters)))
 
 
-def charted(state: ServerState, charts: tuple[Chart, ...], scenario: Scenario, task: Task) -> ServerState:
-    """Form the regions, start an expert for each from the prior, and lay out the small networks."""
-    regions = scenario.regions.assign(charts)
-    merged = [Chart() for _ in range(max(regions) + 1)]
-    for client, region in enumerate(regions):
-        merged[region] = merged[region] + charts[client]
-    atlas = Atlas.of(merged, scenario.charts)
+def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) -> ServerState:
+    """Start an expert for each region, and lay out the small networks."""
+    charts, regions, atlas = found.charts, found.region_of_client, found.atlas
+    classes = _own_classes(charts, regions) if scenario.experts.own_classes else (None,) * atlas.regions
+    experts = [_begun(state, region, own, scenario, task) for region, own in enumerate(classes)]
     overlaps = atlas.overlaps(scenario.seed) if scenario.coupling.rounds else torch.eye(atlas.regions)
-    start = replace(state.prior, rule=scenario.aggregation.init(state.prior.parameters))
     latent = atlas.mean.shape[1]
     draw = torch_generator(scenario.seed, "small networks")
     head: dict[str, Tensor] = {}
@@ -73,13 +107,67 @@ def charted(state: ServerState, charts: tuple[Chart, ...], scenario: Scenario, t
         head["head.weight"] = torch.zeros_like(head["head.weight"])
     return replace(
         state,
+        candidates=(),
+        encoder=found.encoder,
         charts=charts,
         region_of_client=regions,
         atlas=atlas,
         neighbours=neighbours(overlaps, scenario.coupling.neighbours),
-        experts=(start,) * atlas.regions,
+        experts=tuple(Model(expert, scenario.aggregation.init(expert), state.prior.variance) for expert in experts),
+        classes=classes,
         head=head,
         router=scenario.router.rule.init(latent, atlas.regions, draw),
+    )
+
+
+def _begun(
+    state: ServerState, region: int, classes: Tensor | None, scenario: Scenario, task: Task
+) -> dict[str, Tensor]:
+    """The expert of one region before it is trained."""
+    outputs = None if classes is None else len(classes)
+    members = committee(scenario.model, task, outputs, scenario.experts.members)
+    draw = torch_generator(scenario.seed, "expert", region)
+    return begun(state.prior.parameters, scenario.model, task, classes, members, draw)
+
+
+def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario, task: Task) -> ServerState:
+    """A region more for what clients found novel, if that is enough; all other regions stay bit by bit.
+
+    Its expert begins as a copy of the one whose region is nearest to its mean (or, of its own classes alone, from the
+    prior), and its gate with the posterior alone. A client that was never charted belongs to it.
+
+    Args:
+        found: charts of novel samples, by client.
+    """
+    assert state.atlas is not None
+    chart, enough = sum((found[client] for client in sorted(found)), Chart()), scenario.novelty.spawn_at
+    if enough is None or not chart.components or chart.whole.count < enough:
+        return state
+    before, atlas = state.atlas, state.atlas.with_region(chart, scenario.charts)
+    new, own = before.regions, torch.tensor(sorted(chart.components)) if scenario.experts.own_classes else None
+    nearest = state.experts[int(before.scores(chart.whole.mean[None].float()).argmax())].parameters
+    expert = nearest if own is None else _begun(state, new, own, scenario, task)
+    late = [client for client in found if not state.charts[client].components]
+    heavier = float(atlas.log_weight.logsumexp(0) - before.log_weight.logsumexp(0))
+    return replace(
+        state,
+        charts=tuple(found[client] if client in late else kept for client, kept in enumerate(state.charts)),
+        region_of_client=tuple(new if client in late else r for client, r in enumerate(state.region_of_client)),
+        atlas=atlas,
+        experts=(*state.experts, Model(expert, scenario.aggregation.init(expert))),
+        classes=(*state.classes, own),
+        router=scenario.router.rule.with_region(state.router, before.mean.shape[1], new),
+        novelty_threshold=state.novelty_threshold + heavier,  # the same samples are novel, but for those of the region
+        pioneers=tuple(sorted(found)),
+    )
+
+
+def _own_classes(charts: tuple[Chart, ...], regions: tuple[int, ...]) -> tuple[Tensor | None, ...]:
+    """The classes that each region's charts name; None, which is all, where a client of it sent no chart."""
+    uncharted = {region for chart, region in zip(charts, regions, strict=True) if not chart.components}
+    return tuple(
+        None if region in uncharted else torch.tensor(sorted(chart.components))
+        for region, chart in enumerate(region_charts(charts, regions, max(regions) + 1))
     )
 
 
@@ -91,24 +179,46 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
     """
     if state.encoder is None or state.atlas is None:
         raise ValueError("the federation is not charted yet; a world model needs an atlas")
-    design = Design(
-        task=task,
-        family=scenario.model,
-        encoder=scenario.encoder,
-        router=scenario.router.rule,
-        head=scenario.head.network,
-        chart_temperature=scenario.head.temperature,
-        regions=state.atlas.regions,
+    design = scenario.design(
+        task,
+        state.encoder.rule,
+        state.atlas.regions,
         region_of_client=state.region_of_client,
         composition=state.composition or {"mixture": 1.0},
-        novelty_threshold=min(state.novelty_threshold, 1e30),
+        novelty_threshold=min(state.novelty_threshold, NOTHING_NOVEL),
+        labels=tuple(shares(state.labels[LABELS]).tolist()) if state.labels else (),
+        temperature=state.temperature,
+        context=state.context,
     )
-    experts = stacked([model.parameters for model in state.experts])
+    experts = {region: state.expert(region) for region in range(len(state.experts))}
     return WorldModel(design, state.encoder, state.atlas, experts, state.router, state.head, state.prior.parameters)
 
 
+def prior_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
+    """The prior, where an encoder in question asks for it."""
+    asked = any(rule.uses_prior for rule in scenario.encoders)
+    return prefixed("prior", state.prior.parameters) if asked else {}
+
+
+def encoder_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
+    """The encoders in question, as `Scenario.fitted` reads them."""
+    tensors = prior_tensors(state, scenario)
+    for number, encoder in enumerate(state.encoders):
+        tensors |= prefixed(f"encoders/{number}", encoder.weights)
+    return tensors
+
+
+def candidate_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
+    """The federation under each encoder in question."""
+    tensors = encoder_tensors(state, scenario)
+    for number, found in enumerate(state.candidates):
+        home = found.atlas.tensors() | {"region_of_client": torch.tensor(found.region_of_client)}
+        tensors |= prefixed(f"charted/{number}", home)
+    return tensors
+
+
 def coupling_tensors(
-    state: ServerState, region: int, cut: Callable[[Model], Parameters], placed: bool
+    state: ServerState, scenario: Scenario, region: int, cut: Callable[[int], Expert], placed: bool
 ) -> dict[str, Tensor]:
     """What clients of a region download beside their own expert: the neighbours' experts, and the variances of all, the
     own first. Those who are not `placed` yet also get what tells them where regions meet.
@@ -116,24 +226,24 @@ def coupling_tensors(
     assert state.encoder is not None
     assert state.atlas is not None
     around = (region, *state.neighbours[region])
-    experts = [state.experts[number] for number in around]
-    tensors = {VARIANCES: torch.tensor([expert.variance for expert in experts])}
-    if len(experts) > 1:
-        tensors |= prefixed("neighbours", stacked([cut(expert) for expert in experts[1:]]))
+    tensors = {VARIANCES: torch.tensor([state.experts[number].variance for number in around])}
+    tensors |= prefixed("neighbours", scattered({place: cut(number) for place, number in enumerate(around[1:])}))
     if not placed:
-        tensors |= prefixed("encoder", state.encoder.weights)
+        tensors |= prefixed("encoder", state.encoder.weights) | prior_tensors(state, scenario)
         tensors |= prefixed("atlas", state.atlas.part(around).tensors())
     return tensors
 
 
-def evidence_tensors(state: ServerState) -> dict[str, Tensor]:
-    """What clients download once, to judge their own samples by."""
+def chart_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
+    """What tells clients where their samples lie."""
     assert state.encoder is not None
     assert state.atlas is not None
-    experts = stacked([model.parameters for model in state.experts])
-    return (
-        prefixed("encoder", state.encoder.weights)
-        | prefixed("atlas", state.atlas.tensors())
-        | prefixed("experts", experts)
-        | prefixed("prior", state.prior.parameters)
-    )
+    tensors = prefixed("encoder", state.encoder.weights) | prefixed("atlas", state.atlas.tensors())
+    return tensors | prefixed("router", state.router) | prior_tensors(state, scenario)
+
+
+def evidence_tensors(state: ServerState, reached: tuple[int, ...]) -> dict[str, Tensor]:
+    """The experts that a client's samples reach, with the variances of their Gaussian heads, and the generalist."""
+    experts = {region: state.expert(region) for region in reached}
+    variances = {VARIANCES: torch.tensor([state.experts[region].variance for region in reached])}
+    return prefixed("experts", scattered(experts)) | prefixed("prior", state.prior.parameters) | variances

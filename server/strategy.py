@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
@@ -12,22 +13,39 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 from torch import Tensor
 
-from federation.composition import PARTS, candidates, chosen, novelty_threshold
+from federation.composition import candidates, chosen, usable
+from federation.confidence import fitted_temperature
+from federation.context import chosen_context
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.engine import Waiting
+from federation.experts import Expert, specialised, trunk_of
 from federation.manifold import Chart, Encoder
 from federation.models import Size
 from federation.models.family import FULL
+from federation.novelty import novelty_threshold
 from federation.pacing import PacingRule, Synchronous
 from federation.randomness import generator
-from federation.records import ACTION, CONFIG, LABELS, VARIANCES, Order, Stage, read_contribution
+from federation.records import ACTION, CONFIG, KNOWN, LABELS, Order, Stage, read_contribution
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, prefixed
+from federation.tensors import Parameters, prefixed, under
 from server.buffer import caught_up
 from server.history import RoundRecord, residual_variance, trained_sums
 from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, TRAINED, UNCHARTED, Step, schedule
-from server.state import Model, ServerState, charted, coupling_tensors, evidence_tensors, initial
+from server.state import (
+    Charted,
+    Model,
+    ServerState,
+    candidate_tensors,
+    chart_tensors,
+    coupling_tensors,
+    encoder_tensors,
+    evidence_tensors,
+    initial,
+    prior_tensors,
+    settled,
+    spawned,
+)
 from server.validation import check
 
 Observer = Callable[[RoundRecord, ServerState], None]
@@ -40,12 +58,28 @@ PATIENCE = 3
 LOG = logging.getLogger("manifold")
 
 
+class Kind(NamedTuple):
+    """What tells a client's order from those of others.
+
+    Attributes:
+        region: the client's, once there are any.
+        size: of the model that it trains.
+        reached: the regions whose experts it downloads.
+        placed: whether it knows where its region meets others.
+    """
+
+    region: int
+    size: Size
+    reached: tuple[int, ...] = ()
+    placed: bool = False
+
+
 class RoundLostError(RuntimeError):
     """Nobody's reply could be used, or too many were refused: the run cannot go on."""
 
 
 class ManifoldStrategy(Strategy):
-    """Encoder, prior, charting, experts, coupling, evidence, head, router, composition.
+    """Encoder, prior, charting, experts, coupling, evidence, head, router, composition, novelty, and what it spawns.
 
     Args:
         clients: size of the federation; the first round waits for as many nodes.
@@ -89,6 +123,8 @@ class ManifoldStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         self._began, step = time.monotonic(), self.steps[server_round - 1]
+        if self._idle(step):
+            return []
         pacing = self.pacing(step.stage)
         if step.round == 0:
             self._grid.abandon()
@@ -108,11 +144,11 @@ class ManifoldStrategy(Strategy):
         else:
             wanted = len(numbers) + len(strangers) + len(busy)
         kind_of = {self._node_of[n]: self._kind(step, n) for n in numbers}
-        kind_of |= dict.fromkeys(strangers, (EVERYWHERE, FULL, False))
+        kind_of |= dict.fromkeys(strangers, Kind(EVERYWHERE, FULL))
         self._asked = len(kind_of)
         self._grid.enough = pacing.enough(wanted) if pacing.enough(wanted) < self._asked + len(busy) else None
         self._grid.deadline, self._grid.keeps = pacing.deadline, pacing.buffers
-        order_of = {kind: self._order(step, *kind) for kind in dict.fromkeys(kind_of.values())}
+        order_of = {kind: self._order(step, kind) for kind in dict.fromkeys(kind_of.values())}
         return self._messages({node: order_of[kind] for node, kind in kind_of.items()})
 
     def pacing(self, stage: Stage) -> PacingRule:
@@ -133,7 +169,8 @@ class ManifoldStrategy(Strategy):
                 self._node_of.update(zip(contribution.clients, nodes, strict=True))
             except (ValueError, KeyError) as error:
                 refused.append(str(error))
-        self._check_failures(step, len(accepted), refused)
+        if not self._idle(step):
+            self._check_failures(step, len(accepted), refused)
         total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
         if step.stage is Stage.EVIDENCE:
             self._evidenced = set(total.clients)
@@ -180,58 +217,85 @@ class ManifoldStrategy(Strategy):
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         return None
 
+    def _idle(self, step: Step) -> bool:
+        """Whether a round has nothing to do, since no region was spawned."""
+        return step.stage is Stage.GROWTH and not self.state.pioneers
+
     def _here(self, step: Step, busy: set[int]) -> tuple[list[int], list[int]]:
         """Clients that are online and idle, and, if the stage asks them, nodes of which nothing is known yet."""
         online = self._grid.get_node_ids()
         there = set(online) - busy
-        able = self._evidenced if step.stage in EVIDENCED else self._node_of.keys()
+        able: Collection[int] = self._evidenced if step.stage in EVIDENCED else self._node_of.keys()
+        if step.stage is Stage.EVIDENCE:
+            able = self.state.reached.keys()
+        if step.stage is Stage.GROWTH:
+            able = self.state.pioneers
         known = sorted(number for number in able if self._node_of[number] in there)
         seen = set(self._node_of.values()) if step.stage in UNCHARTED else there
         return known, [node for node in online if node not in seen and node in there]
 
-    def _kind(self, step: Step, number: int) -> tuple[int, Size, bool]:
-        """What tells a client's order from those of others: its region, once there are any, its model's size, and
-        whether it knows where its region meets others."""
+    def _kind(self, step: Step, number: int) -> Kind:
+        """What tells a client's order from those of others."""
         region = self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
+        region = len(self.state.experts) - 1 if step.stage is Stage.GROWTH else region
         size = self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
-        return region, size, number in self._placed
+        reached = self.state.reached[number] if step.stage is Stage.EVIDENCE else ()
+        return Kind(region, size, reached, placed=step.stage is Stage.COUPLING and number in self._placed)
 
-    def _order(self, step: Step, region: int, size: Size, placed: bool) -> Order:
+    def _order(self, step: Step, kind: Kind) -> Order:
         """What this round asks of the clients of one kind."""
         state, scenario = self.state, self.scenario
         tensors: dict[str, Tensor] = {}
-        settings: dict[str, float] = {"region": region, "width": size.width, "depth": size.depth}
+        settings: dict[str, float] = {"region": kind.region, "width": kind.size.width, "depth": kind.size.depth}
         match step.stage:
             case Stage.PRIOR:
-                tensors = prefixed("model", self._cut(state.prior, size)) | state.labels
+                cut = scenario.model.slice(state.prior.parameters, self.task, kind.size)
+                tensors = prefixed("model", cut) | self._calibration()
                 settings |= {"learning_rate": scenario.prior.learning_rate, "region": EVERYWHERE}
+            case Stage.ENCODER:
+                tensors = prior_tensors(state, scenario)
             case Stage.CHARTING:
-                assert state.encoder is not None
-                tensors = prefixed("encoder", state.encoder.weights)
-            case Stage.EXPERTS:
-                tensors = prefixed("model", self._cut(state.experts[region], size))
+                tensors = encoder_tensors(state, scenario)
+            case Stage.CHOICE:
+                tensors = candidate_tensors(state, scenario)
+            case Stage.EXPERTS | Stage.GROWTH:
+                tensors = prefixed("model", self._cut(kind.region, kind.size).tensors())
                 settings["learning_rate"] = scenario.experts.learning_rate
             case Stage.COUPLING:
-                tensors = prefixed("model", self._cut(state.experts[region], size))
-                tensors |= coupling_tensors(state, region, partial(self._cut, size=size), placed)
+                at_size = partial(self._cut, size=kind.size)
+                tensors = prefixed("model", at_size(kind.region).tensors())
+                tensors |= coupling_tensors(state, scenario, kind.region, at_size, kind.placed)
                 settings |= {"learning_rate": scenario.experts.learning_rate, "before": step.before}
-                settings["strength"] = scenario.coupling.strength_at(step.share)
+                settings |= {"strength": scenario.coupling.strength_at(step.share), "encoder": self._encoder()}
+            case Stage.REACH | Stage.SPAWN:
+                tensors, settings["regions"] = chart_tensors(state, scenario) | state.known, len(state.experts)
+                settings["encoder"] = self._encoder()
             case Stage.EVIDENCE:
-                tensors, settings["regions"] = evidence_tensors(state), len(state.experts)
+                tensors, settings["regions"] = evidence_tensors(state, kind.reached), len(state.experts)
             case Stage.HEAD:
-                tensors = prefixed("model", state.head) | state.labels
+                tensors = prefixed("model", state.head) | self._calibration()
             case Stage.ROUTER:
-                alone = state.region_of_client.count(region) == 1 and len(state.experts) > 1
+                alone = state.region_of_client.count(kind.region) == 1 and len(state.experts) > 1
                 tensors, settings["mixloo"] = prefixed("model", state.router), scenario.router.mixloo * alone
-                if not self.task.classifies:
-                    tensors |= {VARIANCES: torch.tensor([expert.variance for expert in state.experts])}
             case Stage.COMPOSITION | Stage.NOVELTY:
                 settings |= state.composition
-                tensors = prefixed("router", state.router) | prefixed("head", state.head)
+                tensors = prefixed("router", state.router) | prefixed("head", state.head) | state.labels
         return Order(step.stage, step.round, step.progress, scenario.seed, settings, tensors)
 
-    def _cut(self, model: Model, size: Size) -> dict[str, Tensor]:
-        return self.scenario.model.slice(model.parameters, self.task, size)
+    def _calibration(self) -> dict[str, Tensor]:
+        """The classes' counts, for clients that calibrate their losses."""
+        return self.state.labels if self.scenario.calibrated else {}
+
+    def _cut(self, region: int, size: Size) -> Expert:
+        """A region's expert at a size."""
+        expert = self.state.expert(region)
+        family, own = specialised(self.scenario.model, self.task, expert.outputs, expert.members)
+        return Expert(family.slice(expert.parameters, own, size), expert.classes)
+
+    def _encoder(self) -> int:
+        """The number of the chosen encoder among those in question."""
+        assert self.state.encoder is not None
+        return self.scenario.encoders.index(self.state.encoder.rule)
 
     def _messages(self, orders: dict[int, Order]) -> list[Message]:
         """One message a node; nodes with the same order share its body."""
@@ -265,32 +329,66 @@ class ManifoldStrategy(Strategy):
         state, scenario = self.state, self.scenario
         everywhere = total.everywhere()
         match step.stage:
-            case Stage.ENCODER:
-                encoder = Encoder(scenario.encoder, scenario.encoder.fit(everywhere))
-                counted = scenario.calibrated and self.task.classifies
-                return replace(state, encoder=encoder, labels={LABELS: everywhere[LABELS]} if counted else {})
+            case Stage.CENSUS:
+                return replace(state, labels={LABELS: everywhere[LABELS]} if self.task.classifies else {})
             case Stage.PRIOR:
                 return replace(state, prior=self._aggregated(state.prior, everywhere))
+            case Stage.ENCODER:
+                trunk = trunk_of(scenario.model, state.prior.parameters)
+                fits = [rule.fit(under(str(number), everywhere)) for number, rule in enumerate(scenario.encoders)]
+                pairs = zip(scenario.encoders, fits, strict=True)
+                return replace(state, encoders=tuple(Encoder(rule, weights, trunk) for rule, weights in pairs))
             case Stage.CHARTING:
-                charts = tuple(Chart.from_sums(total.sums.get(number, {})) for number in range(self.clients))
-                return charted(state, charts, scenario, self.task)
-            case Stage.EXPERTS | Stage.COUPLING:
+                found = tuple(
+                    Charted.of(encoder, self._charts(total, number), scenario)
+                    for number, encoder in enumerate(state.encoders)
+                )
+                if len(found) == 1:
+                    return settled(state, found[0], scenario, self.task)
+                return replace(state, candidates=found)
+            case Stage.CHOICE:
+                best = int(everywhere["gain"].amax(1).argmax())
+                return settled(state, state.candidates[best], scenario, self.task)
+            case Stage.EXPERTS | Stage.COUPLING | Stage.GROWTH:
                 experts = [
                     self._aggregated(model, total.sums[region]) if region in total.sums else model
                     for region, model in enumerate(state.experts)
                 ]
                 return replace(state, experts=tuple(experts))
+            case Stage.REACH:
+                shares = {number: sums["share"] for number, sums in total.sums.items()}
+                return replace(state, reached={number: self._reached(number, own) for number, own in shares.items()})
             case Stage.HEAD:
                 return replace(state, head=coverage_mean(everywhere, state.head))
             case Stage.ROUTER:
                 return replace(state, router=coverage_mean(everywhere, state.router))
             case Stage.COMPOSITION:
-                parts = tuple(part for part in PARTS if self.task.classifies or part in ("mixture", "prior"))
+                parts = usable(scenario.composition.parts, self.task)
                 options = candidates(parts, scenario.composition.weights, self.task)
                 return replace(state, composition=chosen(options, everywhere, scenario.composition.gain))
             case Stage.NOVELTY:
-                return replace(state, novelty_threshold=novelty_threshold(everywhere, scenario.novelty_quantile))
+                count, gain = float(everywhere["count"].sum()), scenario.composition.gain
+                return replace(
+                    state,
+                    novelty_threshold=novelty_threshold(everywhere, scenario.novelty.quantile),
+                    known={KNOWN: everywhere["count"]},
+                    temperature=fitted_temperature(everywhere["temperature"]) if self.task.classifies else 1.0,
+                    context=chosen_context(everywhere["context"], count, gain, self.task),
+                )
+            case Stage.SPAWN:
+                novel = {client: Chart.from_sums(total.sums.get(client, {})) for client in total.clients}
+                return spawned(state, {n: chart for n, chart in novel.items() if chart.components}, scenario, self.task)
         return state
+
+    def _reached(self, client: int, share: Tensor) -> tuple[int, ...]:
+        """The regions whose experts a client downloads: its own, and those that its samples reach."""
+        own = self.state.region_of_client[client]
+        return tuple(r for r, part in enumerate(share.tolist()) if r == own or part >= self.scenario.router.reach)
+
+    def _charts(self, total: Contribution, encoder: int) -> tuple[Chart, ...]:
+        """Every client's chart under one of the encoders; an empty one of who sent none."""
+        sums = (total.sums.get(number, {}) for number in range(self.clients))
+        return tuple(Chart.from_sums(under(str(encoder), own)) for own in sums)
 
     def _aggregated(self, model: Model, sums: Parameters) -> Model:
         variance = residual_variance(sums, self.task)
@@ -302,7 +400,7 @@ def _residual(before: ServerState, after: ServerState, stage: Stage) -> float | 
     """||Phi(theta) - theta|| / ||theta|| over all coordinates that the stage trains (eq. 23)."""
     if stage is Stage.PRIOR:
         pairs = [(before.prior.parameters, after.prior.parameters)]
-    elif stage in (Stage.EXPERTS, Stage.COUPLING):
+    elif stage in (Stage.EXPERTS, Stage.COUPLING, Stage.GROWTH):
         pairs = [(old.parameters, new.parameters) for old, new in zip(before.experts, after.experts, strict=True)]
     else:
         return None

@@ -2,14 +2,20 @@
 
 import torch
 
-from federation.composition import BINS, PARTS, candidates
-from federation.contribution import WEIGHT, Contribution
+from federation.composition import candidates, usable
+from federation.confidence import TEMPERATURES
+from federation.context import options
+from federation.contribution import EVERYWHERE, WEIGHT, Contribution
+from federation.experts import Expert, specialised, trunk_of
+from federation.manifold import atlas
+from federation.manifold.dimension import SPACING
 from federation.models import Size
 from federation.models.family import FULL
+from federation.novelty import BINS
 from federation.records import LABELS, Stage
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, shapes
+from federation.tensors import Parameters, shapes, under
 from server.schedule import ELASTIC
 from server.state import ServerState
 
@@ -26,15 +32,16 @@ def check(contribution: Contribution, stage: Stage, state: ServerState, scenario
     if not contribution.finite():
         raise ValueError(f"{who}: NaN or infinity in its sums")
     sizes = {scenario.sizes.of(contribution.clients[0], scenario.seed), FULL}  # a newcomer's own is not known yet
-    options = [expected_shapes(stage, state, scenario, task, size) for size in sizes]
     for region, sums in contribution.sums.items():
+        options = [expected_shapes(stage, state, scenario, task, size, region) for size in sizes]
         misfits = min((_misfits(sums, expected) for expected in options), key=len)
         if misfits:
             name, got, shape = misfits[0]
             raise ValueError(f"{who}: {name} of region {region} is {got}, expected {list(shape)}")
-        if stage is Stage.CHARTING and state.encoder is not None:
-            latent = state.encoder(torch.zeros(1, *task.input_shape)).shape[1]
-            _check_chart(who, shapes(sums), latent)
+        if stage is Stage.CHARTING:
+            _check_charts(who, sums, state, task)
+        if stage is Stage.SPAWN and state.encoder is not None:
+            _check_chart(who, shapes(sums), state.encoder(torch.zeros(1, *task.input_shape)).shape[1])
 
 
 def _misfits(sums: Parameters, expected: dict[str, Shape]) -> list[tuple[str, object, Shape]]:
@@ -44,34 +51,66 @@ def _misfits(sums: Parameters, expected: dict[str, Shape]) -> list[tuple[str, ob
 
 
 def expected_shapes(
-    stage: Stage, state: ServerState, scenario: Scenario, task: Task, size: Size = FULL
+    stage: Stage,
+    state: ServerState,
+    scenario: Scenario,
+    task: Task,
+    size: Size = FULL,
+    region: int = EVERYWHERE,
 ) -> dict[str, Shape]:
-    """Shapes that the sums of a stage must have; a chart's depend on the labels that a client holds."""
+    """Shapes that the sums of a stage must have; a chart's depend on the labels that a client holds.
+
+    Args:
+        region: whose model the stage trains.
+    Raises:
+        ValueError: there is no such region.
+    """
     match stage:
+        case Stage.CENSUS:
+            return {"samples": ()} | ({LABELS: (task.outputs,)} if task.classifies else {})
         case Stage.ENCODER:
-            sums = scenario.encoder.moments(torch.zeros(1, *task.input_shape))
-            return shapes(sums) | ({LABELS: (task.outputs,)} if task.classifies else {})
+            trunk = trunk_of(scenario.model, state.prior.parameters)
+            return shapes(scenario.moments(torch.zeros(1, *task.input_shape), trunk))
+        case Stage.CHOICE:
+            return {"gain": (len(state.candidates), len(atlas.TEMPERATURES)), "count": ()}
+        case Stage.REACH:
+            return {"share": (len(state.experts),)}
         case Stage.EVIDENCE:
             return {"ready": ()}
         case Stage.COMPOSITION:
-            parts = [part for part in PARTS if task.classifies or part in ("mixture", "prior")]
-            options = len(candidates(parts, scenario.composition.weights, task))
-            return {"loss": (options,), "correct": (options,), "count": ()}
+            tried = len(candidates(usable(scenario.composition.parts, task), scenario.composition.weights, task))
+            return {"loss": (tried,), "correct": (tried,), "count": ()}
         case Stage.NOVELTY:
-            return {"count": (BINS,), "composition": (BINS,), "generalist": (BINS,)}
-        case Stage.CHARTING:
+            sums: dict[str, Shape] = dict.fromkeys(("count", "composition", "generalist"), (BINS,))
+            sums |= {"temperature": (len(TEMPERATURES),)} if task.classifies else {}
+            return sums | {"context": (len(options(task)),)}
+        case Stage.CHARTING | Stage.SPAWN:
             return {}
     if stage in ELASTIC:
-        model = scenario.model.shapes(task, size)
+        if not (stage is Stage.PRIOR or 0 <= region < len(state.experts)):
+            raise ValueError(f"a model of region {region}, of {len(state.experts)}")
+        expert = Expert(state.prior.parameters) if stage is Stage.PRIOR else state.expert(region)
+        family, own = specialised(scenario.model, task, expert.outputs, expert.members)
+        model = {name: (expert.members, *shape) for name, shape in family.shapes(own, size).items()}
     else:
         model = shapes(state.head if stage is Stage.HEAD else state.router)
     return model | {f"{WEIGHT}/{name}": () for name in model}
 
 
+def _check_charts(who: str, sums: Parameters, state: ServerState, task: Task) -> None:
+    """A chart for each encoder in question, and nothing else."""
+    for number, encoder in enumerate(state.encoders):
+        _check_chart(who, shapes(under(str(number), sums)), encoder(torch.zeros(1, *task.input_shape)).shape[1])
+    if strange := [name for name in sums if name.split("/")[0] not in map(str, range(len(state.encoders)))]:
+        raise ValueError(f"{who}: {strange[0]} is a chart under no encoder in question")
+
+
 def _check_chart(who: str, found: dict[str, Shape], latent: int) -> None:
-    """count/c is one number, sum/c a vector of encoder space, second/c a square of it."""
+    """count/c is one number, sum/c a vector of encoder space, second/c a square of it; the spacing is two numbers."""
     wanted: dict[str, Shape] = {"count": (), "sum": (latent,), "second": (latent, latent)}
     for name, shape in found.items():
+        if name in SPACING and shape == ():
+            continue
         kind, _, label = name.partition("/")
         if not label.isdigit() or shape != wanted.get(kind):
             raise ValueError(f"{who}: {name} of its chart is {list(shape)}, expected {list(wanted.get(kind, ()))}")

@@ -1,4 +1,4 @@
-"""Cohort apps with faults, in a module that worker processes can import."""
+"""Cohort apps and trials with faults, in a module that worker processes can import."""
 
 import os
 import resource
@@ -7,6 +7,7 @@ import time
 import psutil
 
 from clients.app import serve_cohort
+from scenarios.experiment import simulated
 
 
 def deadly(asked):
@@ -14,6 +15,13 @@ def deadly(asked):
     if 3 in asked.nodes:
         os._exit(9)
     return serve_cohort(asked)
+
+
+def deadly_trial(trial):
+    """One variant takes its worker with it."""
+    if trial.variant == "deadly":
+        os._exit(9)
+    return simulated(trial)
 
 
 def slow(asked):

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from clients.member import Member
-from federation.composition import candidates, pooled
+from federation.composition import candidates, pooled, usable
 from federation.contribution import EVERYWHERE, Contribution, Listed
 from federation.records import Order
-from federation.routing import gates
+from federation.routing import gates, shared
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import under
+from federation.tensors import Parameters, under
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
@@ -29,7 +29,7 @@ def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[
     targets = member.data.held_out.targets
     parts = held_out_parts(order, member, scenario, task)
     losses, correct = [], []
-    for weights in candidates(tuple(parts), scenario.composition.weights, task):
+    for weights in candidates(usable(scenario.composition.parts, task), scenario.composition.weights, task):
         answers = pooled(parts, weights, task)
         losses.append(held_out_losses(answers, targets, task).double().sum())
         correct.append((answers.argmax(-1) == targets).double().sum() if task.classifies else losses[-1])
@@ -49,16 +49,33 @@ def held_out_losses(answers: Tensor, targets: Tensor, task: Task) -> Tensor:
 
 def held_out_parts(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
     """Each part's answers to the held-out samples, in the order of `federation.composition.PARTS`."""
-    memory = {name.removeprefix("held_out/"): t for name, t in member.memory.items() if name.startswith("held_out/")}
+    return parts_of(remembered(member, "held_out"), order, scenario, task)
+
+
+def remembered(member: Member, *pieces: str) -> dict[str, Tensor]:
+    """The evidence of some of the member's samples: "train", "held_out", or of both, one after the other."""
+    names = [name.removeprefix("held_out/") for name in member.memory if name.startswith("held_out/")]
+    return {name: torch.cat([member.memory[f"{piece}/{name}"] for piece in pieces]) for name in names}
+
+
+def parts_of(
+    evidence: Parameters, order: Order, scenario: Scenario, task: Task, together: bool = False
+) -> dict[str, Tensor]:
+    """Each part's answers to remembered samples.
+
+    Args:
+        together: whether all of them share their experts.
+    """
     rule, parts = scenario.router.rule, {}
     if task.classifies:
-        parts["charts"] = memory["chart_logits"].softmax(-1)
+        parts["charts"] = evidence["chart_logits"].softmax(-1)
     router = {name: tensor[None] for name, tensor in under("router", order.tensors).items()}
-    logits = rule.logits(router, memory["latent"][None], memory["scores"][None])[0]
-    parts["mixture"] = (gates(logits, rule.top).unsqueeze(-1) * memory["experts"]).sum(1)
+    logits = rule.logits(router, evidence["latent"][None], evidence["scores"][None])[0]
+    logits = shared(logits, torch.zeros(len(logits), dtype=torch.int64)) if together else logits
+    parts["mixture"] = (gates(logits, rule.top).unsqueeze(-1) * evidence["experts"]).sum(1)
     if task.classifies:
         head = {name: tensor[None] for name, tensor in under("head", order.tensors).items()}
-        outputs = memory["chart_logits"] + scenario.head.network.apply(head, memory["latent"][None])[0]
+        outputs = evidence["chart_logits"] + scenario.head.network.apply(head, evidence["latent"][None])[0]
         parts["head"] = outputs.softmax(-1)
-    parts["prior"] = memory["prior"]
+    parts["prior"] = evidence["prior"]
     return parts

@@ -14,6 +14,7 @@ from clients.member import Member
 from clients.stages.training import Term, train_members
 from clients.training import Batch
 from federation.contribution import Weighed
+from federation.experts import Expert, gathered, trunk_of
 from federation.manifold import Atlas, Encoder
 from federation.manifold.coupling import boundary, damped, mixture
 from federation.records import VARIANCES, Order, Stage
@@ -36,7 +37,8 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     for order, member in zip(orders, cohort, strict=True):
         _remember(order, member, scenario, task)
     strength, temperature = first.settings["strength"], scenario.head.temperature
-    variance = torch.stack([order.tensors[VARIANCES][0] for order in orders]).view(-1, 1)
+    members = Expert.of(under("model", first.tensors)).members
+    variance = torch.stack([order.tensors[VARIANCES][0] for order in orders for _ in range(members)]).view(-1, 1)
 
     def slopes(outputs: Tensor, batch: Batch) -> Float[Tensor, "clients batch outputs"]:
         scores, beliefs = batch
@@ -46,7 +48,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
             weights = weights * boundary((temperature * scores).softmax(-1)[..., 0])
         return weights.unsqueeze(-1) * task.divergences(outputs, beliefs, own)[1]
 
-    columns = [[member.memory[name] for member in cohort] for name in (SCORES, BELIEFS)]
+    columns = [[m.memory[name] for m in cohort for _ in range(members)] for name in (SCORES, BELIEFS)]
     return train_members(
         orders, cohort, scenario, task, address, Term(columns, slopes, others / scenario.local.epochs / 3)
     )
@@ -57,10 +59,12 @@ def _remember(order: Order, member: Member, scenario: Scenario, task: Task) -> N
     memory, rows = member.memory, member.data.train.inputs
     variances = order.tensors[VARIANCES]
     if atlas := under("atlas", order.tensors):
-        latent = Encoder(scenario.encoder, under("encoder", order.tensors))(rows)
+        rule = scenario.encoders[int(order.settings["encoder"])]
+        trunk = trunk_of(scenario.model, under("prior", order.tensors))
+        latent = Encoder(rule, under("encoder", order.tensors), trunk)(rows)
         memory[SCORES] = Atlas.from_tensors(len(variances), atlas).relative_scores(latent)
-    experts = under("neighbours", order.tensors)
-    answers = task.answers(scenario.model.apply(experts, rows.expand(len(variances) - 1, *rows.shape)))
+    experts = gathered(under("neighbours", order.tensors)).values()
+    answers = torch.stack([expert.answers(scenario.model, task, rows) for expert in experts])
     doubted = variances[1:].clamp_min(float(variances[0]))  # outside its region nobody is surer than the one at home
     beliefs = task.beliefs(answers, doubted.unsqueeze(1))
     now = mixture(beliefs, scenario.head.temperature * memory[SCORES][:, 1:])

@@ -1,9 +1,9 @@
-"""Stage 5: the client downloads atlas and experts once, and remembers what they say of its own samples.
+"""Stage 8: the client downloads the experts that its samples reach once, and remembers what they say of these.
 
 The rounds of the head, the router and the composition then exchange nothing but small networks and sums.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -11,55 +11,43 @@ from torch import Tensor
 
 from clients.member import Member
 from federation.contribution import EVERYWHERE, Contribution, Listed
-from federation.data import Samples
-from federation.records import Order
+from federation.experts import Expert, gathered
+from federation.records import VARIANCES, Order
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.world_model import Design, WorldModel
+from federation.tensors import under
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Nothing leaves but the number of samples that are ready."""
     contributions = []
     for order, member in zip(orders, cohort, strict=True):
-        world = WorldModel.of(_design(order, scenario, task), order.tensors)
-        for part, samples in (("train", member.data.train), ("held_out", member.data.held_out)):
-            for name, tensor in _evidence(world, samples).items():
-                member.memory[f"{part}/{name}"] = tensor
-        ready = torch.tensor(float(len(member.data.train)), dtype=torch.float64)
+        experts, data, regions = gathered(under("experts", order.tensors)), member.data, int(order.settings["regions"])
+        prior = Expert(under("prior", order.tensors))
+        for part, samples in (("train", data.train), ("held_out", data.held_out)):
+            member.memory[f"{part}/experts"] = _answers(experts, regions, scenario, task, samples.inputs)
+            member.memory[f"{part}/prior"] = prior.answers(scenario.model, task, samples.inputs)
+        variances = torch.ones(regions).index_copy(0, torch.tensor(list(experts)), order.tensors[VARIANCES])
+        answers, targets = member.memory["train/experts"], data.train.targets
+        member.memory["train/likelihoods"] = _likelihoods(answers, targets, task, variances)
+        ready = torch.tensor(float(len(data.train)), dtype=torch.float64)
         contributions.append(Contribution((member.number,), {EVERYWHERE: {"ready": ready}}))
     return Listed(contributions)
 
 
-def _design(order: Order, scenario: Scenario, task: Task) -> Design:
-    return Design(
-        task=task,
-        family=scenario.model,
-        encoder=scenario.encoder,
-        router=scenario.router.rule,
-        head=scenario.head.network,
-        chart_temperature=scenario.head.temperature,
-        regions=int(order.settings["regions"]),
-        region_of_client=(),
-        composition={},
-        novelty_threshold=0.0,
-    )
+def _answers(
+    experts: Mapping[int, Expert], regions: int, scenario: Scenario, task: Task, rows: Tensor
+) -> Float[Tensor, "samples regions outputs"]:
+    """Each expert's answers to the rows; zeros for one that is not there."""
+    answers = torch.zeros(len(rows), regions, task.outputs)
+    for region, expert in experts.items():
+        answers[:, region] = expert.answers(scenario.model, task, rows)
+    return answers
 
 
-def _evidence(world: WorldModel, samples: Samples) -> dict[str, Tensor]:
-    rows, task = samples.inputs, world.design.task
-    latent = world.encoder(rows)
-    evidence = {
-        "latent": latent,
-        "scores": world.atlas.relative_scores(latent),
-        "novelty": world.atlas.novelty(latent).float(),
-        "experts": _experts(world, rows),
-        "prior": world.generalist(rows),
-    }
-    if task.classifies:
-        evidence["chart_logits"] = world.chart_logits(latent)
-    return evidence
-
-
-def _experts(world: WorldModel, rows: Tensor) -> Float[Tensor, "samples regions outputs"]:
-    return torch.stack([world.expert(region, rows) for region in range(world.design.regions)], 1)
+def _likelihoods(
+    answers: Float[Tensor, "samples regions outputs"], targets: Tensor, task: Task, variances: Float[Tensor, " regions"]
+) -> Float[Tensor, "samples regions"]:
+    """What each expert gives to the targets."""
+    spread = targets.unsqueeze(1).expand(-1, answers.shape[1], *targets.shape[1:])
+    return task.likelihoods(answers, spread, variances)

@@ -15,7 +15,7 @@ from clients.stages.tuning import tune
 from clients.training import Batch
 from federation.contribution import Weighed
 from federation.manifold.atlas import NEVER
-from federation.records import VARIANCES, Order
+from federation.records import Order
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters
@@ -23,8 +23,7 @@ from federation.tensors import Parameters
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
     """Each member's weighted router after local training."""
-    remembered = ([m.memory[f"train/{name}"] for m in cohort] for name in ("latent", "scores"))
-    columns = *remembered, [_likelihoods(m, task, orders[0].tensors.get(VARIANCES, 1.0)) for m in cohort]
+    columns = [[m.memory[f"train/{name}"] for m in cohort] for name in ("latent", "scores", "likelihoods")]
     own = torch.tensor([int(order.settings["region"]) for order in orders])
     mixloo = torch.tensor([order.settings["mixloo"] for order in orders]).unsqueeze(1)
     rule = scenario.router.rule
@@ -43,11 +42,3 @@ def mixture_loss(
 ) -> Float[Tensor, "*rows"]:
     """-log sum_i g_i p_i(y|x), in log space."""
     return logits.logsumexp(-1) - (logits + likelihoods.clamp_min(1e-9).log()).logsumexp(-1)
-
-
-def _likelihoods(member: Member, task: Task, variance: Tensor | float) -> Float[Tensor, "samples regions"]:
-    """What each expert gives to the member's own targets."""
-    answers = member.memory["train/experts"]
-    targets = member.data.train.targets
-    spread = targets.unsqueeze(1).expand(-1, answers.shape[1], *targets.shape[1:])
-    return task.likelihoods(answers, spread, variance)

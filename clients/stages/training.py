@@ -9,9 +9,10 @@ from torch import Tensor
 
 from clients.calibration import shifts
 from clients.member import Member
-from clients.training import Batch, Column, Trained, batches, learning_rate, train
+from clients.training import Batch, Column, Objective, Trained, batches, learning_rate, train
 from federation.contribution import Weighed
 from federation.data import Samples
+from federation.experts import Expert, specialised
 from federation.models import ElasticFamily, Size
 from federation.models.family import Slope
 from federation.records import LABELS, Order
@@ -36,7 +37,7 @@ class Term:
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
-    """Weighted models, summed by the region that each order names."""
+    """Weighted models, summed by the region that each order names. A client trains all members of its expert."""
     return train_members(orders, cohort, scenario, task, (str(orders[0].stage), orders[0].round))
 
 
@@ -48,23 +49,62 @@ def train_members(
     address: tuple[int | str, ...],
     term: Term | None = None,
 ) -> Weighed:
-    """Each member's model after local training, as its order asks.
+    """Each client's models after local training, as its order asks.
 
     Args:
         address: of the draws of batches.
         term: what is minimised beside the task's loss.
     """
-    first = orders[0]
-    starts = [under("model", order.tensors) for order in orders]
+    first, experts = orders[0], {id(order): Expert.of(under("model", order.tensors)) for order in orders}
+    expert, size = experts[id(first)], Size(width=first.settings["width"], depth=first.settings["depth"])
+    family, own = specialised(scenario.model, task, expert.outputs, expert.members)
     rate = learning_rate(scenario.local, first.progress) * first.settings["learning_rate"]
-    clients, samples = [member.number for member in cohort], [member.data.train for member in cohort]
-    union, local = first.tensors.get(LABELS), scenario.local
-    size = Size(width=first.settings["width"], depth=first.settings["depth"])
-    multiplies = scenario.model.multiplies(task, size) * (1 + (term.forwards if term else 0))
+    apart = {key: expert.apart() for key, expert in experts.items()}
+    samples = [_own(m.data.train, experts[id(order)].classes) for m, order in zip(cohort, orders, strict=True)]
     trained = train_models(
-        starts, samples, scenario.model, task, local, rate, first.seed, address, clients, union=union, term=term
+        [member for order in orders for member in apart[id(order)]],
+        [rows for rows in samples for _ in range(expert.members)],
+        family,
+        own,
+        scenario.local,
+        rate,
+        first.seed,
+        address,
+        [m.number * expert.members + member for m in cohort for member in range(expert.members)],
+        union=first.tensors.get(LABELS),
+        term=term,
     )
-    return weighed(trained, cohort, [int(order.settings["region"]) for order in orders], multiplies)
+    regions, counts = [int(order.settings["region"]) for order in orders], [len(rows) for rows in samples]
+    clients, cost = [member.number for member in cohort], family.multiplies(own, size)
+    multiplies = cost * (1 + (term.forwards if term else 0))
+    return weighed(trained.together(expert.members), clients, counts, regions, multiplies)
+
+
+def _own(samples: Samples, classes: Tensor | None) -> Samples:
+    """The samples of the classes that an expert answers, their targets counted among these."""
+    if classes is None:
+        return samples
+    place = torch.searchsorted(classes, samples.targets).clamp_max(len(classes) - 1)
+    mine = classes[place] == samples.targets
+    return Samples(samples.inputs[mine], place[mine])
+
+
+def supervised(family: ElasticFamily, task: Task, shift: Tensor | float = 0.0, term: Term | None = None) -> Objective:
+    """The task's losses of models of a family; the batch's columns are inputs, targets, and those of the term.
+
+    Args:
+        shift: added to the outputs, [clients, 1, outputs].
+    """
+
+    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
+        inputs, targets, *beside = batch
+        outputs, pull = family.pullback(model, inputs)
+        row_losses, slopes = task.slopes(outputs + shift, targets)
+        if term:
+            slopes = slopes + term.slopes(outputs, beside)
+        return row_losses, pull(slopes * weights.unsqueeze(-1))
+
+    return objective
 
 
 def train_models(
@@ -89,23 +129,16 @@ def train_models(
     """
     device, shift = accelerator(), shifts([s.targets for s in samples], union)
     added = shift.to(device) if isinstance(shift, Tensor) else shift
-
-    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
-        inputs, targets, *beside = batch
-        outputs, pull = family.pullback(model, inputs)
-        row_losses, slopes = task.slopes(outputs + added, targets)
-        if term:
-            slopes = slopes + term.slopes(outputs, beside)
-        return row_losses, pull(slopes * weights.unsqueeze(-1))
-
     columns = [s.inputs for s in samples], [s.targets for s in samples], *(term.columns if term else ())
     plan = batches([len(s) for s in samples], local, seed, address, clients)
     start = {name: tensor.to(device) for name, tensor in stacked(list(starts)).items()}
-    return train(start, objective, columns, plan, local, rate, proximal)
+    return train(start, supervised(family, task, added, term), columns, plan, local, rate, proximal)
 
 
-def weighed(trained: Trained, cohort: Sequence[Member], regions: Sequence[int], multiplies: float) -> Weighed:
-    """Each member's model, weighed by its samples, with the sums that say what one round of training did.
+def weighed(
+    trained: Trained, clients: Sequence[int], samples: Sequence[int], regions: Sequence[int], multiplies: float
+) -> Weighed:
+    """Each client's model, weighed by its samples, with the sums that say what one round of training did.
 
     Args:
         multiplies: multiply-adds of one sample's forward pass, and of what else a visit costs.
@@ -113,9 +146,9 @@ def weighed(trained: Trained, cohort: Sequence[Member], regions: Sequence[int], 
     visited = trained.visited.double()
     metrics = {"loss": trained.loss.double() * visited, "visited": visited, "multiplies": multiplies * visited}
     return Weighed(
-        [member.number for member in cohort],
+        clients,
         regions,
         trained.parameters,
-        torch.tensor([float(len(member.data.train)) for member in cohort]),
+        torch.tensor([float(count) for count in samples]),
         {f"metric/{name}": values for name, values in metrics.items()},
     )

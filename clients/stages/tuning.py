@@ -24,4 +24,4 @@ def tune(
     plan = batches(samples, local, first.seed, (str(first.stage), first.round), clients)
     starts = stacked([under("model", order.tensors) for order in orders])
     trained = train(starts, by_autograd(losses), columns, plan, local, learning_rate(local, first.progress))
-    return weighed(trained, cohort, [EVERYWHERE] * len(cohort), count(under("model", first.tensors)))
+    return weighed(trained, clients, samples, [EVERYWHERE] * len(cohort), count(under("model", first.tensors)))

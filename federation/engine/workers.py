@@ -1,4 +1,4 @@
-"""Ray actors that serve cohorts, on this machine or on a cluster. The one place that imports Ray."""
+"""Ray actors that serve cohorts, on this machine or on a cluster, and how this process comes to Ray."""
 
 import logging
 import os
@@ -30,6 +30,18 @@ AHEAD = 2
 """Cohorts that an actor is given at once, so that it need not wait for the next."""
 
 
+def connected(address: str | None = None) -> Any:
+    """Ray itself, joined at an address; without one it is started here, for this process alone."""
+    if not ray.is_initialized():
+        ray.init(
+            address=address or "local",  # never one that somebody else has started on this machine
+            include_dashboard=False if address is None else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    return ray
+
+
 class Worker:
     """One process that serves cohorts with one thread. It keeps nothing: what clients remember comes and goes."""
 
@@ -56,14 +68,7 @@ class RayWorkers:
     """
 
     def __init__(self, app: CohortApp, count: int | None = None, address: str | None = None) -> None:
-        if not ray.is_initialized():
-            ray.init(
-                address=address or "local",  # never one that somebody else has started on this machine
-                include_dashboard=False if address is None else None,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        cluster: Any = ray
+        cluster = connected(address)
         remote = cluster.remote(Worker)
         # Without a claim on processors, so that two runs side by side share them, and none waits for the other's end.
         options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": RETRIES}

@@ -1,15 +1,27 @@
 """The data manifold as pieces: encoder, charts of regions, the atlas that holds them."""
 
-from federation.manifold.atlas import Atlas
+from federation.manifold.atlas import NEVER, Atlas, Survey
 from federation.manifold.chart import Chart, ChartRule
 from federation.manifold.encoder import Encoder, EncoderRule, PrincipalComponents
-from federation.manifold.features import FeatureMap, Flat, OrientedGradients, PooledPixels, SignalStatistics
+from federation.manifold.features import (
+    Concatenated,
+    FeatureMap,
+    Flat,
+    OrientedGradients,
+    PooledPixels,
+    PriorTrunk,
+    RandomFeatures,
+    SignalStatistics,
+)
 from federation.manifold.regions import PrivateRegions, RegionRule, SharedRegions
+from federation.manifold.shortlists import Shortlists
 
 __all__ = [
+    "NEVER",
     "Atlas",
     "Chart",
     "ChartRule",
+    "Concatenated",
     "Encoder",
     "EncoderRule",
     "FeatureMap",
@@ -17,8 +29,12 @@ __all__ = [
     "OrientedGradients",
     "PooledPixels",
     "PrincipalComponents",
+    "PriorTrunk",
     "PrivateRegions",
+    "RandomFeatures",
     "RegionRule",
     "SharedRegions",
+    "Shortlists",
     "SignalStatistics",
+    "Survey",
 ]

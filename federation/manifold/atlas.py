@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, pi
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from federation.manifold.chart import Chart, ChartRule
+from federation.manifold.chart import Chart, ChartRule, Moments
 from federation.randomness import torch_generator
 from federation.tensors import Parameters, count
 
@@ -18,11 +19,68 @@ FLOOR = 1e-3
 FARTHEST = -1e3
 """Lower bound of relative scores: no region is so far that a tuned router could not reach it."""
 
+TEMPERATURES = (0.03, 0.1, 0.3, 1.0)
+"""Factors on scores, which are overconfident; whoever is judged by them is judged by the one that suits it best."""
+
 NEVER = -1e30
 """The score of a region or label without components: finite, so that its gradient is zero and not NaN."""
 
+TENSORS = ("mean", "diagonal", "factor", "log_weight", "region", "label")
+"""The fields of an atlas with a row for each component."""
+
 
 @dataclass(frozen=True)
+class Survey:
+    """What the charts say of some queries: all of them, or, where a router keeps shortlists, those near each query.
+
+    Attributes:
+        densities: log n_c + log N(z; mu_c, Sigma_c) of the components that were asked.
+        label: of these components; one row stands for all queries.
+        mass: log of all samples behind the charts.
+        scores: of the regions that were reached; NEVER for one without components.
+        regions: which regions these are, in ascending order where they differ; None: all, in order.
+    """
+
+    densities: Float[Tensor, "samples asked"]
+    label: Int[Tensor, "rows asked"]
+    mass: float
+    scores: Float[Tensor, "samples reached"]
+    regions: Int[Tensor, "samples reached"] | None = None
+
+    def relative_scores(self) -> Float[Tensor, "samples reached"]:
+        """Scores less the best of each row: what routers see, in float32."""
+        return (self.scores - self.scores.amax(1, keepdim=True)).clamp_min(FARTHEST).float()
+
+    def spread(self, regions: int) -> Float[Tensor, "samples regions"]:
+        """Relative scores of all regions, reached or not."""
+        scores = self.relative_scores()
+        if self.regions is None:
+            return scores
+        return torch.full((len(scores), regions), FARTHEST).scatter_reduce(1, self.regions, scores, "amax")
+
+    def label_scores(self, labels: int) -> Float[Tensor, "samples labels"]:
+        """log sum over the components of each label, over all regions: the chart posterior, unnormalised."""
+        return grouped(self.densities, self.label, labels)
+
+    def novelty(self) -> Float[Tensor, " samples"]:
+        """-log of the whole density of the components that were asked."""
+        return self.mass - self.densities.logsumexp(1)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The inverse covariances diag(diagonal) - ways^T ways of all components, by Woodbury's identity.
+
+    Attributes:
+        log_scale: log n_c less half the log determinant of 2 pi Sigma_c.
+    """
+
+    diagonal: Float[Tensor, "components latent"]
+    ways: Float[Tensor, "components rank latent"]
+    log_scale: Float[Tensor, " components"]
+
+
+@dataclass(frozen=True, eq=False)
 class Atlas:
     """Gaussian components N(mean, diag(diagonal) + factor factor^T), each of one region and one label.
 
@@ -49,41 +107,52 @@ class Atlas:
             raise ValueError("no client had enough samples of anything to send a chart; lower charts.min_count")
         total = sum(m.count for _, _, m in entries)
         pooled = torch.stack([m.scatter for _, _, m in entries]).sum(0) / total
-        shrunk = [(m.scatter + rule.shrinkage * pooled) / (m.count + rule.shrinkage) for _, _, m in entries]
-        diagonal, factor = _low_rank(torch.stack(shrunk), rule.rank)
-        return Atlas(
-            regions=len(charts),
-            mean=torch.stack([m.mean for _, _, m in entries]),
-            diagonal=diagonal,
-            factor=factor,
-            log_weight=torch.tensor([log(m.count) for _, _, m in entries], dtype=torch.float64),
-            region=torch.tensor([region for region, _, _ in entries]),
-            label=torch.tensor([label for _, label, _ in entries]),
-        )
+        return _charted(len(charts), entries, pooled, rule)
 
-    def densities(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples components"]:
-        """log n_c + log N(z; mu_c, Sigma_c), by Woodbury's identity, in float64."""
-        z = latent.double()
-        precision = 1 / self.diagonal
-        scaled = self.factor * precision.unsqueeze(-1)
+    def with_region(self, chart: Chart, rule: ChartRule) -> "Atlas":
+        """The same with one region more, under the next number; all components that are there stay bit by bit.
+
+        The new covariances are shrunk towards the mean of those that are there.
+        """
+        entries = [(self.regions, label, m) for label, m in chart.components.items()]
+        covariance = torch.diag_embed(self.diagonal) + self.factor @ self.factor.mT
+        pooled = torch.einsum("c,cij->ij", self.log_weight.softmax(0), covariance)
+        new = _charted(self.regions + 1, entries, pooled, rule)
+        return Atlas(new.regions, **{name: torch.cat([getattr(self, name), getattr(new, name)]) for name in TENSORS})
+
+    @cached_property
+    def precision(self) -> Precision:
+        """What densities are made of; worked out once."""
+        diagonal = 1 / self.diagonal
+        scaled = self.factor * diagonal.unsqueeze(-1)
         core = torch.eye(self.factor.shape[-1], dtype=torch.float64) + self.factor.transpose(1, 2) @ scaled
         root = torch.linalg.cholesky(core)
-        ways = torch.linalg.solve_triangular(root, scaled.transpose(1, 2), upper=False)
-        along = torch.einsum("sl,crl->scr", z, ways) - torch.einsum("cl,crl->cr", self.mean, ways)
-        squared = z.square() @ precision.T - 2 * z @ (precision * self.mean).T + (precision * self.mean.square()).sum(1)
-        distance = squared - along.square().sum(-1)
+        ways = torch.linalg.solve_triangular(root, scaled.transpose(1, 2), upper=False).contiguous()
         volume = self.diagonal.log().sum(1) + 2 * root.diagonal(dim1=1, dim2=2).log().sum(1)
-        density: Tensor = self.log_weight - 0.5 * (distance + volume + z.shape[1] * log(2 * pi))
-        return density
+        return Precision(diagonal, ways, self.log_weight - 0.5 * (volume + self.mean.shape[1] * log(2 * pi)))
+
+    def densities(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples components"]:
+        """log n_c + log N(z; mu_c, Sigma_c), in float64."""
+        z, inverse = latent.double(), self.precision
+        along = (z @ inverse.ways.flatten(0, 1).T).view(len(z), *inverse.ways.shape[:2])
+        along = along - torch.einsum("cl,crl->cr", self.mean, inverse.ways)
+        pull = inverse.diagonal * self.mean
+        squared = z.square() @ inverse.diagonal.T - 2 * z @ pull.T + (pull * self.mean).sum(1)
+        return inverse.log_scale - 0.5 * (squared - along.square().sum(-1))
+
+    def survey(self, latent: Float[Tensor, "samples latent"]) -> Survey:
+        """All components and regions."""
+        densities = self.densities(latent)
+        scores = grouped(densities, self.region[None], self.regions)
+        return Survey(densities, self.label[None], float(self.log_weight.logsumexp(0)), scores)
 
     def scores(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
         """s_i(z) = log sum over the components of region i; NEVER for a region without any."""
-        return _grouped(self.densities(latent), self.region, self.regions)
+        return self.survey(latent).scores
 
     def relative_scores(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
         """Scores less the best of each row: what routers see, in float32."""
-        scores = self.scores(latent)
-        return (scores - scores.amax(1, keepdim=True)).clamp_min(FARTHEST).float()
+        return self.survey(latent).relative_scores()
 
     def posterior(
         self, latent: Float[Tensor, "samples latent"], temperature: float
@@ -101,11 +170,44 @@ class Atlas:
 
     def label_scores(self, latent: Float[Tensor, "samples latent"], labels: int) -> Float[Tensor, "samples labels"]:
         """log sum over the components of each label, over all regions: the chart posterior, unnormalised."""
-        return _grouped(self.densities(latent), self.label, labels)
+        return self.survey(latent).label_scores(labels)
+
+    def label_information(
+        self, latent: Float[Tensor, "samples latent"], labels: Int[Tensor, " samples"], outputs: int
+    ) -> Float[Tensor, " temperatures"]:
+        """What the charts know of the samples' labels: sum of log P(label | z) / P(label), for each of TEMPERATURES."""
+        return _information(self.label_scores(latent, outputs), self._weights(self.label, outputs), labels)
+
+    def region_information(
+        self, latent: Float[Tensor, "samples latent"], region: int
+    ) -> Float[Tensor, " temperatures"]:
+        """The same of the region that all of these samples belong to."""
+        truth = torch.full((len(latent),), region)
+        return _information(self.scores(latent), self._weights(self.region, self.regions), truth)
+
+    def _weights(self, group: Int[Tensor, " components"], groups: int) -> Float[Tensor, "1 groups"]:
+        return grouped(self.log_weight[None], group[None], groups)
 
     def novelty(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, " samples"]:
         """-log of the federation's whole density: high where no region knows the sample."""
-        return -self.densities(latent).logsumexp(1) + self.log_weight.logsumexp(0)
+        return self.survey(latent).novelty()
+
+    def merged(self) -> "Atlas":
+        """The same regions with one component each, of the same mean and covariance as all of theirs together."""
+        charted = torch.tensor(sorted(set(self.region.tolist())))
+        parts = [self._moments(self.region == region) for region in charted]
+        mean, covariance = (torch.stack(which) for which in zip(*parts, strict=True))
+        diagonal, factor = _low_rank(covariance, self.factor.shape[-1])
+        weight = torch.stack([self.log_weight[self.region == region].logsumexp(0) for region in charted])
+        return Atlas(self.regions, mean, diagonal, factor, weight, charted, torch.zeros_like(charted))
+
+    def _moments(self, own: Bool[Tensor, " components"]) -> tuple[Tensor, Tensor]:
+        """Mean and covariance of a mixture of some components."""
+        share = self.log_weight[own].softmax(0)
+        mean = share @ self.mean[own]
+        spread = self.mean[own] - mean
+        within = torch.diag(share @ self.diagonal[own]) + torch.einsum("c,clr,cmr->lm", share, *[self.factor[own]] * 2)
+        return mean, within + torch.einsum("c,cl,cm->lm", share, spread, spread)
 
     def overlaps(self, seed: int, draws: int = 256) -> Float[Tensor, "regions regions"]:
         """alpha_ij = E_{z in i} P(region j | z), by samples drawn from the charts themselves; no data are asked."""
@@ -125,8 +227,7 @@ class Atlas:
 
     def tensors(self) -> dict[str, Tensor]:
         """All state, for wires and files; float32 where it is real."""
-        names = ("mean", "diagonal", "factor", "log_weight", "region", "label")
-        values = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in TENSORS}
         return {name: t.float() if t.is_floating_point() else t for name, t in values.items()}
 
     @staticmethod
@@ -140,24 +241,77 @@ class Atlas:
         return count({name: t for name, t in self.tensors().items() if t.is_floating_point()})
 
 
+def mutual(overlaps: Float[Tensor, "regions regions"]) -> Float[Tensor, "regions regions"]:
+    """How alike regions are, whatever their sizes: sqrt(alpha_ij alpha_ji / (alpha_ii alpha_jj)), from `overlaps`.
+
+    The cosine between the responsibilities w_i p_i / p and w_j p_j / p under the density p of the whole atlas: 1 where
+    two regions have one density, 0 where they never meet.
+    """
+    own = overlaps.diagonal()
+    return (overlaps * overlaps.T / (own[:, None] * own).clamp_min(1e-300)).sqrt().clamp_max(1.0)
+
+
+def _charted(regions: int, entries: Sequence[tuple[int, int, Moments]], pooled: Tensor, rule: ChartRule) -> Atlas:
+    """Components of regions and labels, their covariances shrunk towards the pooled one."""
+    shrunk = [(m.scatter + rule.shrinkage * pooled) / (m.count + rule.shrinkage) for _, _, m in entries]
+    covariance = torch.stack(shrunk)
+    spherical = rule.covariance == "spherical"
+    diagonal, factor = _spherical(covariance) if spherical else _low_rank(covariance, rule.rank)
+    return Atlas(
+        regions=regions,
+        mean=torch.stack([m.mean for _, _, m in entries]),
+        diagonal=diagonal,
+        factor=factor,
+        log_weight=torch.tensor([log(m.count) for _, _, m in entries], dtype=torch.float64),
+        region=torch.tensor([region for region, _, _ in entries]),
+        label=torch.tensor([label for _, label, _ in entries]),
+    )
+
+
 def _low_rank(
     covariance: Float[Tensor, "components latent latent"], rank: int
 ) -> tuple[Float[Tensor, "components latent"], Float[Tensor, "components latent rank"]]:
     """The leading directions as a factor, the rest as a diagonal; the variances stay exact."""
     values, vectors = torch.linalg.eigh(covariance)
-    rank = min(rank, covariance.shape[-1])
-    factor = vectors[..., -rank:] * (values[..., -rank:] - FLOOR).clamp_min(0).sqrt().unsqueeze(-2)
+    first = max(0, covariance.shape[-1] - rank)
+    factor = vectors[..., first:] * (values[..., first:] - FLOOR).clamp_min(0).sqrt().unsqueeze(-2)
     rest = covariance.diagonal(dim1=1, dim2=2) - factor.square().sum(-1)
     return rest.clamp_min(FLOOR), factor
 
 
-def _grouped(
-    densities: Float[Tensor, "samples components"], group: Int[Tensor, " components"], groups: int
+def _information(
+    scores: Float[Tensor, "samples groups"], weights: Float[Tensor, "1 groups"], truth: Int[Tensor, " samples"]
+) -> Float[Tensor, " temperatures"]:
+    """sum of log P(true group | z) / P(true group) in nats; a sample whose group is not charted adds nothing."""
+    known = weights[0, truth] > NEVER / 2
+    before = weights.log_softmax(1)[0, truth]
+    sums = []
+    for temperature in TEMPERATURES:
+        after = (temperature * scores).log_softmax(1).gather(1, truth[:, None])[:, 0]
+        sums.append(torch.where(known, after - before, 0.0).sum())
+    return torch.stack(sums)
+
+
+def _spherical(
+    covariance: Float[Tensor, "components latent latent"],
+) -> tuple[Float[Tensor, "components latent"], Float[Tensor, "components latent 0"]]:
+    """sigma^2 I with sigma^2 = tr(Sigma) / latent, the likeliest sphere, and a factor without directions.
+
+    Source: model VII of Banfield and Raftery (1993).
+    """
+    variances = covariance.diagonal(dim1=1, dim2=2)
+    return variances.mean(1, keepdim=True).clamp_min(FLOOR).expand_as(variances).clone(), covariance[..., :0].clone()
+
+
+def grouped(
+    densities: Float[Tensor, "samples asked"], group: Int[Tensor, "rows asked"], groups: int
 ) -> Float[Tensor, "samples groups"]:
-    """logsumexp over the components of each group."""
-    out = torch.full((len(densities), groups), NEVER, dtype=densities.dtype)
-    for g in range(groups):
-        members = torch.nonzero(group == g).flatten()
-        if len(members):
-            out[:, g] = densities[:, members].logsumexp(1)
-    return out
+    """logsumexp over the members of each group; NEVER for a group without any.
+
+    Args:
+        group: of each density; one row stands for all samples.
+    """
+    place, shape = group.expand(len(densities), -1), (len(densities), groups)
+    best = torch.full(shape, NEVER, dtype=densities.dtype).scatter_reduce(1, place, densities, "amax")
+    shares = (densities - best.gather(1, place)).exp()
+    return best + torch.zeros(shape, dtype=densities.dtype).scatter_add(1, place, shares).clamp_min(1).log()

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from federation.manifold.dimension import Spacing
 from federation.rules import Frozen
 from federation.tensors import Parameters
 
@@ -39,15 +41,17 @@ class Moments:
 
 @dataclass(frozen=True)
 class Chart:
-    """The components of one region, by label (or cluster)."""
+    """The components of one region, by label (or cluster), and how its samples are spaced."""
 
     components: Mapping[int, Moments] = field(default_factory=dict)
+    spacing: Spacing = field(default_factory=Spacing)
 
     def __add__(self, other: "Chart") -> "Chart":
         labels = sorted({*self.components, *other.components})
         mine, theirs = self.components, other.components
         return Chart(
-            {c: mine[c] + theirs[c] if c in mine and c in theirs else mine.get(c) or theirs[c] for c in labels}
+            {c: mine[c] + theirs[c] if c in mine and c in theirs else mine.get(c) or theirs[c] for c in labels},
+            self.spacing + other.spacing,
         )
 
     @property
@@ -58,9 +62,14 @@ class Chart:
             first = first + moments
         return first
 
+    @property
+    def parts(self) -> tuple["Chart", ...]:
+        """A chart of each component."""
+        return tuple(Chart({label: moments}) for label, moments in self.components.items())
+
     @staticmethod
     def from_sums(sums: Parameters) -> "Chart":
-        """Read the chart that `ChartRule.sums` wrote, of one client or of several added up."""
+        """Read the chart that `ChartRule.sums` and `Spacing.sums` wrote, of one client or of several added up."""
         labels = sorted(int(name.split("/")[1]) for name in sums if name.startswith("count/"))
         return Chart(
             {
@@ -68,7 +77,8 @@ class Chart:
                     float(sums[f"count/{label}"]), sums[f"sum/{label}"].double(), sums[f"second/{label}"].double()
                 )
                 for label in labels
-            }
+            },
+            Spacing.from_sums(sums),
         )
 
 
@@ -76,13 +86,16 @@ class ChartRule(Frozen):
     """How a client describes its region, and how the server makes densities of it.
 
     Covariances are shrunk towards the pooled one as if it had `shrinkage` samples, then kept as `rank` leading
-    directions plus a diagonal. Components with fewer than `min_count` samples are never sent.
+    directions plus a diagonal, or, spherical, as one variance. Components with fewer than `min_count` samples are never
+    sent.
     """
 
     by_label: bool = True
     min_count: int = Field(default=5, ge=2)
     shrinkage: float = Field(default=100.0, gt=0)
+    covariance: Literal["low_rank", "spherical"] = "low_rank"
     rank: int = Field(default=8, ge=1)
+    whole_regions: bool = Field(default=False, description="queries are routed by one Gaussian a region, of all labels")
 
     def sums(
         self, latent: Float[Tensor, "samples latent"], labels: Int[Tensor, " samples"] | None

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from federation.manifold.features import FeatureMap, Flat
+from federation.manifold.features import FeatureMap, Flat, Trunk, no_trunk
 from federation.rules import Rule
 from federation.tensors import Parameters, count
 
@@ -19,8 +19,13 @@ LEAST_VARIANCE = 1e-12
 class EncoderRule(Rule):
     """Contract: an encoder fitted from one sum over clients."""
 
+    @property
     @abstractmethod
-    def moments(self, inputs: Float[Tensor, "samples *shape"]) -> dict[str, Tensor]:
+    def uses_prior(self) -> bool:
+        """Whether it asks the trunk of the foundation prior."""
+
+    @abstractmethod
+    def moments(self, inputs: Float[Tensor, "samples *shape"], trunk: Trunk = no_trunk) -> dict[str, Tensor]:
         """What one client adds up over its samples."""
 
     @abstractmethod
@@ -28,21 +33,29 @@ class EncoderRule(Rule):
         """The encoder's weights from the sums of all clients."""
 
     @abstractmethod
-    def apply(self, weights: Parameters, inputs: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples latent"]:
+    def apply(
+        self, weights: Parameters, inputs: Float[Tensor, "samples *shape"], trunk: Trunk = no_trunk
+    ) -> Float[Tensor, "samples latent"]:
         """Encoded samples."""
 
 
 class PrincipalComponents(EncoderRule):
     """The leading principal components of simple features, each scaled to variance one.
 
-    Exact: the sums of x and of x x^T over all clients give the covariance of the union.
+    Exact: the sums of x and of x x^T over all clients give the covariance of the union. Where features of different
+    kinds stand side by side they may be `scaled` to variance one first.
     """
 
     dimensions: int = Field(default=16, ge=1)
     features: FeatureMap = Flat()
+    scaled: bool = False
 
-    def moments(self, inputs: Float[Tensor, "samples *shape"]) -> dict[str, Tensor]:
-        rows = self.features.apply(inputs).double()
+    @property
+    def uses_prior(self) -> bool:
+        return self.features.uses_prior
+
+    def moments(self, inputs: Float[Tensor, "samples *shape"], trunk: Trunk = no_trunk) -> dict[str, Tensor]:
+        rows = self.features.apply(inputs, trunk).double()
         return {
             "count": torch.tensor(float(len(rows)), dtype=torch.float64),
             "sum": rows.sum(0),
@@ -52,27 +65,36 @@ class PrincipalComponents(EncoderRule):
     def fit(self, sums: Parameters) -> dict[str, Tensor]:
         mean = sums["sum"] / sums["count"]
         covariance = sums["second"] / sums["count"] - torch.outer(mean, mean)
+        scale = torch.ones_like(mean)
+        if self.scaled:
+            variance = covariance.diagonal()
+            scale = torch.where(variance > LEAST_VARIANCE, variance.clamp_min(LEAST_VARIANCE).rsqrt(), 0.0)
+        covariance = scale[:, None] * covariance * scale
         values, vectors = torch.linalg.eigh(covariance)
         kept = max(1, min(self.dimensions, int((values > 1e-9 * values[-1].clamp_min(LEAST_VARIANCE)).sum())))
         values, vectors = values[-kept:].flip(0), vectors[:, -kept:].flip(1)
         signs = vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
-        return {"mean": mean.float(), "projection": (vectors * signs / values.clamp_min(LEAST_VARIANCE).sqrt()).float()}
+        projection = scale[:, None] * vectors * signs / values.clamp_min(LEAST_VARIANCE).sqrt()
+        return {"mean": mean.float(), "projection": projection.float()}
 
-    def apply(self, weights: Parameters, inputs: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples latent"]:
-        return (self.features.apply(inputs) - weights["mean"]) @ weights["projection"]
+    def apply(
+        self, weights: Parameters, inputs: Float[Tensor, "samples *shape"], trunk: Trunk = no_trunk
+    ) -> Float[Tensor, "samples latent"]:
+        return (self.features.apply(inputs, trunk) - weights["mean"]) @ weights["projection"]
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A fitted encoder."""
+    """A fitted encoder. `trunk` is the foundation prior's, which it may ask."""
 
     rule: EncoderRule
     weights: Parameters
+    trunk: Trunk = no_trunk
 
     def __call__(self, inputs: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples latent"]:
-        return self.rule.apply(self.weights, inputs)
+        return self.rule.apply(self.weights, inputs, self.trunk)
 
     @property
     def parameters(self) -> int:
-        """Number of weights, each of which costs about one multiply-add a query."""
+        """Number of its own weights, each of which costs about one multiply-add a query."""
         return count(self.weights)

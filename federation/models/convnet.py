@@ -45,19 +45,30 @@ class Convnet(ElasticFamily):
     def apply(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
     ) -> Float[Tensor, "clients samples outputs"]:
+        weight = parameters["head.weight"].flatten(2).transpose(1, 2)
+        return torch.baddbmm(
+            parameters["head.bias"].unsqueeze(1), self._map(parameters, inputs, rectified=True), weight
+        )
+
+    def trunk(
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
+    ) -> Float[Tensor, "clients samples units"]:
+        return self._map(parameters, inputs, rectified=False)
+
+    def _map(self, parameters: Parameters, inputs: Tensor, rectified: bool) -> Float[Tensor, "clients samples units"]:
+        """The last map, flattened, and its last convolution rectified or not; all before it are."""
         clients, samples = inputs.shape[:2]
-        hidden = _folded(inputs)
-        for stage in range(len(self.channels)):
+        hidden, stages = _folded(inputs), len(self.channels)
+        blocks = sum(name.startswith("block") for name in parameters) // 2
+        for stage in range(stages):
             hidden = _convolve(parameters, f"stage{stage}", hidden, clients, stride=2 if stage == 0 else 1)
             hidden = F.max_pool2d(hidden, [2 if side > 1 else 1 for side in hidden.shape[2:]]) if stage else hidden
-            hidden = hidden.relu_()  # after pooling: the same numbers, and fewer of them
-        block = 0
-        while f"block{block}.weight" in parameters:
-            hidden = hidden + _convolve(parameters, f"block{block}", hidden, clients).relu_()
-            block += 1
-        flat = hidden.reshape(samples, clients, -1).transpose(0, 1)
-        weight = parameters["head.weight"].flatten(2).transpose(1, 2)
-        return torch.baddbmm(parameters["head.bias"].unsqueeze(1), flat, weight)
+            if rectified or blocks or stage < stages - 1:
+                hidden = hidden.relu_()  # after pooling: the same numbers, and fewer of them
+        for block in range(blocks):
+            update = _convolve(parameters, f"block{block}", hidden, clients)
+            hidden = hidden + (update.relu_() if rectified or block < blocks - 1 else update)
+        return hidden.reshape(samples, clients, -1).transpose(0, 1)
 
     def multiplies(self, task: Task, size: Size = FULL) -> int:
         shapes, sides = self.shapes(task, size), self._sides(task, size)

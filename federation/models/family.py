@@ -43,6 +43,11 @@ Pull = Callable[[Tensor], Mapping[str, Slope]]
 """Slopes of a loss along a model's outputs -> its slopes along the model's weights."""
 
 
+def written_out(slope: Slope) -> Tensor:
+    """The slope as one tensor."""
+    return slope.written() if isinstance(slope, Product) else slope
+
+
 class Size(Frozen):
     """Shares of the family's full width and depth."""
 
@@ -50,7 +55,7 @@ class Size(Frozen):
     depth: float = Field(default=1.0, ge=0, le=1)
 
 
-FULL = Size()
+FULL, NARROWEST = Size(), Size(width=1e-9)
 
 
 def share(whole: int, kept: float) -> int:
@@ -74,6 +79,12 @@ class ElasticFamily(Rule):
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
     ) -> Float[Tensor, "clients samples outputs"]:
         """Logits or values of each client's model on that client's inputs; sizes are read off the shapes."""
+
+    @abstractmethod
+    def trunk(
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
+    ) -> Float[Tensor, "clients samples units"]:
+        """What the head's units would see without their last nonlinearity: features of the inputs."""
 
     @abstractmethod
     def multiplies(self, task: Task, size: Size = FULL) -> int:
@@ -132,6 +143,18 @@ class ElasticFamily(Rule):
         for name, tensor in part.items():
             lifted[name][corner(tensor.shape)] = tensor
         return lifted
+
+    def turned(self, parameters: Parameters, task: Task, units: int) -> dict[str, Tensor]:
+        """The same function with the units of every hidden layer moved on in a ring, so that unit `units` comes first.
+
+        Hidden units have no order of their own: the outputs stay. So the slices of a turned model are windows that roll
+        over all units of the whole one. Turning by `-units` turns it back. Source: FedRolex, Alam et al. (2022).
+        """
+        narrowest, turned = self.shapes(task, NARROWEST), {}
+        for name, shape in self.shapes(task).items():
+            hidden = [axis for axis, length in enumerate(shape) if length > narrowest[name][axis]]
+            turned[name] = parameters[name].roll([-units] * len(hidden), hidden) if hidden else parameters[name]
+        return turned
 
     def parameters(self, task: Task, size: Size = FULL) -> int:
         """Number of weights of a model of this size."""

@@ -34,11 +34,23 @@ class Mlp(ElasticFamily):
     def apply(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
     ) -> Float[Tensor, "clients samples outputs"]:
-        hidden = inputs.flatten(2)
-        for layer in _hidden_layers(parameters):
-            update = _linear(parameters, layer, hidden).relu()
+        return _linear(parameters, "head", self._hidden(parameters, inputs, rectified=True))
+
+    def trunk(
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
+    ) -> Float[Tensor, "clients samples units"]:
+        return self._hidden(parameters, inputs, rectified=False)
+
+    def _hidden(
+        self, parameters: Parameters, inputs: Tensor, rectified: bool
+    ) -> Float[Tensor, "clients samples units"]:
+        """The last hidden layer, rectified or not; all layers before it are."""
+        hidden, layers = inputs.flatten(2), _hidden_layers(parameters)
+        for layer in layers:
+            update = _linear(parameters, layer, hidden)
+            update = update.relu() if rectified or layer != layers[-1] else update
             hidden = hidden + update if self.residual and layer != "stem" else update
-        return _linear(parameters, "head", hidden)
+        return hidden
 
     def pullback(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]

@@ -1,8 +1,20 @@
 """Routing rules, one a file. To add one: a file here with a subclass of `RoutingRule`, and a contract row."""
 
 from federation.routing.chart_posterior import ChartPosterior
-from federation.routing.rule import RoutingRule, gates
+from federation.routing.nearest_region import NearestRegion
+from federation.routing.prototype_retrieval import PrototypeRetrieval
+from federation.routing.rule import Gates, RoutingRule, gates, shared
 from federation.routing.tuned_residual import TunedResidual
 from federation.routing.uniform import Uniform
 
-__all__ = ["ChartPosterior", "RoutingRule", "TunedResidual", "Uniform", "gates"]
+__all__ = [
+    "ChartPosterior",
+    "Gates",
+    "NearestRegion",
+    "PrototypeRetrieval",
+    "RoutingRule",
+    "TunedResidual",
+    "Uniform",
+    "gates",
+    "shared",
+]

@@ -1,14 +1,38 @@
 """The contract of a router: which experts answer a query, and with which weight."""
 
 from abc import abstractmethod
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from federation.contribution import filled
+from federation.manifold import Atlas, Survey
 from federation.rules import Rule
-from federation.tensors import Parameters
+from federation.tensors import Parameters, shapes
+
+LEAST_LOG_GATE = -30.0
+"""Lower bound of a log gate that others share: no single sample rules a region out for its whole group."""
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Which experts answer each query, and with which weight; the weights of a query add up to one."""
+
+    regions: Int[Tensor, "samples asked"]
+    weights: Float[Tensor, "samples asked"]
+
+    @staticmethod
+    def even(samples: int, regions: int) -> "Gates":
+        """Everybody is asked, and all have the same say."""
+        everybody = torch.arange(regions).expand(samples, -1)
+        return Gates(everybody, torch.full(everybody.shape, 1 / regions))
+
+    def spread(self, regions: int) -> Float[Tensor, "samples regions"]:
+        """The gate of every region; zero where nobody is asked."""
+        return torch.zeros(len(self.weights), regions).scatter_add(1, self.regions, self.weights)
 
 
 class RoutingRule(Rule):
@@ -21,9 +45,18 @@ class RoutingRule(Rule):
         """Whether clients tune the router's weights."""
         return False
 
+    def survey(self, atlas: Atlas, latent: Float[Tensor, "samples latent"]) -> Survey:
+        """What the rule asks the charts. One that asks only some regions has logits that look at nothing but scores."""
+        return atlas.survey(latent)
+
     @abstractmethod
     def init(self, latent: int, regions: int, draw: torch.Generator) -> dict[str, Tensor]:
         """The router's weights before tuning; empty where nothing is tuned."""
+
+    def with_region(self, weights: Parameters, latent: int, regions: int) -> dict[str, Tensor]:
+        """The weights for one region more than `regions`: those that are there stay, and new ones are zero."""
+        wanted = shapes(self.init(latent, regions + 1, torch.Generator()))
+        return {name: filled(weights[name], shape) for name, shape in wanted.items()}
 
     @abstractmethod
     def logits(
@@ -34,11 +67,51 @@ class RoutingRule(Rule):
     ) -> Float[Tensor, "clients samples regions"]:
         """Gate logits, one router a client, from encoded samples and the atlas' scores."""
 
+    def gates(
+        self,
+        weights: Parameters,
+        latent: Float[Tensor, "samples latent"],
+        survey: Survey,
+        group: Int[Tensor, " samples"] | None = None,
+    ) -> Gates:
+        """Which experts one router asks; samples of one group share their choice."""
+        alone = {name: tensor[None] for name, tensor in weights.items()}
+        logits = self.logits(alone, latent[None], survey.relative_scores()[None])[0]
+        if group is not None:
+            logits = shared(logits, group, survey.regions)
+        shares, places = strongest(logits, self.top)
+        return Gates(places if survey.regions is None else survey.regions.gather(1, places), shares)
+
 
 def gates(logits: Float[Tensor, "*rows regions"], top: int) -> Float[Tensor, "*rows regions"]:
     """Softmax over the `top` largest logits of each row; all other gates are zero. Ties go to the lower region."""
-    if top < logits.shape[-1]:
-        order = logits.argsort(dim=-1, descending=True, stable=True)
-        dropped = order[..., top:]
-        logits = logits.scatter(-1, dropped, -torch.inf)
-    return logits.softmax(-1)
+    weights, places = strongest(logits, top)
+    return torch.zeros_like(logits).scatter(-1, places, weights)
+
+
+def strongest(
+    logits: Float[Tensor, "*rows regions"], top: int
+) -> tuple[Float[Tensor, "*rows asked"], Int[Tensor, "*rows asked"]]:
+    """The gates of the `top` largest logits of each row, and the places of these."""
+    largest = logits.sort(dim=-1, descending=True, stable=True)
+    return largest.values[..., :top].softmax(-1), largest.indices[..., :top]
+
+
+def shared(
+    logits: Float[Tensor, "samples reached"],
+    group: Int[Tensor, " samples"],
+    regions: Int[Tensor, "samples reached"] | None = None,
+) -> Float[Tensor, "samples reached"]:
+    """Each sample's log gates, and those of the others of its group, divided by the size of the group.
+
+    So a group of many speaks as loud as the sample itself, and a group of one changes nothing.
+    Args:
+        regions: which regions the columns are; None: all, in order.
+    """
+    logs = logits.log_softmax(1).clamp_min(LEAST_LOG_GATE)
+    place = torch.arange(logits.shape[1]).expand(logits.shape) if regions is None else regions
+    width, size = int(place.max()) + 1 if place.numel() else 0, torch.bincount(group)
+    cell = group.unsqueeze(1) * width + place
+    raised = logs - LEAST_LOG_GATE
+    total = torch.zeros(len(size) * width).index_add(0, cell.flatten(), raised.flatten())
+    return logs + (total[cell] - raised) / size[group].unsqueeze(1)

@@ -1,13 +1,23 @@
 """Monoliths and other rivals, one a file. To add one: a file here with a subclass of `Method`, and its import here."""
 
 from scenarios.baselines.central import Central, CentralTotal
+from scenarios.baselines.context import WithContext
 from scenarios.baselines.contract import Contender, Method, Trial
+from scenarios.baselines.ditto import Ditto
 from scenarios.baselines.fedadam import FedAdam
 from scenarios.baselines.fedavg import FedAvg, FedAvgTotal
+from scenarios.baselines.feddf import FedDf
+from scenarios.baselines.fedem import FedEm
+from scenarios.baselines.fedpft import FedPft
 from scenarios.baselines.fedprox import FedProx
+from scenarios.baselines.fedrep import FedRep
+from scenarios.baselines.fedrolex import FedRolex
 from scenarios.baselines.head import Head
+from scenarios.baselines.heterofl import HeteroFl
+from scenarios.baselines.ifca import Ifca
 from scenarios.baselines.local import Local
 from scenarios.baselines.oracle import Oracle
+from scenarios.baselines.scaffold import Scaffold
 from scenarios.baselines.uniform import Ensemble
 from scenarios.baselines.world import World
 
@@ -21,10 +31,20 @@ METHODS: dict[str, Method] = {
         FedAvgTotal(),
         FedProx(),
         FedAdam(),
+        Scaffold(),
+        HeteroFl(),
+        FedRolex(),
+        Ifca(),
+        FedEm(),
+        FedRep(),
+        Ditto(),
+        FedDf(),
+        FedPft(),
         Local(),
         Ensemble(),
         Head(),
         Oracle(),
+        WithContext(),
     )
 }
 """All methods of a comparison, in the order of its tables."""

@@ -1,12 +1,16 @@
 """The monolith with all data in one place: stochastic gradient descent with momentum and a cosine schedule."""
 
+from collections.abc import Callable, Iterator
 from math import ceil
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from federation.data import Samples
+from federation.models import ElasticFamily
 from federation.randomness import generator, torch_generator
+from federation.task import Task
+from federation.tensors import Parameters
 from federation.world_model import Cost
 from scenarios.baselines.contract import Contender, Method, Trial, monolith_cost, single_model, training_flops
 
@@ -25,37 +29,13 @@ class Central(Method):
 
     def run(self, trial: Trial) -> Contender:
         assert trial.size is not None
-        task, scenario, probe = trial.task, trial.scenario, trial.probe()
+        task, scenario = trial.task, trial.scenario
         family = scenario.model.sized_to(task, self.parameters(trial.size))
         pooled = Samples.concatenated([client.train for client in trial.federation.clients])
-        model = {
-            name: tensor[None].requires_grad_()
-            for name, tensor in family.init(task, torch_generator(scenario.seed, self.name)).items()
-        }
-        optimizer = torch.optim.SGD(
-            model.values(), RATE * trial.factor, MOMENTUM, weight_decay=scenario.local.weight_decay
-        )
-        epochs = trial.rounds * scenario.local.epochs
-        steps = epochs * ceil(len(pooled) / BATCH)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        answer, curve = single_model(family, {n: t[0].detach() for n, t in model.items()}, task), []
-        for epoch in range(epochs):
-            order = generator(scenario.seed, self.name, epoch).permutation(len(pooled))
-            for start in range(0, len(pooled), BATCH):
-                rows = pooled.take(order[start : start + BATCH])
-                optimizer.zero_grad()
-                torch.autograd.backward(task.losses(family.apply(model, rows.inputs[None])[0], rows.targets).mean())
-                optimizer.step()
-                schedule.step()
-            if (epoch + 1) % scenario.local.epochs == 0:
-                answer = single_model(family, {n: t[0].detach().clone() for n, t in model.items()}, task)
-                nobody = np.full(len(probe), -1)
-                curve.append(
-                    ((epoch + 1) // scenario.local.epochs, task.score(answer(probe.inputs, nobody), probe.targets))
-                )
-                trial.on_round()
-        flops = training_flops(family.multiplies(task) * epochs * len(pooled))
-        return Contender(answer, monolith_cost(family, task), training_flops=flops, curve=tuple(curve))
+        models = descended(trial, family, task, lambda epoch: pooled, task.losses, self.name)
+        answer, curve = trial.followed(single_model(family, model, task) for model in models)
+        flops = training_flops(family.multiplies(task) * trial.rounds * scenario.local.epochs * len(pooled))
+        return Contender(answer, monolith_cost(family, task), training_flops=flops, curve=curve)
 
 
 class CentralTotal(Central):
@@ -65,3 +45,39 @@ class CentralTotal(Central):
 
     def parameters(self, size: Cost) -> int:
         return size.total_parameters
+
+
+def descended(
+    trial: Trial,
+    family: ElasticFamily,
+    task: Task,
+    samples: Callable[[int], Samples],
+    losses: Callable[[Tensor, Tensor], Tensor],
+    name: str,
+) -> Iterator[Parameters]:
+    """Train one model in one place, for the epochs of all the trial's rounds.
+
+    Args:
+        samples: those of an epoch; their number stays.
+        losses: of outputs [samples, outputs] and targets, one a row.
+        name: of the method, the address of all its draws.
+    Returns:
+        The model after each round's worth of epochs.
+    """
+    scenario, fresh = trial.scenario, family.init(task, torch_generator(trial.scenario.seed, name))
+    model = {name: tensor[None].requires_grad_() for name, tensor in fresh.items()}
+    decay, epochs = scenario.local.weight_decay, trial.rounds * scenario.local.epochs
+    optimizer = torch.optim.SGD(model.values(), RATE * trial.factor, MOMENTUM, weight_decay=decay)
+    steps = epochs * ceil(len(samples(0)) / BATCH)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for epoch in range(epochs):
+        rows = samples(epoch)
+        order = generator(scenario.seed, name, epoch).permutation(len(rows))
+        for start in range(0, len(rows), BATCH):
+            batch = rows.take(order[start : start + BATCH])
+            optimizer.zero_grad()
+            torch.autograd.backward(losses(family.apply(model, batch.inputs[None])[0], batch.targets).mean())
+            optimizer.step()
+            schedule.step()
+        if (epoch + 1) % scenario.local.epochs == 0:
+            yield {name: tensor[0].detach().clone() for name, tensor in model.items()}

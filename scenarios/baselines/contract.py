@@ -1,7 +1,7 @@
 """What a method of a comparison gets, and what it must give back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.data import FederatedData, Samples
+from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.engine import LocalGrid, Traffic
 from federation.models import ElasticFamily
 from federation.scenario import Opened, Scenario
@@ -21,7 +21,10 @@ from server.app import Outcome
 from server.schedule import gradient_rounds
 
 Answer = Callable[[Tensor, NDArray[np.int64]], Tensor]
-"""Answers to inputs, given the client of each (-1: unknown). Only personalised methods may look at the client."""
+"""Answers to inputs, given the client of each (-1: unknown). Only personalised methods may look at the client.
+
+Methods with context are given a number that samples of one client share; they may look at nothing else.
+"""
 
 CURVE_SAMPLES = 1_000
 
@@ -84,6 +87,21 @@ class Trial:
         """The union test samples on which learning curves are drawn."""
         return self.federation.union_test.take(np.arange(min(CURVE_SAMPLES, len(self.federation.union_test))))
 
+    def watched(self, round_: int, answer: Answer) -> tuple[int, float]:
+        """The point of the learning curve after so many rounds; the round is reported as done."""
+        probe = self.probe()
+        score = self.task.score(answer(probe.inputs, np.full(len(probe), UNKNOWN_CLIENT)), probe.targets)
+        self.on_round()
+        return round_, score
+
+    def followed(self, answers: Iterable[Answer]) -> tuple[Answer, tuple[tuple[int, float], ...]]:
+        """The last of the answers that a training gives after each of its rounds, and the learning curve of all."""
+        curve: list[tuple[int, float]] = []
+        for number, latest in enumerate(answers, 1):
+            answer = latest
+            curve.append(self.watched(number, answer))
+        return answer, tuple(curve)
+
     def finished(self) -> WorldRun:
         """The world model's run, for methods that need it."""
         if self.world is None:
@@ -93,7 +111,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Contender:
-    """A trained method: how it answers, and what it cost."""
+    """A trained method: how it answers, and what it cost.
+
+    `untempered` are its answers before the temperature that it has fitted itself; None where it has fitted none.
+    """
 
     answer: Answer
     cost: Cost
@@ -101,6 +122,7 @@ class Contender:
     bytes_down: int = 0
     training_flops: float = 0.0
     curve: tuple[tuple[int, float], ...] = field(default=())
+    untempered: Answer | None = None
 
 
 class Method(ABC):
@@ -110,20 +132,24 @@ class Method(ABC):
         name: in tables and JSON.
         title: one line for people.
         searched: whether a learning rate is searched for.
+        reuses_world: whether it is made from the world model's own run, whose traffic and training it then counts.
         knows_client: whether the union test, too, tells it the client of each sample. Only the oracle's does.
+        context: whether it is told which test samples come from the same client. Tables keep it apart from the others.
     """
 
     name: str
     title: str
     searched: bool = True
+    reuses_world: bool = False
     knows_client: bool = False
+    context: bool = False
 
     @abstractmethod
     def run(self, trial: Trial) -> Contender:
         """Train, and say how to ask."""
 
-    def absent(self, federation: FederatedData) -> str:
-        """Why the method does not apply to these data; empty where it does."""
+    def absent(self, trial: Trial) -> str:
+        """Why the method does not apply to this scenario and its data; empty where it does."""
         return ""
 
 
@@ -134,6 +160,19 @@ def single_model(family: ElasticFamily, parameters: Parameters, task: Task) -> A
     def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
         with torch.no_grad():
             return task.answers(family.apply(alone, inputs[None])[0])
+
+    return answer
+
+
+def own_models(family: ElasticFamily, model_of: Callable[[int], Parameters], task: Task) -> Answer:
+    """Answers of each client's own model; `model_of(-1)` is that of whoever is unknown."""
+
+    def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
+        answers = torch.zeros(len(inputs), task.outputs)
+        for client in np.unique(clients):
+            mine = torch.from_numpy(clients == client)
+            answers[mine] = single_model(family, model_of(int(client)), task)(inputs[mine], clients[clients == client])
+        return answers
 
     return answer
 

@@ -4,7 +4,6 @@ import json
 import random
 from typing import Any
 
-import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
@@ -31,16 +30,13 @@ class FedAvg(Method):
 
     def run(self, trial: Trial) -> Contender:
         assert trial.size is not None
-        task, scenario, grid, probe = trial.task, trial.scenario, trial.grid(), trial.probe()
+        task, scenario, grid = trial.task, trial.scenario, trial.grid()
         family = scenario.model.sized_to(task, self.parameters(trial.size))
         curve: list[tuple[int, float]] = []
-        nobody = np.full(len(probe), -1)
 
         def observe(number: int, arrays: ArrayRecord) -> MetricRecord | None:
             if number:
-                answer = single_model(family, read_model(arrays), task)
-                curve.append((number, task.score(answer(probe.inputs, nobody), probe.targets)))
-                trial.on_round()
+                curve.append(trial.watched(number, single_model(family, read_model(arrays), task)))
             return None
 
         random.seed(scenario.seed)  # Flower draws the nodes of a round from the global generator

@@ -4,24 +4,23 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.data import FederatedData
 from scenarios.baselines.contract import Contender, Method, Trial
 
 
 class Head(Method):
     """The same charts and the same head as in the world model, nothing else. Always to be beaten."""
 
-    name, title, searched = "head", "charts and head, without experts", False
+    name, title, searched, reuses_world = "head", "charts and head, without experts", False, True
 
-    def absent(self, federation: FederatedData) -> str:
-        return "" if federation.task.classifies else "real-valued targets have no chart posterior of labels"
+    def absent(self, trial: Trial) -> str:
+        return "" if trial.task.classifies else "real-valued targets have no chart posterior of labels"
 
     def run(self, trial: Trial) -> Contender:
         run = trial.finished()
         world = run.outcome.world
 
         def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
-            return world.parts(inputs, world.encoder(inputs), ("head",))["head"]
+            return world.parts(world.query(inputs), ("head",))["head"]
 
         cost = world.cost({"head": 1.0})
         return Contender(answer, cost, run.traffic.up, run.traffic.down, run.training_flops)

@@ -1,35 +1,36 @@
-"""The experts with a router that knows the client of every sample: an upper mark, not a method."""
+"""The experts with a router that knows the client of every sample: an upper mark, not a method.
+
+It is no routing rule: a rule sees where a sample lies, and never whose it is.
+"""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.data import UNKNOWN_CLIENT, FederatedData
-from federation.world_model import Cost
+from federation.data import UNKNOWN_CLIENT
+from federation.routing import Gates
 from scenarios.baselines.contract import Contender, Method, Trial
 
 
 class Oracle(Method):
     """Each sample is answered by the expert of its client's region."""
 
-    name, title, searched = "oracle", "the same experts, true region known", False
+    name, title, searched, reuses_world = "oracle", "the same experts, true region known", False, True
     knows_client = True
 
-    def absent(self, federation: FederatedData) -> str:
-        strangers = bool((federation.union_client == UNKNOWN_CLIENT).any())
+    def absent(self, trial: Trial) -> str:
+        strangers = bool((trial.federation.union_client == UNKNOWN_CLIENT).any())
         return "the union test holds strangers, whose region nobody knows" if strangers else ""
 
     def run(self, trial: Trial) -> Contender:
         run = trial.finished()
-        world, family, task = run.outcome.world, trial.scenario.model, trial.task
+        world = run.outcome.world
         region = np.array(world.design.region_of_client)
 
         def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
-            gate = torch.zeros(len(inputs), world.design.regions)
-            gate[torch.arange(len(inputs)), torch.from_numpy(region[clients])] = 1.0
-            return world.mixture(inputs, gate)
+            own = torch.from_numpy(region[clients]).unsqueeze(1)
+            return world.mixture(inputs, Gates(own, torch.ones(own.shape)))
 
-        size = family.parameters(task)
-        cost = Cost(size * world.design.regions, size, 2 * family.multiplies(task))
+        cost = world.cost_of_experts(1)
         return Contender(answer, cost, run.traffic.up, run.traffic.down, run.training_flops)

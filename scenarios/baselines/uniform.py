@@ -1,27 +1,24 @@
 """The experts without a router: each answers, all have the same say."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.world_model import Cost
+from federation.routing import Gates
 from scenarios.baselines.contract import Contender, Method, Trial
 
 
 class Ensemble(Method):
     """The world model's own experts, averaged: what routing adds is the difference."""
 
-    name, title, searched = "uniform", "the same experts, averaged", False
+    name, title, searched, reuses_world = "uniform", "the same experts, averaged", False, True
 
     def run(self, trial: Trial) -> Contender:
         run = trial.finished()
-        world, family, task = run.outcome.world, trial.scenario.model, trial.task
-        regions = world.design.regions
+        world, regions = run.outcome.world, run.outcome.world.design.regions
 
         def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
-            return world.mixture(inputs, torch.full((len(inputs), regions), 1 / regions))
+            return world.mixture(inputs, Gates.even(len(inputs), regions))
 
-        size = family.parameters(task)
-        cost = Cost(size * regions, size * regions, 2 * family.multiplies(task) * regions)
+        cost = world.cost_of_experts(regions)
         return Contender(answer, cost, run.traffic.up, run.traffic.down, run.training_flops)

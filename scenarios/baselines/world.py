@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from federation.experts import Expert
 from federation.scenario import Scenario
 from federation.task import Task
 from scenarios.baselines.contract import Contender, Method, Trial, WorldRun, training_flops
@@ -47,7 +48,11 @@ def contender(run: WorldRun) -> Contender:
     def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
         return world.predict(inputs)
 
-    return Contender(answer, world.cost(), run.traffic.up, run.traffic.down, run.training_flops, run.curve)
+    def untempered(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
+        return world.untempered().predict(inputs)
+
+    traffic = run.traffic
+    return Contender(answer, world.cost(), traffic.up, traffic.down, run.training_flops, run.curve, untempered)
 
 
 def scaled(trial: Trial) -> Scenario:
@@ -65,6 +70,5 @@ def _interim(state: ServerState, scenario: Scenario, task: Task, inputs: Tensor)
     """What the federation would answer if it stopped now: the prior, and from charting on the routed experts."""
     with torch.no_grad():
         if state.atlas is None:
-            alone = {name: tensor[None] for name, tensor in state.prior.parameters.items()}
-            return task.answers(scenario.model.apply(alone, inputs[None])[0])
+            return Expert(state.prior.parameters).answers(scenario.model, task, inputs)
         return world_model(state, scenario, task).predict(inputs)

@@ -48,3 +48,10 @@ def test_coupling_prints_every_arm_with_its_difference_to_plain_rounds():
     one, plain = (printed["arms"][name]["union"] for name in ("1 everywhere", "0"))
     apart = [mine - theirs for mine, theirs in zip(one["per_seed"], plain["per_seed"], strict=True)]
     assert one["minus_plain"]["mean"] == pytest.approx(sum(apart) / 2)
+
+
+def test_routing_says_what_a_query_takes_and_whether_it_asks_the_right_experts():
+    printed = line("benchmarks.routing", "--regions", "150", "--latent", "16", "--queries", "64", "--json")
+    assert (printed["rule"], printed["regions"]) == ("prototype_retrieval", 150)
+    assert printed["us_1"] > printed["us_32"] > 0
+    assert printed["gate"] > 0.98

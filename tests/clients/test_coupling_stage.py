@@ -9,12 +9,13 @@ from clients.member import Member, Memory
 from clients.stages import coupling, training
 from clients.stages.coupling import BELIEFS, SCORES
 from federation.data import ClientData, Samples
+from federation.experts import Expert, scattered
 from federation.models import Mlp
 from federation.partition import Iid
 from federation.records import VARIANCES, Order, Stage
 from federation.scenario import CouplingSettings, LocalTraining, Scenario
 from federation.task import Task
-from federation.tensors import prefixed, stacked, under
+from federation.tensors import prefixed, single, under
 from server.aggregation import Mean
 
 VALUE = Task(kind="regression", input_shape=(1,), outputs=1)
@@ -48,8 +49,9 @@ def member(number: int, inputs: list[float], targets: list[float], scores: list[
 
 def order(strength: float, neighbours: list[dict[str, torch.Tensor]], variances: list[float], round_: int = 0) -> Order:
     """Of an expert f(x) = relu(x)."""
-    tensors = prefixed("model", net(1.0, 1.0, 0.0)) | {VARIANCES: torch.tensor(variances)}
-    tensors |= prefixed("neighbours", stacked(neighbours)) if neighbours else {}
+    tensors = prefixed("model", single(net(1.0, 1.0, 0.0))) | {VARIANCES: torch.tensor(variances)}
+    around = {place: Expert(single(neighbour)) for place, neighbour in enumerate(neighbours)}
+    tensors |= prefixed("neighbours", scattered(around))
     settings = {"region": 0, "width": 1.0, "depth": 1.0, "learning_rate": 1.0, "before": 3, "strength": strength}
     return Order(Stage.COUPLING, round_, 0.0, 5, settings, tensors)
 
@@ -140,9 +142,9 @@ def test_a_client_that_was_never_told_where_its_region_ends_says_so():
 def test_memory_keeps_what_was_remembered_before_beside_what_is_new():
     first = Memory()
     first["old"], first["changed"] = torch.ones(2), torch.zeros(1)
-    second = Memory(first.to_record())
+    second = Memory(first.record())
     second["changed"], second["new"] = torch.ones(1), torch.zeros(3)
-    third = Memory(second.to_record())
+    third = Memory(second.record())
     assert {name: tensor.tolist() for name, tensor in third.items()} == {
         "old": [1.0, 1.0], "changed": [1.0], "new": [0.0] * 3,
     }  # fmt: skip

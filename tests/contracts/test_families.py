@@ -1,7 +1,7 @@
 """What every elastic family must keep. A new family adds rows to FAMILIES and inherits the battery."""
 
 from itertools import pairwise
-from math import sqrt
+from math import lcm, sqrt
 
 import pytest
 import torch
@@ -206,6 +206,32 @@ def test_sizes_are_nested_and_grow(family, task):
     assert family.parameters(task, SMALL_TO_LARGE[0]) < family.parameters(task, FULL)
 
 
+@every_family
+@pytest.mark.parametrize("units", [1, 3, -2, 1000])
+def test_turning_the_units_changes_nothing_that_a_model_says(family, task, units):
+    whole, rows = model_of(family, task), rows_of(task, 1, 5)
+    turned = family.turned(whole, task, units)
+    torch.testing.assert_close(family.apply(alone(turned), rows), family.apply(alone(whole), rows))
+    back = family.turned(turned, task, -units)
+    assert all(torch.equal(back[name], whole[name]) for name in whole)
+
+
+@every_family
+def test_the_window_of_a_small_model_rolls_over_all_units_alike(family, task):
+    half = Size(width=0.5)
+    hidden = [name for name in family.shapes(task) if name.endswith("bias") and name != "head.bias"]
+    units = {name: family.shapes(task)[name][0] for name in hidden}
+    rounds, seen = lcm(*units.values()), {name: torch.zeros(n) for name, n in units.items()}
+    for number in range(rounds):
+        zeros = {name: torch.zeros(shape) for name, shape in family.shapes(task).items()}
+        ones = {name: tensor + 1 for name, tensor in family.slice(zeros, task, half).items()}
+        window = family.turned(family.lift(ones, family.turned(zeros, task, number)), task, -number)
+        assert all(window[name][number % n] == 1 for name, n in units.items())
+        seen = {name: count + window[name] for name, count in seen.items()}
+    for name, n in units.items():
+        assert seen[name].tolist() == [rounds // n * share(n, 0.5)] * n
+
+
 @every_size
 @every_family
 def test_parameters_counts_the_numbers_of_a_model(family, task, size):
@@ -314,3 +340,16 @@ def test_a_working_set_counts_weights_once_and_activations_twice():
     task = Task(kind="regression", input_shape=(3,), outputs=2)
     family = Mlp(width=4, blocks=0)
     assert family.working_set(task, batch=5) == 4 * (3 * 4 + 4 + 4 * 2 + 2 + 2 * 5 * (3 + 4 + 2))
+
+
+@every_family
+def test_the_trunk_is_what_the_head_reads_before_its_last_nonlinearity(family, task):
+    model, rows = model_of(family, task), rows_of(task, 1, 5)
+    features = family.trunk(alone(model), rows)
+    weight = model["head.weight"].flatten(1)
+    assert features.shape == (1, 5, weight.shape[1])
+    assert bool((features < 0).any())
+    shallow = not any(name.startswith("block") for name in model)
+    if shallow or not getattr(family, "residual", True):
+        outputs = features.relu() @ weight.T + model["head.bias"]
+        torch.testing.assert_close(outputs, family.apply(alone(model), rows), rtol=1e-4, atol=1e-4)

@@ -63,13 +63,11 @@ def reference() -> Run:
 
 
 def tensors(world: WorldModel) -> dict[str, torch.Tensor]:
-    models = {"encoder": world.encoder.weights, "atlas": world.atlas.tensors(), "experts": world.experts}
-    models |= {"router": world.router, "head": world.head, "prior": world.prior}
-    return {f"{part}/{name}": t for part, model in models.items() for name, t in model.items()}
+    return world.tensors()
 
 
 def orders(grid: LocalGrid, nodes: list[int]) -> list[Message]:
-    body = Order(Stage.ENCODER, round=0, settings={"region": EVERYWHERE}).to_record()
+    body = Order(Stage.CENSUS, round=0, settings={"region": EVERYWHERE}).to_record()
     return [grid.create_message(body, ACTION, node, "1") for node in nodes]
 
 
@@ -117,11 +115,11 @@ def test_clients_may_be_visited_in_any_order(reference):
 @both
 def test_all_clients_are_in_the_sum_of_a_round(grid):
     replies = asked(grid(), [1, 2, 3, 4, 5])
-    read = [read_contribution(reply.content, Stage.ENCODER, [0]) for reply in replies]
+    read = [read_contribution(reply.content, Stage.CENSUS, [0]) for reply in replies]
     assert sorted(client for contribution, *_ in read for client in contribution.clients) == [0, 1, 2, 3, 4]
     assert sorted(node for _, nodes, _ in read for node in nodes) == [1, 2, 3, 4, 5]
     rows = sum(len(client.train) for client in open_run(CONFIG).federation().clients)
-    assert sum(float(contribution.everywhere()["count"]) for contribution, *_ in read) == rows
+    assert sum(float(contribution.everywhere()["samples"]) for contribution, *_ in read) == rows
 
 
 def test_a_cohort_answers_once_for_all_and_a_serial_grid_once_for_each():
@@ -132,7 +130,7 @@ def test_a_cohort_answers_once_for_all_and_a_serial_grid_once_for_each():
 def test_a_client_that_raises_is_named_and_the_others_survive(grid):
     replies = asked(grid(clients=CLIENTS + 1), [1, 2, 3, 4, 5, 6])  # the sixth node holds no client of the federation
     errors = [reply.error for reply in replies if reply.has_error()]
-    good = [read_contribution(reply.content, Stage.ENCODER, [0])[0] for reply in replies if reply.has_content()]
+    good = [read_contribution(reply.content, Stage.CENSUS, [0])[0] for reply in replies if reply.has_content()]
     assert [error.code for error in errors] == [ErrorCode.CLIENT_APP_RAISED_EXCEPTION]
     assert "client 5: ValueError: partition-id 5 of a federation of 5 clients" in errors[0].reason
     assert sorted(client for contribution in good for client in contribution.clients) == [0, 1, 2, 3, 4]
@@ -213,11 +211,11 @@ def test_a_reply_can_be_pulled_once():
 
 def test_traffic_counts_the_bytes_of_tensors_in_both_directions():
     grid = serial()
-    body = Order(Stage.ENCODER, 0, tensors={"x": torch.zeros(3, 4), "y": torch.zeros((), dtype=torch.float64)})
+    body = Order(Stage.CENSUS, 0, tensors={"x": torch.zeros(3, 4), "y": torch.zeros((), dtype=torch.float64)})
     replies = list(grid.send_and_receive([grid.create_message(body.to_record(), ACTION, n, "1") for n in (1, 2)]))
-    moments = 8 * (1 + 64 + 64 * 64 + 10)  # count, sum and second moments of 64 pixels, and 10 classes, in float64
-    assert grid.traffic == Traffic(down=2 * (12 * 4 + 8), up=2 * moments)
-    assert [payload(reply) for reply in replies] == [moments, moments]
+    counts = 8 * (1 + 10)  # of samples and of 10 classes, in float64
+    assert grid.traffic == Traffic(down=2 * (12 * 4 + 8), up=2 * counts)
+    assert [payload(reply) for reply in replies] == [counts, counts]
 
 
 def test_an_error_weighs_nothing():

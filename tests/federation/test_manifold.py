@@ -1,4 +1,4 @@
-"""Encoder, charts, atlas and regions against numpy, scipy and scikit-learn, and by hand."""
+"""Encoder, charts and atlas against numpy, scipy and scikit-learn, and by hand."""
 
 from math import exp, log
 
@@ -15,15 +15,16 @@ from federation.manifold import (
     Atlas,
     Chart,
     ChartRule,
+    Concatenated,
     Encoder,
     OrientedGradients,
     PooledPixels,
     PrincipalComponents,
-    PrivateRegions,
-    SharedRegions,
+    PriorTrunk,
+    RandomFeatures,
     SignalStatistics,
 )
-from federation.manifold.atlas import NEVER
+from federation.manifold.atlas import FLOOR, NEVER
 from federation.manifold.chart import Moments
 from federation.routing import ChartPosterior, TunedResidual, gates
 
@@ -127,6 +128,42 @@ def test_a_wave_has_its_mean_its_deviation_and_power_at_its_own_frequency():
     assert len(features) == 2 + 8
 
 
+def test_random_features_are_the_same_for_everyone():
+    rows = normal_rows(0, 5, (0.0,) * 4)
+    features = RandomFeatures(count=7)
+    assert features.apply(rows).shape == (5, 7)
+    assert torch.equal(features.apply(rows)[:2], features.apply(rows[:2]))
+    assert bool((features.apply(rows) >= 0).all())
+
+
+def test_concatenated_features_stand_side_by_side():
+    image = torch.arange(16, dtype=torch.float32).reshape(1, 1, 4, 4)
+    both = Concatenated(parts=(PooledPixels(pool=2), PriorTrunk()))
+    assert both.uses_prior
+    assert both.apply(image, lambda inputs: -inputs.flatten(1)[:, :2]).tolist() == [[2.5, 4.5, 10.5, 12.5, 0.0, -1.0]]
+
+
+def test_features_of_the_prior_need_a_prior():
+    with pytest.raises(ValueError, match="need the trunk"):
+        PriorTrunk().apply(torch.zeros(1, 3))
+
+
+def test_scaled_components_do_not_depend_on_the_unit_of_a_feature():
+    rule, rows = PrincipalComponents(dimensions=2, scaled=True), normal_rows(0, 100, (0.0,) * 4)
+    rows = rows @ torch.tensor(np.random.default_rng(1).normal(size=(4, 4)), dtype=torch.float32)
+    units = torch.tensor([1.0, 1000.0, 0.01, 1.0])
+    one, other = (Encoder(rule, rule.fit(rule.moments(x)))(x) for x in (rows, rows * units))
+    torch.testing.assert_close(one.abs(), other.abs(), rtol=1e-3, atol=1e-3)
+
+
+def test_a_constant_feature_is_left_out_of_scaled_components():
+    rule, rows = PrincipalComponents(dimensions=3, scaled=True), torch.ones(50, 3)
+    rows[:, :2] = normal_rows(0, 50, (0.0, 0.0))
+    weights = rule.fit(rule.moments(rows))
+    assert weights["projection"].shape == (3, 2)
+    assert bool(Encoder(rule, weights)(rows).isfinite().all())
+
+
 # --- charts ----------------------------------------------------------------------------------------------------------
 
 
@@ -195,7 +232,7 @@ def test_a_region_of_several_components_scores_their_sum():
     rule, points = ChartRule(rank=3, shrinkage=UNSHRUNK), normal_rows(0, 20, (0.5, 0.5, 0.5))
     apart = Atlas.of(TWO, rule).scores(points)
     torch.testing.assert_close(Atlas.of([both], rule).scores(points)[:, 0], apart.logsumexp(1))
-    torch.testing.assert_close(Atlas.of([both], rule).label_scores(points, 2), apart)
+    torch.testing.assert_close(Atlas.of([both], rule).survey(points).label_scores(2), apart)
 
 
 def test_with_two_gaussians_the_posterior_is_the_one_of_bayes():
@@ -221,6 +258,33 @@ def test_a_low_rank_keeps_the_leading_direction_and_all_variances():
     assert float(top @ kept @ top) > 0.9 * float(top @ covariance @ top)
 
 
+def test_a_spherical_component_has_the_mean_of_its_variances_in_every_direction():
+    chart = Chart({0: moments(20, [1.0, 2.0], [[4.0, 1.5], [1.5, 2.0]])})
+    atlas = Atlas.of([chart], ChartRule(covariance="spherical", shrinkage=UNSHRUNK))
+    assert covariances(atlas)[0].tolist() == [pytest.approx([3.0, 0.0]), pytest.approx([0.0, 3.0])]
+    density = multivariate_normal([1.0, 2.0], [[3.0, 0.0], [0.0, 3.0]]).logpdf([0.0, 5.0])
+    assert float(atlas.scores(torch.tensor([[0.0, 5.0]]))) == pytest.approx(log(20) + density)
+
+
+def test_a_sphere_has_the_spread_that_shrinkage_leaves_and_never_less_than_the_floor():
+    charts = [
+        Chart({0: moments(10, [0.0, 0.0], [[1.0, 0.0], [0.0, 3.0]])}),
+        Chart({0: moments(30, [9.0, 9.0], [[0.0] * 2] * 2)}),
+    ]
+    atlas = Atlas.of(charts, ChartRule(covariance="spherical", shrinkage=10))
+    # pooled diag(1, 3) * 10 / 40 = diag(.25, .75); then diag(1, 3) * (10 + 2.5) / 20 and diag(1, 3) * 2.5 / 40
+    assert atlas.diagonal.tolist() == [pytest.approx([1.25] * 2), pytest.approx([0.125] * 2)]
+    flat = Chart({0: moments(20, [1.0, 2.0], [[0.0, 0.0], [0.0, 0.0]])})
+    assert Atlas.of([flat], ChartRule(covariance="spherical")).diagonal.tolist() == [[FLOOR, FLOOR]]
+
+
+def test_a_spherical_atlas_survives_the_wire_and_has_overlaps():
+    atlas = Atlas.of(TWO, ChartRule(covariance="spherical"))
+    points = normal_rows(0, 20, (0.5, 0.5, 0.5))
+    torch.testing.assert_close(Atlas.from_tensors(2, atlas.tensors()).scores(points), atlas.scores(points))
+    torch.testing.assert_close(atlas.overlaps(seed=0).sum(1), torch.ones(2, dtype=torch.float64))
+
+
 def test_a_component_without_spread_still_has_a_density():
     chart = Chart({0: moments(20, [1.0, 2.0], [[0.0, 0.0], [0.0, 0.0]])})
     atlas = Atlas.of([chart], ChartRule(rank=2))
@@ -237,9 +301,9 @@ def test_novelty_is_minus_the_log_density_of_the_whole_federation():
 
 def test_relative_scores_end_at_zero_for_the_best_region():
     atlas = Atlas.of(TWO, ChartRule())
-    relative = atlas.relative_scores(normal_rows(0, 20, (0.5, 0.5, 0.5)))
+    relative = atlas.survey(normal_rows(0, 20, (0.5, 0.5, 0.5))).relative_scores()
     assert relative.amax(1).tolist() == [0.0] * 20
-    assert atlas.relative_scores(torch.full((1, 3), 1e4)).min() >= -1000
+    assert atlas.survey(torch.full((1, 3), 1e4)).relative_scores().min() >= -1000
 
 
 @pytest.mark.parametrize("rule", [ChartPosterior(), TunedResidual()])
@@ -248,7 +312,7 @@ def test_nothing_is_ever_routed_to_an_empty_chart(rule):
     latent = normal_rows(0, 40, (0.5, 0.5, 0.5), 3.0)
     assert atlas.scores(latent)[:, 1].tolist() == [NEVER] * 40
     weights = {n: t[None] for n, t in rule.init(3, 3, torch.Generator().manual_seed(0)).items()}
-    gate = gates(rule.logits(weights, latent[None], atlas.relative_scores(latent)[None])[0], rule.top)
+    gate = gates(rule.logits(weights, latent[None], atlas.survey(latent).relative_scores()[None])[0], rule.top)
     assert gate[:, 1].tolist() == [0.0] * 40
     assert atlas.overlaps(seed=0)[1].tolist() == [0.0] * 3
 
@@ -258,6 +322,32 @@ def test_an_atlas_without_any_component_is_refused():
         ValueError, match="no client had enough samples of anything to send a chart; lower charts.min_count"
     ):
         Atlas.of([Chart(), Chart()], ChartRule())
+
+
+def test_a_merged_region_has_the_mean_and_the_covariance_of_all_its_samples():
+    rows = torch.cat([normal_rows(0, 60, (0.0, 1.0)), normal_rows(1, 30, (4.0, 3.0), 0.5)])
+    rule = ChartRule(rank=2, shrinkage=UNSHRUNK, whole_regions=True)
+    apart = chart_of(rows, torch.arange(90) // 60, rule)
+    merged, whole = Atlas.of([apart, Chart()], rule).merged(), Atlas.of([chart_of(rows, rule=rule), Chart()], rule)
+    assert (merged.regions, merged.region.tolist()) == (2, [0])
+    torch.testing.assert_close(merged.mean, whole.mean)
+    torch.testing.assert_close(covariances(merged), covariances(whole))
+    torch.testing.assert_close(merged.log_weight, whole.log_weight)
+
+
+def test_charts_know_everything_of_regions_that_lie_far_apart_and_nothing_of_equal_ones():
+    apart = [chart_of(normal_rows(n, 50, (100.0 * n, 0.0))) for n in range(2)]
+    same = [chart_of(normal_rows(0, 50, (0.0, 0.0))) for _ in range(2)]
+    rows = normal_rows(3, 10, (0.0, 0.0))
+    far, near = (Atlas.of(charts, ChartRule()).region_information(rows, 0) for charts in (apart, same))
+    torch.testing.assert_close(far, torch.full((4,), 10 * log(2), dtype=torch.float64), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(near, torch.zeros(4, dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+def test_a_label_that_nobody_charted_adds_no_information():
+    rows = normal_rows(0, 40, (0.0, 0.0))
+    atlas = Atlas.of([chart_of(rows, torch.arange(40) % 2)], ChartRule())
+    assert atlas.label_information(rows[:3], torch.full((3,), 2), 3).tolist() == [0.0] * 4
 
 
 def test_overlaps_are_shares_of_the_regions():
@@ -293,48 +383,3 @@ def test_an_atlas_survives_the_wire():
 def test_an_atlas_counts_the_real_numbers_of_its_charts():
     atlas = Atlas.of(TWO, ChartRule(rank=2))
     assert atlas.parameters == 2 * (3 + 3 + 3 * 2 + 1)  # mean, diagonal, factor, log weight of two components
-
-
-# --- regions ---------------------------------------------------------------------------------------------------------
-
-
-def separated(centres: list[tuple[float, float]], count: int = 200) -> list[Chart]:
-    """One client a centre."""
-    return [chart_of(normal_rows(seed, count, centre)) for seed, centre in enumerate(centres)]
-
-
-LEFT, RIGHT, ABOVE = (-9.0, 0.0), (9.0, 0.0), (0.0, 9.0)
-
-
-def test_private_regions_are_the_clients():
-    assert PrivateRegions().assign(separated([LEFT, LEFT, RIGHT])) == (0, 1, 2)
-
-
-def test_shared_regions_find_the_true_number_of_separated_mixtures():
-    charts = separated([LEFT, RIGHT, LEFT, ABOVE, RIGHT, ABOVE, LEFT])
-    assert SharedRegions().assign(charts) == (0, 1, 0, 2, 1, 2, 0)
-
-
-def test_clients_of_one_gaussian_are_one_region():
-    assert SharedRegions().assign(separated([LEFT] * 5)) == (0,) * 5
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
-def test_shared_regions_are_as_many_as_asked(count):
-    regions = SharedRegions(count=count).assign(separated([LEFT, RIGHT, LEFT, ABOVE, RIGHT, ABOVE]))
-    assert set(regions) == set(range(count))
-
-
-def test_more_regions_than_clients_are_one_each():
-    assert SharedRegions(count=9).assign(separated([LEFT, LEFT, RIGHT])) == (0, 1, 2)
-
-
-def test_the_closest_regions_merge_first():
-    charts = separated([LEFT, (9.0, 0.5), RIGHT])
-    assert SharedRegions(count=2).assign(charts) == (0, 1, 1)
-
-
-def test_a_client_without_a_chart_joins_the_first_region():
-    charts = separated([LEFT, RIGHT, LEFT])
-    assert SharedRegions().assign([charts[0], Chart(), charts[1], charts[2]]) == (0, 0, 1, 0)
-    assert SharedRegions().assign([Chart(), Chart()]) == (0, 0)

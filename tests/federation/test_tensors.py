@@ -1,9 +1,9 @@
-"""Sums over the clients axis, in whatever order the other axes lie in memory."""
+"""The clients axis: sums over it, in whatever order the other axes lie in memory, and models along it."""
 
 import pytest
 import torch
 
-from federation.tensors import weighted_sum
+from federation.tensors import stacked, unstacked, weighted_sum
 
 LAYOUTS = {
     "a number a client": (3,),
@@ -26,3 +26,10 @@ def test_a_weighted_sum_is_the_sum_of_weighted_terms(shape, turned):
 
 def test_single_precision_is_added_up_to_double():
     assert weighted_sum(torch.ones(2, 3), torch.tensor([1.0, 2.0])).dtype is torch.float64
+
+
+def test_models_along_the_clients_axis_come_apart_as_they_were():
+    models = [{"w": torch.full((2, 3), float(n)), "b": torch.full((2,), -float(n))} for n in range(3)]
+    for apart, model in zip(unstacked(stacked(models)), models, strict=True):
+        assert apart.keys() == model.keys()
+        assert all(torch.equal(apart[name], model[name]) for name in model)

@@ -9,12 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from federation.composition import pooled
+from federation.experts import Expert
 from federation.manifold import Atlas, Chart, ChartRule, Encoder, PrincipalComponents
 from federation.models import Mlp
 from federation.routing import ChartPosterior, TunedResidual
 from federation.rules import InputError
 from federation.task import Task
-from federation.tensors import stacked
+from federation.tensors import single, stacked
 from federation.world_model import MANIFEST, VERSION, WEIGHTS, Cost, Design, WorldModel
 
 FEATURES, LATENT, CLASSES, REGIONS = 5, 2, 3, 4
@@ -47,10 +48,10 @@ def world(kind: str = "classification", composition: dict[str, float] | None = N
         ),
         encoder,
         Atlas.of([*regions, Chart()], charts),
-        experts=stacked([family.init(task, draw) for _ in range(REGIONS)]),
+        experts={region: Expert(single(family.init(task, draw))) for region in range(REGIONS)},
         router=router.init(LATENT, REGIONS, draw),
         head=head.init(latent, draw) if task.classifies else {},
-        prior=family.init(task, draw),
+        prior=single(family.init(task, draw)),
     )
 
 
@@ -74,25 +75,24 @@ def test_every_part_answers_with_probabilities(part):
 
 def test_the_answer_is_the_pool_of_the_parts():
     model = world()
-    latent = model.encoder(QUERIES)
-    expected = pooled(model.parts(QUERIES, latent, tuple(ALL_PARTS)), ALL_PARTS, model.design.task)
+    expected = pooled(model.parts(model.query(QUERIES), tuple(ALL_PARTS)), ALL_PARTS, model.design.task)
     torch.testing.assert_close(model.predict(QUERIES), expected)
 
 
 def test_the_mixture_is_the_gated_sum_of_the_experts():
     model = world()
     gate, task, family = model.route(QUERIES), model.design.task, model.design.family
-    experts = family.apply(model.experts, QUERIES.expand(REGIONS, *QUERIES.shape)).softmax(-1)
+    stack = stacked([expert.apart()[0] for expert in model.experts.values()])
+    experts = family.apply(stack, QUERIES.expand(REGIONS, *QUERIES.shape)).softmax(-1)
     expected = torch.einsum("sr,rso->so", gate, experts)
-    torch.testing.assert_close(model.mixture(QUERIES, gate), expected)
+    torch.testing.assert_close(model.mixture(QUERIES, model.gates(model.query(QUERIES))), expected)
     assert task.classifies
 
 
 def test_an_expert_that_is_not_asked_cannot_matter():
     model = world(composition={"mixture": 1.0}, top=1)
-    broken = {name: tensor.clone() for name, tensor in model.experts.items()}
-    for tensor in broken.values():
-        tensor[3] = torch.nan  # the region without a chart
+    uncharted = Expert({name: torch.full_like(t, torch.nan) for name, t in model.experts[3].parameters.items()})
+    broken = {**model.experts, 3: uncharted}
     assert torch.equal(replace(model, experts=broken).predict(QUERIES), model.predict(QUERIES))
 
 
@@ -109,8 +109,7 @@ def test_routes_are_the_gates_of_at_most_the_top_regions():
 
 def test_values_are_answered_as_they_are():
     model = world("regression")
-    latent = model.encoder(QUERIES)
-    mixture, prior = model.mixture(QUERIES, model.gates(latent)), model.generalist(QUERIES)
+    mixture, prior = model.mixture(QUERIES, model.gates(model.query(QUERIES))), model.generalist(QUERIES)
     torch.testing.assert_close(model.predict(QUERIES), (mixture + 0.5 * prior) / 1.5)
 
 
@@ -216,7 +215,7 @@ def test_nothing_but_json_and_safetensors_is_written(tmp_path):
     assert json.loads((tmp_path / MANIFEST).read_text())["version"] == VERSION
     weights = (tmp_path / WEIGHTS).read_bytes()
     header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
-    assert {"experts/stem.weight", "atlas/mean", "encoder/projection", "prior/head.bias"} <= header.keys()
+    assert {"experts/0/stem.weight", "atlas/mean", "encoder/projection", "prior/head.bias"} <= header.keys()
 
 
 def test_the_router_of_another_kind_survives_too(tmp_path):

@@ -27,10 +27,7 @@ def tensors(engine, config=CONFIG, **options):
     clients = len(federation.clients)
     outcome = federate(engine.grid(clients, config, **options), opened.scenario, federation.task, clients)
     world = outcome.world
-    named = {"encoder": world.encoder.weights, "atlas": world.atlas.tensors(), "experts": world.experts}
-    named |= {"router": world.router, "head": world.head, "prior": world.prior}
-    flat = {f"{part}/{name}": t for part, model in named.items() for name, t in model.items()}
-    return flat, world.predict(federation.union_test.inputs)
+    return world.tensors(), world.predict(federation.union_test.inputs)
 
 
 def assert_close(one, other, tolerance):
@@ -56,6 +53,16 @@ def test_clients_of_many_sizes_in_one_round_give_the_same_on_both_engines():
     sizes = {"sizes.kind": "tiers", "sizes.widths": [1.0, 0.5, 0.25], "sizes.depths": [1.0, 0.0]}
     tiered = run_config("digits", ROUNDS | sizes, 0)
     one, other = tensors(SERIAL, config=tiered), tensors(HERE, config=tiered)
+    assert_close(one[0], other[0], 1e-5)
+    torch.testing.assert_close(one[1], other[1], rtol=1e-5, atol=1e-5)
+
+
+def test_committees_of_experts_with_their_own_classes_give_the_same_on_both_engines():
+    experts = {"experts.own_classes": True, "experts.members": 3, "regions.kind": "shared_regions", "regions.count": 3}
+    config = run_config("digits", ROUNDS | experts | {"model.width": 48}, 0)
+    one, other = tensors(SERIAL, config=config), tensors(HERE, config=config)
+    assert any(name.endswith("/classes") for name in one[0])
+    assert max(len(t) for name, t in one[0].items() if name.startswith("experts/") and name.endswith("stem.bias")) > 1
     assert_close(one[0], other[0], 1e-5)
     torch.testing.assert_close(one[1], other[1], rtol=1e-5, atol=1e-5)
 

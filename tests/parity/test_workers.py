@@ -16,9 +16,11 @@ from federation.engine import Asked, CohortGrid, Here
 from federation.engine.workers import Queues, RayWorkers
 from federation.records import ACTION, Order, Stage, read_contribution
 from federation.scenario import open_run, run_config
+from scenarios.experiment import Experiment, run
+from scenarios.runs import RunFolder
 from server.app import federate
-from tests.apps import deadly, hungry, slow
-from tests.small import ROUNDS
+from tests.apps import deadly, deadly_trial, hungry, slow
+from tests.small import ROUNDS, Quiet
 
 CONFIG = run_config("digits", ROUNDS, 0)
 CLIENTS, COHORT = int(ROUNDS["partition.clients"]), 2
@@ -28,14 +30,14 @@ def model(workers, visit=lambda messages: messages):
     opened = open_run(CONFIG)
     grid = CohortGrid(workers, CLIENTS, CONFIG, cohort=COHORT, visit=visit)
     world = federate(grid, opened.scenario, opened.federation().task, CLIENTS).world
-    return {**world.experts, **{f"router/{n}": t for n, t in world.router.items()}, **world.head}, grid.traffic
+    return world.tensors(), grid.traffic
 
 
 def first_round(workers, cohort=COHORT):
     grid = CohortGrid(workers, CLIENTS, CONFIG, cohort=cohort)
-    body = Order(Stage.ENCODER, round=0, settings={"region": EVERYWHERE}).to_record()
+    body = Order(Stage.CENSUS, round=0, settings={"region": EVERYWHERE}).to_record()
     replies = list(grid.send_and_receive([grid.create_message(body, ACTION, n + 1, "1") for n in range(CLIENTS)]))
-    good = [read_contribution(reply.content, Stage.ENCODER, [0])[0] for reply in replies if reply.has_content()]
+    good = [read_contribution(reply.content, Stage.CENSUS, [0])[0] for reply in replies if reply.has_content()]
     clients = sorted(client for contribution in good for client in contribution.clients)
     count = sum(float(contribution.everywhere()["count"]) for contribution in good)
     return clients, count, [reply.error.reason for reply in replies if reply.has_error()]
@@ -83,6 +85,19 @@ def test_a_client_that_kills_its_worker_is_refused_alone():
     assert clients == [0, 1, 3, 4]
     assert len(errors) == 1
     assert errors[0].startswith("client 2: its worker died 2 times")
+
+
+def test_trials_side_by_side_are_those_of_this_process_and_one_whose_worker_dies_fails_alone(tmp_path, monkeypatch):
+    changes = {"deadly": {"charts.rank": 1}, "one": {"charts.rank": 2}, "other": {"charts.rank": 3}}
+    experiment = Experiment.of("digits", ROUNDS, changes, [0])
+    here, there = (RunFolder.create(tmp_path / name, "digits") for name in ("here", "there"))
+    expected = run(experiment, here, Quiet(), workers=0)
+    monkeypatch.setattr("scenarios.experiment.simulated", deadly_trial)
+    lost, *found = run(experiment, there, Quiet(), workers=2)
+    assert lost.failure.startswith("WorkerCrashedError")
+    assert [(r.variant, r.scores, r.composition) for r in found] == [
+        (r.variant, r.scores, r.composition) for r in expected[1:]
+    ]
 
 
 def test_a_worker_serves_its_own_share_first_and_then_helps_the_busiest():

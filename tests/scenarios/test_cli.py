@@ -76,6 +76,8 @@ def test_compare_prints_one_json_object_and_writes_the_run(capsys):
     assert set(result["budget"]["world"]) == {
         "total_parameters", "active_parameters", "bytes_up", "bytes_down", "training_flops", "query_flops", "seconds",
     }  # fmt: skip
+    assert [row["share"] for row in result["novelty"]["per_seed"]] == pytest.approx([1.0, 1.0], abs=0.1)
+    assert result["novelty"]["covered"]["mean"] > 0.5
     assert result["out"] == "run"
     names = {file.name for file in Path("run").iterdir()}
     assert names >= {
@@ -89,20 +91,23 @@ def test_compare_prints_one_json_object_and_writes_the_run(capsys):
     page = Path("run/report.html").read_text(encoding="utf-8")
     assert "Union test" in page
     assert "Local tests" in page
+    assert "Intrinsic dimension" in page
+    assert "of the union test is covered" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert [file for file in Path("run").iterdir() if file.suffix in (".pkl", ".pt", ".pickle")] == []
 
 
 def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
-    assert status("compare", "digits", "--quiet", "--out", "run", *flags()) == 0
+    assert status("compare", "digits", "--quiet", "--out", "run", *flags(sizes__kind="tiers")) == 0
     printed = capsys.readouterr().out
     assert "central_total" in printed
     comparison = json.loads(Path("run/comparison.json").read_text())
     assert list(comparison["union"]) == [
-        "world", "central", "central_total", "fedavg", "fedavg_total", "fedprox", "fedadam", "local", "uniform",
-        "head", "oracle",
+        "world", "central", "central_total", "fedavg", "fedavg_total", "fedprox", "fedadam", "scaffold", "heterofl",
+        "fedrolex", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "local", "uniform", "head", "oracle",
     ]  # fmt: skip
     first = Path("run/report.html").read_text(encoding="utf-8")
+    assert "(feddf, uniform, head, oracle)" in first  # they show the world model's traffic and training
     Path("run/report.html").unlink()
     assert status("report", "run") == 0
     assert Path("run/report.html").read_text(encoding="utf-8") == first
@@ -152,13 +157,14 @@ def test_ones_own_real_valued_targets_run_and_skip_the_head():
     assert "head" in comparison["skipped"]
 
 
-def test_a_scenario_file_works_like_a_name():
+def test_a_scenario_file_works_like_a_name(capsys):
     Path("mine.py").write_text(
         "from scenarios.digits import SCENARIO as DIGITS, load\n"
         "SCENARIO = DIGITS.model_copy(update={'name': 'mine', 'title': 'Mine'})\n",
         encoding="utf-8",
     )
     assert status("simulate", "./mine.py", "--quiet", "--out", "run", *flags()) == 0
+    assert "% of the union test; accuracy " in capsys.readouterr().out
     assert json.loads(Path("run/simulation.json").read_text())["scenario"] == "mine"
 
 

@@ -11,7 +11,7 @@ from scenarios.plan import Plan, plan
 from scenarios.simulate import simulate
 from tests.small import ROUNDS, Quiet
 
-SETTINGS = ROUNDS | {"prior.rounds": 3, "head.rounds": 2}
+SETTINGS = ROUNDS | {"prior.rounds": 3, "head.rounds": 2, "router.reach": 0.0}  # a plan is of all experts
 
 
 def test_bytes_are_those_of_the_run_where_all_clients_rehearse():
@@ -33,7 +33,7 @@ def test_bytes_are_close_to_those_of_the_run_where_some_clients_rehearse():
 def test_the_rounds_are_the_scenario_s_and_every_stage_takes_time():
     planned = plan("digits", SETTINGS, 0)
     assert [(stage.stage, stage.rounds) for stage in planned.stages] == [
-        ("encoder", 1), ("prior", 3), ("charting", 1), ("experts", 1), ("evidence", 1),
+        ("census", 1), ("prior", 3), ("encoder", 1), ("charting", 1), ("experts", 1), ("reach", 1), ("evidence", 1),
         ("head", 2), ("router", 1), ("composition", 1), ("novelty", 1),
     ]  # fmt: skip
     assert all(stage.seconds > 0 for stage in planned.stages)

@@ -41,15 +41,18 @@ def desk(tmp_path, monkeypatch):
 def small(command):
     """The README's command with few rounds and few samples, its data where they are here."""
     words = [DATA if word == "../shared/data" else word for word in shlex.split(command)[1:]]
-    if words[0] in ("simulate", "compare"):
+    if words[0] in ("simulate", "compare", "ablate", "sweep"):
         words += [w for name, value in SHRUNK.items() for w in ("--set", f"{name}={value}")]
         words += ["--quiet", "--out", "runs/mine"]
         words += ["--methods", "world,central"] if words[0] == "compare" and "--methods" not in words else []
+        words += ["--parts", "head"] if words[0] == "ablate" else []
         words = ["1" if before == "--seeds" else word for before, word in zip(["", *words], words, strict=False)]
     if "fashion" in words:
         words += ["--set", "partition.clients=4"]
     if "digits" in words or "./my_scenario.py" in words:
         words += ["--set", "data.limit=1400"] if words[0] != "show" else []
+    if words[0] in ("ablate", "sweep"):
+        words += ["--workers", "0", "--set", "data.limit=300", "--set", "partition.clients=3"]
     return words
 
 
@@ -57,7 +60,7 @@ def test_the_readme_shows_commands():
     assert len(COMMANDS) >= 10
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith("manifold report")])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "runs/mine" not in c])
 def test_a_command_of_the_readme_works(command):
     words = small(command)
     if DATA in words and not Path(DATA).is_dir():
@@ -72,6 +75,12 @@ def test_a_report_is_drawn_again_and_the_world_model_answers_in_three_lines():
     names = {"inputs": torch.zeros(2, 64)}
     exec(python, names)
     assert names["probabilities"].shape == (2, 10)
+
+
+def test_a_sweep_is_resumed():
+    assert "manifold sweep --resume runs/mine" in COMMANDS
+    assert run(small("manifold sweep digits --set charts.rank=1,2")) == 0
+    assert run(["sweep", "--resume", "runs/mine", "--workers", "0"]) == 0
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "lint"])

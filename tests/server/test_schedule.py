@@ -2,11 +2,20 @@
 
 import pytest
 
+from federation.manifold import PrincipalComponents
 from federation.models import Mlp
 from federation.partition import Iid
 from federation.records import Stage
 from federation.routing import ChartPosterior
-from federation.scenario import CouplingSettings, HeadSettings, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import (
+    CouplingSettings,
+    ExpertSettings,
+    HeadSettings,
+    NoveltySettings,
+    RouterSettings,
+    Scenario,
+    TrainingPhase,
+)
 from federation.task import Task
 from server.aggregation import Mean
 from server.schedule import TRAINED, Step, gradient_rounds, schedule
@@ -20,7 +29,7 @@ SCENARIO = Scenario(
     model=Mlp(),
     aggregation=Mean(),
     prior=TrainingPhase(rounds=3),
-    experts=TrainingPhase(rounds=4),
+    experts=ExpertSettings(rounds=4),
     head=HeadSettings(rounds=5),
     router=RouterSettings(rounds=6),
 )
@@ -35,10 +44,12 @@ def rounds(scenario: Scenario, task: Task) -> dict[Stage, int]:
 
 def test_the_phases_follow_one_another():
     assert list(rounds(SCENARIO, CLASSES).items()) == [
-        (Stage.ENCODER, 1),
+        (Stage.CENSUS, 1),
         (Stage.PRIOR, 3),
+        (Stage.ENCODER, 1),
         (Stage.CHARTING, 1),
         (Stage.EXPERTS, 4),
+        (Stage.REACH, 1),
         (Stage.EVIDENCE, 1),
         (Stage.HEAD, 5),
         (Stage.ROUTER, 6),
@@ -47,14 +58,27 @@ def test_the_phases_follow_one_another():
     ]
 
 
+def test_regions_may_spawn_after_novelty_is_known_if_the_scenario_says_from_when_on():
+    spawning = SCENARIO.model_copy(update={"novelty": NoveltySettings(spawn_at=50, rounds=3)})
+    more = [Step(Stage.SPAWN, 0, 1), *(Step(Stage.GROWTH, number, 3) for number in range(3))]
+    assert list(schedule(spawning, CLASSES)) == [*schedule(SCENARIO, CLASSES), *more]
+    assert gradient_rounds(spawning, CLASSES) == gradient_rounds(SCENARIO, CLASSES) + 3
+
+
+def test_encoders_are_chosen_between_only_where_there_are_several():
+    assert Stage.CHOICE not in rounds(SCENARIO, CLASSES)
+    several = SCENARIO.model_copy(update={"other_encoders": (PrincipalComponents(dimensions=2),)})
+    assert rounds(several, CLASSES)[Stage.CHOICE] == 1
+
+
 def test_coupling_comes_after_the_experts_and_before_the_evidence():
     stages = list(rounds(COUPLED, CLASSES).items())
-    assert stages[3:6] == [(Stage.EXPERTS, 4), (Stage.COUPLING, 2), (Stage.EVIDENCE, 1)]
+    assert stages[4:7] == [(Stage.EXPERTS, 4), (Stage.COUPLING, 2), (Stage.REACH, 1)]
     assert gradient_rounds(COUPLED, CLASSES) == gradient_rounds(SCENARIO, CLASSES) + 2
 
 
 def test_the_experts_rate_goes_on_where_coupling_begins_as_in_further_rounds_of_their_own():
-    longer = SCENARIO.model_copy(update={"experts": TrainingPhase(rounds=6)})
+    longer = SCENARIO.model_copy(update={"experts": ExpertSettings(rounds=6)})
     coupled, plain = (
         [step.progress for step in schedule(scenario, CLASSES) if step.stage in (Stage.EXPERTS, Stage.COUPLING)]
         for scenario in (COUPLED, longer)

@@ -27,7 +27,7 @@ class Faulty(SerialGrid):
 
     def serve(self, messages):
         for message, reply in zip(messages, super().serve(messages), strict=True):
-            late = message.content.config_records[CONFIG]["stage"] != Stage.ENCODER
+            late = message.content.config_records[CONFIG]["stage"] != Stage.CENSUS
             if late and message.metadata.dst_node_id == CULPRIT + 1 and reply.has_content():
                 self._spoil(reply)
             yield reply
@@ -154,7 +154,7 @@ def test_a_model_of_another_size_than_was_sent_is_refused():
 def halved(reply):
     record = reply.content.array_records[ARRAYS]
     for name, tensor in from_arrays(record).items():
-        record[name] = Array(tensor[: max(1, len(tensor) // 2)].numpy() if tensor.dim() else tensor.numpy())
+        record[name] = Array(tensor[..., : max(1, tensor.shape[-1] // 2)].numpy() if tensor.dim() else tensor.numpy())
 
 
 class Late(SerialGrid):
@@ -162,7 +162,7 @@ class Late(SerialGrid):
 
     def serve(self, messages):
         for message, reply in zip(messages, super().serve(messages), strict=True):
-            first = message.content.config_records[CONFIG]["stage"] == Stage.ENCODER
+            first = message.content.config_records[CONFIG]["stage"] == Stage.CENSUS
             if not (first and message.metadata.dst_node_id == CULPRIT + 1):
                 yield reply
 
@@ -170,13 +170,13 @@ class Late(SerialGrid):
 def test_a_client_that_missed_the_first_round_is_taken_in_later():
     outcome, federation = run_in(Late(app, ROUNDS["partition.clients"], CONFIGURATION))
     everybody = len(federation.clients)
-    assert [record.answered for record in outcome.history] == [everybody - 1] + [everybody] * 9
+    assert [record.answered for record in outcome.history] == [everybody - 1] + [everybody] * 11
     assert len(outcome.world.design.region_of_client) == everybody
 
 
 def test_a_round_without_any_usable_reply_ends_the_run_and_says_why():
     grid = Misplaced({node + 1: -5 for node in range(ROUNDS["partition.clients"])})
-    with pytest.raises(RoundLostError, match=r"encoder round 1: no usable reply of 5; client 0: ValueError"):
+    with pytest.raises(RoundLostError, match=r"census round 1: no usable reply of 5; client 0: ValueError"):
         run_in(grid)
 
 
@@ -184,7 +184,8 @@ def test_the_phases_come_in_the_order_of_the_method():
     opened = open_run(CONFIGURATION)
     steps = schedule(opened.scenario, opened.federation().task)
     assert [str(step.stage) for step in steps] == [
-        "encoder", "prior", "prior", "charting", "experts", "evidence", "head", "router", "composition", "novelty",
+        "census", "prior", "prior", "encoder", "charting", "experts", "reach", "evidence", "head", "router",
+        "composition", "novelty",
     ]  # fmt: skip
     assert [step.progress for step in steps if step.stage is Stage.PRIOR] == [0.0, 0.5]
 
@@ -199,7 +200,7 @@ def test_a_fraction_of_the_clients_is_a_seeded_sample():
         history = federate(grid, opened.scenario, federation.task, len(federation.clients)).history
         asked.append([record.answered for record in history])
     assert asked[0] == asked[1]
-    assert asked[0] == [5, 2, 2, 5, 2, 5, 2, 2, 5, 5]
+    assert asked[0] == [5, 2, 2, 5, 5, 2, 5, 5, 2, 2, 5, 5]
 
 
 def test_the_residual_shrinks_as_the_prior_comes_to_rest():
@@ -218,3 +219,50 @@ def test_evaluation_is_left_to_whoever_holds_the_test_set():
     grid = SerialGrid(app, 5, CONFIGURATION)
     assert strategy.configure_evaluate(1, ArrayRecord(), ConfigRecord(), grid) == []
     assert strategy.aggregate_evaluate(1, []) is None
+
+
+BLIND = {"kind": "principal_components", "dimensions": 1, "features": {"kind": "random_features", "count": 1}}
+TRUNK = {"kind": "principal_components", "dimensions": 8, "features": {"kind": "prior_trunk"}}
+
+
+@pytest.mark.parametrize(("encoder", "other", "chosen"), [(BLIND, TRUNK, "prior_trunk"), (TRUNK, BLIND, "prior_trunk")])
+def test_the_encoder_whose_charts_tell_held_out_samples_best_is_taken(encoder, other, chosen):
+    config = run_config("digits", ROUNDS | {"encoder": encoder, "other_encoders": [other]}, 0)
+    opened = open_run(config)
+    federation = opened.federation()
+    grid = SerialGrid(app, len(federation.clients), config)
+    outcome = federate(grid, opened.scenario, federation.task, len(federation.clients))
+    assert outcome.world.design.encoder.features.kind() == chosen
+    assert outcome.world.predict(federation.union_test.inputs).isfinite().all()
+    assert outcome.world.cost({"head": 1.0}).active_parameters > outcome.world.design.family.parameters(federation.task)
+
+
+class Watched(SerialGrid):
+    """Notes which experts each client downloads."""
+
+    def serve(self, messages):
+        self.downloads = getattr(self, "downloads", {})
+        for message in messages:
+            if message.content.config_records[CONFIG]["stage"] == Stage.EVIDENCE:
+                names = (name.split("/") for name in message.content.array_records[ARRAYS])
+                regions = {int(parts[1]) for parts in names if parts[0] == "experts"}
+                self.downloads[message.metadata.dst_node_id - 1] = regions
+        return super().serve(messages)
+
+
+def downloads(reach):
+    config = run_config("digits", ROUNDS | {"router.reach": reach}, 0)
+    grid = Watched(app, ROUNDS["partition.clients"], config)
+    opened = open_run(config)
+    outcome = federate(grid, opened.scenario, opened.federation().task, ROUNDS["partition.clients"])
+    return grid, outcome.world
+
+
+def test_a_client_downloads_its_own_expert_and_those_that_its_samples_reach():
+    everything, world = downloads(0.0)
+    assert all(regions == set(range(5)) for regions in everything.downloads.values())
+    alone, _ = downloads(0.9)
+    assert alone.downloads == {client: {region} for client, region in enumerate(world.design.region_of_client)}
+    few, _ = downloads(0.05)
+    assert alone.traffic.down < few.traffic.down < everything.traffic.down
+    assert all(client in regions for client, regions in few.downloads.items())

@@ -40,8 +40,8 @@ def test_experts_start_with_the_prior_s_variance_and_end_with_their_own():
     strategy = ManifoldStrategy(
         opened.scenario, task, clients, lambda record, state: seen.update({record.number: state})
     )
-    strategy.start(HERE.grid(clients, config), ArrayRecord(), num_rounds=7)
-    charted, trained = seen[4], seen[7]
+    strategy.start(HERE.grid(clients, config), ArrayRecord(), num_rounds=8)
+    charted, trained = seen[5], seen[8]
     assert {expert.variance for expert in charted.experts} == {seen[3].prior.variance}
     assert len({expert.variance for expert in trained.experts}) == clients
     noise = 0.49

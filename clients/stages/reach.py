@@ -1,0 +1,45 @@
+"""Stage 7: the client downloads encoder and charts once, and finds where its samples lie and which experts they reach.
+
+So it downloads no expert to which the charts would never send its samples.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clients.member import Member
+from federation.contribution import Contribution, Listed
+from federation.records import Order
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.tensors import single
+from federation.world_model import WorldModel
+
+
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
+    """The share of each region in all gates of the member's samples, under the member's own number."""
+    contributions = []
+    for order, member in zip(orders, cohort, strict=True):
+        encoder = scenario.encoders[int(order.settings["encoder"])]
+        world = WorldModel.of(scenario.design(task, encoder, int(order.settings["regions"])), order.tensors)
+        share = torch.zeros(world.design.regions, dtype=torch.float64)
+        for part, samples in (("train", member.data.train), ("held_out", member.data.held_out)):
+            places = _places(world, samples.inputs)
+            for name, tensor in places.items():
+                member.memory[f"{part}/{name}"] = tensor
+            latent, scores = places["latent"][None], places["scores"][None]
+            share += scenario.router.rule.logits(single(world.router), latent, scores)[0].softmax(1).sum(0)
+        contributions.append(Contribution((member.number,), {member.number: {"share": share / share.sum()}}))
+    return Listed(contributions)
+
+
+def _places(world: WorldModel, rows: Float[Tensor, "samples *shape"]) -> dict[str, Tensor]:
+    query = world.query(rows)
+    places = {
+        "latent": query.latent,
+        "scores": query.survey.spread(world.design.regions),
+        "novelty": query.survey.novelty().float(),
+    }
+    return places | ({"chart_logits": world.chart_logits(query)} if world.design.task.classifies else {})
