@@ -56,7 +56,7 @@ def _arms(asked: argparse.Namespace) -> dict[str, dict[str, Any]]:
 def _scores(scenario: str, overrides: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, list[float]]:
     """Each score of an arm, by seed."""
     runs = [simulate(scenario, overrides, seed, Silent(), HERE) for seed in seeds]
-    return {name: [float("nan") if (score := getattr(run, name)) is None else score for run in runs] for name in SCORES}
+    return {name: [float("nan") if (score := run.scores[name]) is None else score for run in runs] for name in SCORES}
 
 
 def _row(name: str, arm: Mapping[str, list[float]], plain: Mapping[str, list[float]]) -> dict[str, Any]:
