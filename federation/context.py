@@ -7,7 +7,7 @@ often it meets each class. A query without neighbours is answered as if there we
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from federation.confidence import LEAST, TEMPERATURES, cooled
@@ -22,6 +22,9 @@ PRIORS = (1.0, 4.0, 16.0, 64.0)
 
 COARSE = TEMPERATURES[::4]
 """Temperatures that are tried with each of them."""
+
+VIEWS = 2
+"""Ways to see on held-out samples what neighbours are worth."""
 
 
 class Context(Frozen):
@@ -80,30 +83,43 @@ def options(task: Task) -> list[Context]:
 def context_losses(
     answers: Sequence[Float[Tensor, "samples outputs"]],
     targets: Tensor,
-    held_out: Bool[Tensor, " samples"],
+    others: Int[Tensor, " others"] | None,
     union: Float[Tensor, " outputs"] | None,
     task: Task,
-) -> Float[Tensor, " options"]:
-    """Losses of each option over one client's held-out samples, its other samples being their neighbours.
+) -> Float[Tensor, "views options"]:
+    """Losses of each option over one client's held-out samples, in two views of what neighbours tell.
+
+    In the first they are the held-out samples themselves: few, and perhaps torn from the client in pieces that say
+    little of how often it meets each class. In the second they are its other samples, whose classes are known: more
+    than neighbours will ever tell.
 
     Args:
         answers: with each sample's own choice of experts, and with the choice that all share.
+        others: classes of the client's other samples; None, as `union` is, where the task is to answer values.
     """
-    if union is None:
-        return torch.stack([task.losses(a, targets)[held_out].double().sum() for a in answers])
-    group, true, losses = torch.zeros(len(targets), dtype=torch.int64), targets[held_out].unsqueeze(-1), []
+    if others is None or union is None:
+        return torch.stack([task.losses(each, targets).double().sum() for each in answers]).expand(VIEWS, -1)
+    group, counts = torch.zeros_like(targets), torch.bincount(others, minlength=task.outputs)
+    views: list[list[Tensor]] = [[], []]
     for each in answers:
         tried = torch.stack([cooled(each, temperature) for temperature in COARSE])
         for prior in (None, *PRIORS):
-            after = tried if prior is None else label_shifted(tried, group, union, prior)
-            likely = after[:, held_out].gather(-1, true.expand(len(COARSE), -1, -1))
-            losses.append(-likely.double().clamp_min(LEAST).log().sum((1, 2)))
-    return torch.cat(losses)
+            known = union if prior is None else (counts + prior * union) / (len(others) + prior)
+            views[0].append(_nats(tried if prior is None else label_shifted(tried, group, union, prior), targets))
+            views[1].append(_nats(tried * (known / union), targets))
+    return torch.stack([torch.cat(view) for view in views])
 
 
-def chosen_context(sums: Float[Tensor, " options"], count: float, gain: float, task: Task) -> Context:
-    """The option with the least held-out loss; each of the two things must gain `gain` nats a sample."""
+def _nats(weights: Float[Tensor, "tried samples outputs"], targets: Int[Tensor, " samples"]) -> Float[Tensor, " tried"]:
+    """-log of the share of the true class, over all samples."""
+    shares = weights.double() / weights.double().sum(-1, keepdim=True)
+    return -shares.gather(-1, targets.expand(len(weights), -1).unsqueeze(-1)).clamp_min(LEAST).log().sum((1, 2))
+
+
+def chosen_context(sums: Float[Tensor, "views options"], count: float, gain: float, task: Task) -> Context:
+    """The option with the least held-out loss in the view that likes it less; each of the two things must gain `gain`
+    nats a sample."""
     tried = options(task)
-    costs = [float(s) + gain * count * (o.router + (o.prior is not None)) for s, o in zip(sums, tried, strict=True)]
-    best = tried[costs.index(min(costs))]
+    parts = torch.tensor([o.router + (o.prior is not None) for o in tried])
+    best = tried[int((sums.amax(0) + gain * count * parts).argmin())]
     return best if best.used else Context()

@@ -179,7 +179,8 @@ class WorldModel:
 
     def chart_logits(self, query: Query) -> Float[Tensor, "samples labels"]:
         """The cooled chart posterior of the labels, as logits."""
-        survey = self.atlas.survey(query.latent) if self.design.whole_regions else query.survey
+        same = self.regions is self.atlas
+        survey = query.survey if same else self.design.router.survey(self.atlas, query.latent)
         scores = survey.label_scores(self.design.task.outputs)
         return (self.design.chart_temperature * (scores - scores.amax(1, keepdim=True))).clamp_min(LEAST_LOGIT).float()
 

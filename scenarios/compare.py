@@ -38,29 +38,19 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True)
-class Tests:
-    """What a trained method reaches.
+class Score:
+    """One method on one seed.
 
-    Attributes:
-        union: on one test set, the client unknown.
-        local: on each client's own held-out samples, every client counting once; None where no client has any.
-        ece: expected calibration error on the union test, at the temperature that fits held-out samples best; None
-            for values.
-        ece_untempered: the same at temperature one.
+    `ece` is the expected calibration error on the union test at the temperature that fits held-out samples best,
+    `ece_untempered` the same at temperature one; None for values.
     """
 
+    seed: int
+    method: str
     union: float
     local: float | None
     ece: float | None
     ece_untempered: float | None
-
-
-@dataclass(frozen=True)
-class Score(Tests):
-    """One method on one seed."""
-
-    seed: int
-    method: str
     factor: float
     seconds: float
     contender: Contender
@@ -113,7 +103,7 @@ class Comparison:
         }
 
     def _protocols(self, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Each protocol's scores, and the calibration, of methods that are asked the same."""
+        """A table for each of PROTOCOLS, of methods that are told the same of the test samples."""
         return {
             key: {
                 name: summary([getattr(s, key) for s in self.of(name)], [getattr(s, key) for s in self.of(WORLD)])
@@ -186,10 +176,10 @@ def compare(
             seconds = time.perf_counter() - began
             if name == WORLD:
                 coverages.append(coverage(trial.finished().outcome.world, federation.union_test))
-            tests = scored(method, trained, federation)
-            score = Score(
-                **vars(tests), seed=seed, method=name, factor=factors[name], seconds=seconds, contender=trained
-            )
+            told = _told(method, federation)
+            union, local = on_union(trained, federation, told), on_local(trained, federation)
+            ece, untempered = on_confidence(method, trained, federation) if trial.task.classifies else (None, None)
+            score = Score(seed, name, union, local, ece, untempered, factors[name], seconds, trained)
             scores.append(score)
             on_score(score)
     assert first is not None
@@ -228,18 +218,42 @@ def _rounds(method: Method, trial: Trial) -> int:
 
 
 @torch.no_grad()
-def scored(method: Method, trained: Contender, federation: FederatedData) -> Tests:
-    """Ask a trained method for all test samples, and tell it no more of them than it may know."""
-    union = on_union(trained, federation, _asked(method, federation.union_client, federation.union_group))
-    return Tests(union, on_local(trained, federation), *calibration(method, trained, federation))
+def on_union(trained: Contender, federation: FederatedData, told: NDArray[np.int64] | None = None) -> float:
+    """The score on one test set from all regions, the client unknown but where something is told of it."""
+    union = federation.union_test
+    who = np.full(len(union), UNKNOWN_CLIENT) if told is None else told
+    return federation.task.score(trained.answer(union.inputs, who), union.targets)
+
+
+def _told(method: Method, federation: FederatedData) -> NDArray[np.int64] | None:
+    """What a method is told of the union test samples: their clients, which of them belong together, or nothing."""
+    if method.knows_client:
+        return federation.union_client
+    return federation.union_group if method.context else None
 
 
 @torch.no_grad()
-def on_union(trained: Contender, federation: FederatedData, who: NDArray[np.int64] | None = None) -> float:
-    """The score on one test set from all regions, the client unknown but to those that need it."""
-    union = federation.union_test
-    nobody = np.full(len(union), UNKNOWN_CLIENT)
-    return federation.task.score(trained.answer(union.inputs, nobody if who is None else who), union.targets)
+def on_confidence(method: Method, trained: Contender, federation: FederatedData) -> tuple[float, float]:
+    """Calibration error on the union test, with a temperature and without.
+
+    Who fits no temperature alone gets one by the same means: of the same temperatures, on the same held-out samples.
+    """
+    union, (held_out, owner) = federation.union_test, _held_out(federation)
+    told, nobody = _told(method, federation), np.full(len(union), UNKNOWN_CLIENT)
+    answers = trained.answer(union.inputs, nobody if told is None else told)
+    if trained.untempered is not None:
+        raw = trained.untempered(union.inputs, nobody if told is None else told)
+    else:
+        asked = np.full(len(held_out), UNKNOWN_CLIENT) if told is None else owner
+        losses = temperature_losses(trained.answer(held_out.inputs, asked), held_out.targets)
+        raw, answers = answers, cooled(answers, fitted_temperature(losses))
+    return expected_calibration_error(answers, union.targets), expected_calibration_error(raw, union.targets)
+
+
+def _held_out(federation: FederatedData) -> tuple[Samples, NDArray[np.int64]]:
+    """All samples held out inside the federation, and the client of each."""
+    parts = [client.held_out for client in federation.clients]
+    return Samples.concatenated(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
 @torch.no_grad()
@@ -262,40 +276,6 @@ def on_held_out(trained: Contender, federation: FederatedData) -> float:
     held_out, _ = _held_out(federation)
     answers = trained.answer(held_out.inputs, np.full(len(held_out), UNKNOWN_CLIENT))
     return federation.task.score(answers, held_out.targets) if bool(answers.isfinite().all()) else -float("inf")
-
-
-@torch.no_grad()
-def calibration(
-    method: Method, trained: Contender, federation: FederatedData
-) -> tuple[float, float] | tuple[None, None]:
-    """Expected calibration error on the union test with and without temperature; nothing for values.
-
-    All get the same temperatures fitted on the same samples: who does not do it alone is helped.
-    """
-    if not federation.task.classifies:
-        return None, None
-    union, (held_out, owners) = federation.union_test, _held_out(federation)
-    who = _asked(method, federation.union_client, federation.union_group)
-    answers = trained.answer(union.inputs, who)
-    if trained.untempered is not None:
-        raw, sure = trained.untempered(union.inputs, who), answers
-    else:
-        losses = temperature_losses(trained.answer(held_out.inputs, _asked(method, owners, owners)), held_out.targets)
-        raw, sure = answers, cooled(answers, fitted_temperature(losses))
-    return expected_calibration_error(sure, union.targets), expected_calibration_error(raw, union.targets)
-
-
-def _asked(method: Method, client: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What a method is told of whose samples it is asked: the client, which samples belong together, or nothing."""
-    if method.knows_client:
-        return client
-    return group if method.context else np.full(len(client), UNKNOWN_CLIENT)
-
-
-def _held_out(federation: FederatedData) -> tuple[Samples, NDArray[np.int64]]:
-    """All samples held out inside the federation, and the client of each."""
-    parts = [client.held_out for client in federation.clients]
-    return Samples.concatenated(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
 def _budget(scores: Sequence[Score]) -> dict[str, float]:

@@ -113,25 +113,38 @@ def plan_tables(result: Mapping[str, Any]) -> None:
 
 
 def comparison_tables(result: Mapping[str, Any], out: Path) -> None:
-    """The two protocols, each in a table of its own, and the budgets."""
-    console = Console()
-    console.print(_scores(result, "union", "Union test: one test set from all regions, the client unknown"))
+    """The two protocols, each in a table of its own, calibration, what context adds, and the budgets."""
+    console, metric = Console(), result["metric"]
+    console.print(_scores(result["union"], metric, "Union test: one test set from all regions, the client unknown"))
     if result["local"]:
-        console.print(_scores(result, "local", "Local tests: each client's own samples, mean over clients"))
+        console.print(_scores(result["local"], metric, "Local tests: each client's own samples, mean over clients"))
+    if result["ece"]:
+        console.print(_calibration(result))
+    for protocol, rows in result["context"].items():
+        if rows and protocol in ("union", "local"):
+            title = f"With context, {protocol}: samples of one client come together, without their labels"
+            console.print(_scores(rows, metric, title))
     console.print(_budgets(result["budget"]))
     for name, reason in result["skipped"].items():
         console.print(f"{name}: left out, {reason}")
     console.print(f"report: {out / 'report.html'}")
 
 
-def _scores(result: Mapping[str, Any], protocol: str, title: str) -> Table:
+def _scores(rows: Mapping[str, Any], metric: str, title: str) -> Table:
     table = Table(title=title, title_justify="left")
-    for column in ("method", result["metric"], "95 % interval", "minus world", "what"):
+    for column in ("method", metric, "95 % interval", "minus world", "what"):
         table.add_column(column, justify="left" if column in ("method", "what") else "right")
-    for name, row in result[protocol].items():
+    for name, row in rows.items():
         interval = f"{row['ci95'][0]:.4f} .. {row['ci95'][1]:.4f}" if row["ci95"] else "one seed"
         table.add_row(name, f"{row['mean']:.4f}", interval, f"{row['minus_world']['mean']:+.4f}", METHODS[name].title)
     return table
+
+
+def _calibration(result: Mapping[str, Any]) -> Table:
+    """Expected calibration errors; all methods had their temperatures from the same held-out samples."""
+    columns = {"with_temperature": "ece", "without": "ece_untempered"}
+    rows = {name: {c: result[key][name]["mean"] for c, key in columns.items()} for name in result["ece"]}
+    return _numbers("Union test: expected calibration error", "method", tuple(columns), rows)
 
 
 def _budgets(budget: Mapping[str, Mapping[str, float]]) -> Table:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from torch import Tensor
 
+from federation.confidence import BINS
 from federation.data import UNKNOWN_CLIENT, FederatedData
 from federation.manifold import Atlas
 from federation.world_model import NOTHING_NOVEL, WorldModel
@@ -174,6 +175,9 @@ def render(comparison_json: Mapping[str, Any], gathered: Mapping[str, Any]) -> s
         searched=[name for name in comparison["budget"] if METHODS[name].searched],
         verdicts=_verdicts(comparison["union"], metric),
         tables={protocol: _score_rows(comparison[protocol], metric) for protocol in ("union", "local")},
+        context={protocol: _score_rows(comparison["context"][protocol], metric) for protocol in ("union", "local")},
+        calibration=_calibration(comparison),
+        bins=BINS,
         pictures={name: Markup(svg) for name, svg in _pictures(comparison, gathered, metric).items()},
         budget={
             name: [_amount(row[field], unit) for field, unit in UNITS.items()]
@@ -250,6 +254,18 @@ def _score_rows(scores: Mapping[str, Any], metric: Metric) -> list[dict[str, Any
             }
         )
     return rows
+
+
+def _calibration(comparison: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Expected calibration error of each method in percent, with its temperature and without, the best first."""
+    rows = [
+        {"name": name, "error": row["mean"], "untempered": comparison["ece_untempered"][name]["mean"]}
+        for name, row in comparison["ece"].items()
+    ]
+    return [
+        {key: value if key == "name" else f"{100 * value:.1f}\u00a0%" for key, value in row.items()}
+        for row in sorted(rows, key=lambda row: row["error"])
+    ]
 
 
 def _amount(number: float, unit: str) -> str:

@@ -10,7 +10,7 @@ from federation.scenario import Opened, open_run, run_config
 from scenarios.baselines import METHODS, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
-from scenarios.compare import WORLD, Progress, calibration, on_held_out, on_local, on_union
+from scenarios.compare import WORLD, Progress, on_confidence, on_held_out, on_local, on_union
 from scenarios.engines import RAY, Engine
 from scenarios.seams import seam_score
 
@@ -18,7 +18,7 @@ SCORES: dict[str, Callable[[WorldRun, FederatedData], float | None]] = {
     "union": lambda run, data: on_union(contender(run), data),
     "local": lambda run, data: on_local(contender(run), data),
     "held_out": lambda run, data: on_held_out(contender(run), data),
-    "ece": lambda run, data: calibration(METHODS[WORLD], contender(run), data)[0],
+    "ece": lambda run, data: on_confidence(METHODS[WORLD], contender(run), data)[0] if data.task.classifies else None,
     "seams": lambda run, data: seam_score(run.outcome.world, data.union_test),
 }
 """What a run is scored by, in the order of tables; None where the data have no such test. To add one: a row here."""

@@ -14,7 +14,7 @@ from federation.scenario import Scenario, open_run
 from federation.task import Task
 from federation.world_model import WorldModel
 from server.history import RoundRecord
-from server.state import world_model
+from server.state import ServerState, world_model
 from server.strategy import ManifoldStrategy, Observer
 
 NODES_TIMEOUT, ROUND_TIMEOUT = 120.0, 3600.0
@@ -32,15 +32,22 @@ class Outcome:
 
 
 def federate(
-    grid: Grid, scenario: Scenario, task: Task, clients: int, observe: Observer = lambda record, state: None
+    grid: Grid,
+    scenario: Scenario,
+    task: Task,
+    clients: int,
+    observe: Observer = lambda record, state: None,
+    start: ServerState | None = None,
 ) -> Outcome:
     """Run all phases of a scenario over a grid.
 
+    Args:
+        start: prior and encoders to keep as they are, so that what comes out can be joined with what else began there.
     Raises:
         RoundLostError: a round brought no usable reply.
     """
     _wait_for_nodes(grid, clients)
-    strategy = ManifoldStrategy(scenario, task, clients, observe)
+    strategy = ManifoldStrategy(scenario, task, clients, observe, start)
     strategy.start(grid, ArrayRecord(), num_rounds=len(strategy.steps), timeout=ROUND_TIMEOUT)
     state = strategy.state
     return Outcome(world_model(state, scenario, task), tuple(strategy.history), state.charts)

@@ -54,13 +54,17 @@ ELASTIC = {Stage.PRIOR, Stage.EXPERTS, Stage.COUPLING, Stage.GROWTH}
 """Stages in which each client trains the size that is its own."""
 
 
-def schedule(scenario: Scenario, task: Task) -> tuple[Step, ...]:
-    """All rounds of a run."""
+def schedule(scenario: Scenario, task: Task, begun: bool = False) -> tuple[Step, ...]:
+    """All rounds of a run.
+
+    Args:
+        begun: whether prior and encoders are there already.
+    """
     spawns, experts, coupling = scenario.novelty.spawn_at is not None, scenario.experts.rounds, scenario.coupling.rounds
     plan = [
         (Stage.CENSUS, 1),
-        (Stage.PRIOR, scenario.prior.rounds),
-        (Stage.ENCODER, 1),
+        (Stage.PRIOR, 0 if begun else scenario.prior.rounds),
+        (Stage.ENCODER, 0 if begun else 1),
         (Stage.CHARTING, 1),
         (Stage.CHOICE, int(len(scenario.encoders) > 1)),
         (Stage.EXPERTS, experts),

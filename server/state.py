@@ -91,6 +91,11 @@ def initial(scenario: Scenario, task: Task) -> ServerState:
     return ServerState(prior=Model(parameters, scenario.aggregation.init(parameters)))
 
 
+def start_of(state: ServerState) -> ServerState:
+    """What parts that are trained apart must share to be joined: the prior and the encoders of a state."""
+    return ServerState(prior=state.prior, encoders=state.encoders)
+
+
 def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) -> ServerState:
     """Start an expert for each region, and lay out the small networks."""
     charts, regions, atlas = found.charts, found.region_of_client, found.atlas

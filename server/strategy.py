@@ -84,14 +84,20 @@ class ManifoldStrategy(Strategy):
     Args:
         clients: size of the federation; the first round waits for as many nodes.
         observe: called after each round.
+        start: prior and encoders to keep as they are, from `start_of` another run.
     """
 
     def __init__(
-        self, scenario: Scenario, task: Task, clients: int, observe: Observer = lambda record, state: None
+        self,
+        scenario: Scenario,
+        task: Task,
+        clients: int,
+        observe: Observer = lambda record, state: None,
+        start: ServerState | None = None,
     ) -> None:
         self.scenario, self.task, self.clients, self._observe = scenario, task, clients, observe
-        self.steps = schedule(scenario, task)
-        self.state = initial(scenario, task)
+        self.steps = schedule(scenario, task, begun=start is not None)
+        self.state = start or initial(scenario, task)
         self.history: list[RoundRecord] = []
         self._node_of: dict[int, int] = {}
         self._versions: dict[int, ServerState] = {}  # by round: those from which clients at work have begun
@@ -367,18 +373,22 @@ class ManifoldStrategy(Strategy):
                 options = candidates(parts, scenario.composition.weights, self.task)
                 return replace(state, composition=chosen(options, everywhere, scenario.composition.gain))
             case Stage.NOVELTY:
-                count, gain = float(everywhere["count"].sum()), scenario.composition.gain
-                return replace(
-                    state,
-                    novelty_threshold=novelty_threshold(everywhere, scenario.novelty.quantile),
-                    known={KNOWN: everywhere["count"]},
-                    temperature=fitted_temperature(everywhere["temperature"]) if self.task.classifies else 1.0,
-                    context=chosen_context(everywhere["context"], count, gain, self.task),
-                )
+                return self._judged(everywhere)
             case Stage.SPAWN:
                 novel = {client: Chart.from_sums(total.sums.get(client, {})) for client in total.clients}
                 return spawned(state, {n: chart for n, chart in novel.items() if chart.components}, scenario, self.task)
         return state
+
+    def _judged(self, sums: Parameters) -> ServerState:
+        """How far the regions reach, how sure the answers are, and what is made of context."""
+        scenario, known = self.scenario, sums["count"]
+        return replace(
+            self.state,
+            novelty_threshold=novelty_threshold(sums, scenario.novelty.quantile),
+            known={KNOWN: known},
+            temperature=fitted_temperature(sums["temperature"]) if self.task.classifies else 1.0,
+            context=chosen_context(sums["context"], float(known.sum()), scenario.composition.gain, self.task),
+        )
 
     def _reached(self, client: int, share: Tensor) -> tuple[int, ...]:
         """The regions whose experts a client downloads: its own, and those that its samples reach."""

@@ -4,10 +4,10 @@ import torch
 
 from federation.composition import candidates, usable
 from federation.confidence import TEMPERATURES
-from federation.context import options
+from federation.context import VIEWS, options
 from federation.contribution import EVERYWHERE, WEIGHT, Contribution
 from federation.experts import Expert, specialised, trunk_of
-from federation.manifold import atlas
+from federation.manifold.atlas import TEMPERATURES as FACTORS
 from federation.manifold.dimension import SPACING
 from federation.models import Size
 from federation.models.family import FULL
@@ -72,7 +72,7 @@ def expected_shapes(
             trunk = trunk_of(scenario.model, state.prior.parameters)
             return shapes(scenario.moments(torch.zeros(1, *task.input_shape), trunk))
         case Stage.CHOICE:
-            return {"gain": (len(state.candidates), len(atlas.TEMPERATURES)), "count": ()}
+            return {"gain": (len(state.candidates), len(FACTORS)), "count": ()}
         case Stage.REACH:
             return {"share": (len(state.experts),)}
         case Stage.EVIDENCE:
@@ -83,7 +83,7 @@ def expected_shapes(
         case Stage.NOVELTY:
             sums: dict[str, Shape] = dict.fromkeys(("count", "composition", "generalist"), (BINS,))
             sums |= {"temperature": (len(TEMPERATURES),)} if task.classifies else {}
-            return sums | {"context": (len(options(task)),)}
+            return sums | {"context": (VIEWS, len(options(task)))}
         case Stage.CHARTING | Stage.SPAWN:
             return {}
     if stage in ELASTIC:

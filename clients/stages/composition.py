@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
@@ -12,7 +13,7 @@ from federation.records import Order
 from federation.routing import gates, shared
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, under
+from federation.tensors import single, under
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
@@ -47,35 +48,35 @@ def held_out_losses(answers: Tensor, targets: Tensor, task: Task) -> Tensor:
     return task.losses(answers, targets)
 
 
-def held_out_parts(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
-    """Each part's answers to the held-out samples, in the order of `federation.composition.PARTS`."""
-    return parts_of(remembered(member, "held_out"), order, scenario, task)
-
-
-def remembered(member: Member, *pieces: str) -> dict[str, Tensor]:
-    """The evidence of some of the member's samples: "train", "held_out", or of both, one after the other."""
-    names = [name.removeprefix("held_out/") for name in member.memory if name.startswith("held_out/")]
-    return {name: torch.cat([member.memory[f"{piece}/{name}"] for piece in pieces]) for name in names}
-
-
-def parts_of(
-    evidence: Parameters, order: Order, scenario: Scenario, task: Task, together: bool = False
+def held_out_parts(
+    order: Order, member: Member, scenario: Scenario, task: Task, together: bool = False
 ) -> dict[str, Tensor]:
-    """Each part's answers to remembered samples.
+    """Each part's answers to the held-out samples, in the order of `federation.composition.PARTS`.
 
     Args:
-        together: whether all of them share their experts.
+        together: whether all of the member's samples share their choice of experts.
     """
-    rule, parts = scenario.router.rule, {}
+    memory = {name.removeprefix("held_out/"): t for name, t in member.memory.items() if name.startswith("held_out/")}
+    parts = {}
     if task.classifies:
-        parts["charts"] = evidence["chart_logits"].softmax(-1)
-    router = {name: tensor[None] for name, tensor in under("router", order.tensors).items()}
-    logits = rule.logits(router, evidence["latent"][None], evidence["scores"][None])[0]
-    logits = shared(logits, torch.zeros(len(logits), dtype=torch.int64)) if together else logits
-    parts["mixture"] = (gates(logits, rule.top).unsqueeze(-1) * evidence["experts"]).sum(1)
+        parts["charts"] = memory["chart_logits"].softmax(-1)
+    logits = _shared_logits(order, member, scenario) if together else _logits(order, member, scenario, "held_out")
+    parts["mixture"] = (gates(logits, scenario.router.rule.top).unsqueeze(-1) * memory["experts"]).sum(1)
     if task.classifies:
-        head = {name: tensor[None] for name, tensor in under("head", order.tensors).items()}
-        outputs = evidence["chart_logits"] + scenario.head.network.apply(head, evidence["latent"][None])[0]
+        head = single(under("head", order.tensors))
+        outputs = memory["chart_logits"] + scenario.head.network.apply(head, memory["latent"][None])[0]
         parts["head"] = outputs.softmax(-1)
-    parts["prior"] = evidence["prior"]
+    parts["prior"] = memory["prior"]
     return parts
+
+
+def _logits(order: Order, member: Member, scenario: Scenario, piece: str) -> Float[Tensor, "samples regions"]:
+    """Gate logits of the member's samples: of those to train on, or of those held out."""
+    latent, scores = (member.memory[f"{piece}/{name}"][None] for name in ("latent", "scores"))
+    return scenario.router.rule.logits(single(under("router", order.tensors)), latent, scores)[0]
+
+
+def _shared_logits(order: Order, member: Member, scenario: Scenario) -> Float[Tensor, "samples regions"]:
+    """Those of the held-out samples, all of the member's samples being neighbours."""
+    every = torch.cat([_logits(order, member, scenario, piece) for piece in ("train", "held_out")])
+    return shared(every, torch.zeros(len(every), dtype=torch.int64))[len(member.data.train) :]

@@ -24,12 +24,11 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     for order, member in zip(orders, cohort, strict=True):
         experts, data, regions = gathered(under("experts", order.tensors)), member.data, int(order.settings["regions"])
         prior = Expert(under("prior", order.tensors))
-        for part, samples in (("train", data.train), ("held_out", data.held_out)):
-            member.memory[f"{part}/experts"] = _answers(experts, regions, scenario, task, samples.inputs)
-            member.memory[f"{part}/prior"] = prior.answers(scenario.model, task, samples.inputs)
         variances = torch.ones(regions).index_copy(0, torch.tensor(list(experts)), order.tensors[VARIANCES])
-        answers, targets = member.memory["train/experts"], data.train.targets
-        member.memory["train/likelihoods"] = _likelihoods(answers, targets, task, variances)
+        answers = _answers(experts, regions, scenario, task, data.train.inputs)
+        member.memory["train/likelihoods"] = _likelihoods(answers, data.train.targets, task, variances)
+        member.memory["held_out/experts"] = _answers(experts, regions, scenario, task, data.held_out.inputs)
+        member.memory["held_out/prior"] = prior.answers(scenario.model, task, data.held_out.inputs)
         ready = torch.tensor(float(len(data.train)), dtype=torch.float64)
         contributions.append(Contribution((member.number,), {EVERYWHERE: {"ready": ready}}))
     return Listed(contributions)

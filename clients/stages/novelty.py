@@ -5,13 +5,12 @@ The same round asks how sure the composition should be, and whether the samples 
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
-from clients.stages.composition import held_out_losses, held_out_parts, parts_of, remembered
-from federation.composition import pooled, usable
+from clients.stages.composition import held_out_losses, held_out_parts
+from federation.composition import pooled
 from federation.confidence import temperature_losses
 from federation.context import context_losses, shares
 from federation.contribution import EVERYWHERE, Contribution, Listed
@@ -33,30 +32,18 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 
 
 def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
-    targets, parts = member.data.held_out.targets, held_out_parts(order, member, scenario, task)
-    novelty, answers = member.memory["held_out/novelty"], _pooled(parts, order, scenario, task)
+    targets, novelty = member.data.held_out.targets, member.memory["held_out/novelty"]
+    parts, together = (held_out_parts(order, member, scenario, task, shared) for shared in (False, True))
+    answers = _pooled(parts, order, task)
+    others, union = (member.data.train.targets, shares(order.tensors[LABELS])) if task.classifies else (None, None)
     sums = {
         "count": novelty_histogram(novelty),
         "composition": novelty_histogram(novelty, held_out_losses(answers, targets, task)),
         "generalist": novelty_histogram(novelty, held_out_losses(parts["prior"], targets, task)),
-        "context": _context_losses(order, member, scenario, task),
+        "context": context_losses([answers, _pooled(together, order, task)], targets, others, union, task),
     }
     return sums | ({"temperature": temperature_losses(answers, targets)} if task.classifies else {})
 
 
-def _context_losses(order: Order, member: Member, scenario: Scenario, task: Task) -> Float[Tensor, " options"]:
-    """All of the member's samples are neighbours of its held-out ones: these alone may be too few, or torn from it in
-    pieces that tell little of how often it meets each class."""
-    evidence = remembered(member, "train", "held_out")
-    both = [parts_of(evidence, order, scenario, task, together) for together in (False, True)]
-    targets = torch.cat([member.data.train.targets, member.data.held_out.targets])
-    held_out = torch.arange(len(targets)) >= len(member.data.train)
-    union = shares(order.tensors[LABELS]) if task.classifies else None
-    return context_losses([_pooled(parts, order, scenario, task) for parts in both], targets, held_out, union, task)
-
-
-def _pooled(
-    parts: Mapping[str, Tensor], order: Order, scenario: Scenario, task: Task
-) -> Float[Tensor, "samples outputs"]:
-    weights: dict[str, float] = {part: order.settings[part] for part in usable(scenario.composition.parts, task)}
-    return pooled(parts, weights, task)
+def _pooled(parts: Mapping[str, Tensor], order: Order, task: Task) -> Float[Tensor, "samples outputs"]:
+    return pooled(parts, {part: weight for part, weight in order.settings.items() if part in parts}, task)

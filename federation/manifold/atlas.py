@@ -1,7 +1,7 @@
 """The atlas: all regions' charts as one set of Gaussians, and how the regions overlap."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log, pi
 
@@ -114,11 +114,16 @@ class Atlas:
 
         The new covariances are shrunk towards the mean of those that are there.
         """
-        entries = [(self.regions, label, m) for label, m in chart.components.items()]
+        entries = [(0, label, m) for label, m in chart.components.items()]
         covariance = torch.diag_embed(self.diagonal) + self.factor @ self.factor.mT
         pooled = torch.einsum("c,cij->ij", self.log_weight.softmax(0), covariance)
-        new = _charted(self.regions + 1, entries, pooled, rule)
-        return Atlas(new.regions, **{name: torch.cat([getattr(self, name), getattr(new, name)]) for name in TENSORS})
+        return self.beside(_charted(1, entries, pooled, rule))
+
+    def beside(self, other: "Atlas") -> "Atlas":
+        """The regions of both; those of the other are numbered after these. All components stay bit by bit."""
+        moved = replace(other, region=self.regions + other.region)
+        rows = {name: torch.cat([getattr(self, name), getattr(moved, name)]) for name in TENSORS}
+        return Atlas(self.regions + other.regions, **rows)
 
     @cached_property
     def precision(self) -> Precision:
@@ -176,7 +181,7 @@ class Atlas:
         self, latent: Float[Tensor, "samples latent"], labels: Int[Tensor, " samples"], outputs: int
     ) -> Float[Tensor, " temperatures"]:
         """What the charts know of the samples' labels: sum of log P(label | z) / P(label), for each of TEMPERATURES."""
-        return _information(self.label_scores(latent, outputs), self._weights(self.label, outputs), labels)
+        return _information(self.survey(latent).label_scores(outputs), self._weights(self.label, outputs), labels)
 
     def region_information(
         self, latent: Float[Tensor, "samples latent"], region: int

@@ -4,6 +4,7 @@ from itertools import count, takewhile
 from typing import Self
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
@@ -104,3 +105,18 @@ def _linear_slopes(
 ) -> dict[str, Slope]:
     """Slopes along the weights of `_linear`, from those along its outputs."""
     return {f"{name}.weight": Product(slopes, inputs), f"{name}.bias": slopes.sum(1)}
+
+
+def side_by_side(one: Parameters, other: Parameters) -> dict[str, Tensor]:
+    """Two networks without blocks as one: it gives the outputs of the first, and then those of the second."""
+    mine, theirs = one["head.weight"], other["head.weight"]
+    apart = {"head.weight": torch.cat([F.pad(mine, (0, theirs.shape[1])), F.pad(theirs, (mine.shape[1], 0))])}
+    return apart | {name: torch.cat([one[name], other[name]]) for name in ("stem.weight", "stem.bias", "head.bias")}
+
+
+def mean_of(one: Parameters, other: Parameters, share: float) -> dict[str, Tensor]:
+    """Two networks without blocks as one: it gives share x the outputs of the first + (1 - share) x the second's."""
+    both, outputs = side_by_side(one, other), len(one["head.bias"])
+    return both | {
+        name: share * both[name][:outputs] + (1 - share) * both[name][outputs:] for name in ("head.weight", "head.bias")
+    }

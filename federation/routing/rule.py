@@ -10,8 +10,8 @@ from torch import Tensor
 
 from federation.contribution import filled
 from federation.manifold import Atlas, Survey
-from federation.rules import Rule
-from federation.tensors import Parameters, shapes
+from federation.rules import InputError, Rule
+from federation.tensors import Parameters, shapes, single
 
 LEAST_LOG_GATE = -30.0
 """Lower bound of a log gate that others share: no single sample rules a region out for its whole group."""
@@ -26,13 +26,8 @@ class Gates:
 
     @staticmethod
     def even(samples: int, regions: int) -> "Gates":
-        """Everybody is asked, and all have the same say."""
-        everybody = torch.arange(regions).expand(samples, -1)
-        return Gates(everybody, torch.full(everybody.shape, 1 / regions))
-
-    def spread(self, regions: int) -> Float[Tensor, "samples regions"]:
-        """The gate of every region; zero where nobody is asked."""
-        return torch.zeros(len(self.weights), regions).scatter_add(1, self.regions, self.weights)
+        """The same say for every region."""
+        return Gates(torch.arange(regions).expand(samples, -1), torch.full((samples, regions), 1 / regions))
 
 
 class RoutingRule(Rule):
@@ -58,6 +53,20 @@ class RoutingRule(Rule):
         wanted = shapes(self.init(latent, regions + 1, torch.Generator()))
         return {name: filled(weights[name], shape) for name, shape in wanted.items()}
 
+    def joined(
+        self, weights: Parameters, other: "RoutingRule", others: Parameters, share: float
+    ) -> tuple["RoutingRule", dict[str, Tensor]]:
+        """One router for the regions of two, tuned apart.
+
+        Args:
+            share: of all samples, that of this one's regions.
+        Raises:
+            InputError: the two are of different kinds.
+        """
+        if self != other:
+            raise InputError(f"routers {self.dump()} and {other.dump()} cannot be joined; train both by the same rule")
+        return self, {}
+
     @abstractmethod
     def logits(
         self,
@@ -75,8 +84,7 @@ class RoutingRule(Rule):
         group: Int[Tensor, " samples"] | None = None,
     ) -> Gates:
         """Which experts one router asks; samples of one group share their choice."""
-        alone = {name: tensor[None] for name, tensor in weights.items()}
-        logits = self.logits(alone, latent[None], survey.relative_scores()[None])[0]
+        logits = self.logits(single(weights), latent[None], survey.relative_scores()[None])[0]
         if group is not None:
             logits = shared(logits, group, survey.regions)
         shares, places = strongest(logits, self.top)

@@ -6,6 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from federation.models import Mlp
+from federation.models.mlp import side_by_side
 from federation.routing.rule import RoutingRule
 from federation.task import Task
 from federation.tensors import Parameters
@@ -30,6 +31,17 @@ class TunedResidual(RoutingRule):
         weights = self.network.init(Task(kind="regression", input_shape=(latent,), outputs=regions), draw)
         weights["head.weight"] = torch.zeros_like(weights["head.weight"])
         return weights | {"log_temperature": torch.tensor(self.temperature).log()}
+
+    def joined(
+        self, weights: Parameters, other: RoutingRule, others: Parameters, share: float
+    ) -> tuple[RoutingRule, dict[str, Tensor]]:
+        """The residuals side by side: tuning leaves the mean of each over its own regions at zero, so that the charts
+        alone say which of the two a sample belongs to. The logarithm of T is the mean."""
+        width = other.hidden if isinstance(other, TunedResidual) else 0
+        super().joined(weights, other.model_copy(update={"hidden": self.hidden}) if width else other, others, share)
+        log_temperature = share * weights["log_temperature"] + (1 - share) * others["log_temperature"]
+        rule = self.model_copy(update={"hidden": self.hidden + width})
+        return rule, side_by_side(weights, others) | {"log_temperature": log_temperature}
 
     def logits(
         self,

@@ -13,8 +13,8 @@ class WithContext(Method):
     Which client that is stays unknown, on local tests, too. Samples of strangers whom nothing tells apart come alone.
     """
 
-    name, title, searched = "context", "the world model, told which test samples share a client (no labels)", False
-    context = True
+    name, title = "context", "the world model, told which test samples share a client (no labels)"
+    searched, reuses_world, context = False, True, True
 
     def run(self, trial: Trial) -> Contender:
         run = trial.finished()

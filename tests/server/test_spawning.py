@@ -48,7 +48,7 @@ def score(outcome, part=None):
     """On the classes that only the late client holds."""
     new = union().take(torch.nonzero(union().targets >= NEW).flatten())
     world = outcome.world
-    answers = world.parts(new.inputs, world.encoder(new.inputs), (part,))[part] if part else world.predict(new.inputs)
+    answers = world.parts(world.query(new.inputs), (part,))[part] if part else world.predict(new.inputs)
     return world.design.task.score(answers, new.targets)
 
 

@@ -1,0 +1,5 @@
+"""The second half of the digits scenario."""
+
+from benchmarks.halves import half
+
+SCENARIO, load = half(1)

@@ -1,0 +1,94 @@
+"""Two parts of one atlas, trained apart, as one world model: nothing is trained, and no data are asked.
+
+Both parts must have been charted in the same encoder space and have begun from the same prior. Their charts then stand
+side by side, and Bayes' rule says which part a query belongs to. What was tuned within one part stays what it says of
+that part's regions; what both have tuned of the same thing becomes their mean, weighed by samples.
+"""
+
+from dataclasses import replace
+from math import exp, log
+
+import torch
+
+from federation.context import Context
+from federation.models.mlp import mean_of
+from federation.rules import InputError
+from federation.tensors import Parameters
+from federation.world_model import NOTHING_NOVEL, Design, WorldModel
+
+SAME = ("task", "family", "encoder", "chart_temperature", "whole_regions")
+"""What the designs of two parts must have in common."""
+
+
+def joined(one: WorldModel, other: WorldModel) -> WorldModel:
+    """All regions and experts of both; those of `other` are numbered after those of `one`, and its clients, too.
+
+    Raises:
+        InputError: the parts do not share their design, their encoder and their prior.
+    """
+    _check(one, other)
+    atlas, first = one.atlas.beside(other.atlas), one.design.regions
+    share = exp(float(one.atlas.log_weight.logsumexp(0) - atlas.log_weight.logsumexp(0)))
+    rule, router = one.design.router.joined(one.router, other.design.router, other.router, share)
+    return replace(
+        one,
+        design=_design(one.design, other.design, share).model_copy(update={"router": rule}),
+        atlas=atlas,
+        experts={**one.experts, **{first + region: expert for region, expert in other.experts.items()}},
+        router=router,
+        head=mean_of(one.head, other.head, share) if one.head else {},
+    )
+
+
+def _check(one: WorldModel, other: WorldModel) -> None:
+    apart = [name for name in SAME if getattr(one.design, name) != getattr(other.design, name)]
+    weights = {"encoder": (one.encoder.weights, other.encoder.weights), "prior": (one.prior, other.prior)}
+    apart += [f"{name}'s weights" for name, (mine, theirs) in weights.items() if not _equal(mine, theirs)]
+    if apart:
+        raise InputError(
+            f"two parts with different {' and '.join(apart)} cannot be joined; train both from one start (server.app)"
+        )
+
+
+def _equal(mine: Parameters, theirs: Parameters) -> bool:
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def _design(one: Design, other: Design, share: float) -> Design:
+    """What the phases of both have decided, by their shares of the samples.
+
+    A sample is as novel as before if it is so to both parts; each of them alone is less of the whole.
+    """
+    mixed = {
+        part: share * one.composition.get(part, 0.0) + (1 - share) * other.composition.get(part, 0.0)
+        for part in {**one.composition, **other.composition}
+    }
+    novel = max(one.novelty_threshold - log(share), other.novelty_threshold - log(1 - share))
+    labels = [share * mine + (1 - share) * theirs for mine, theirs in zip(one.labels, other.labels, strict=True)]
+    return one.model_copy(
+        update={
+            "regions": one.regions + other.regions,
+            "region_of_client": (*one.region_of_client, *(one.regions + r for r in other.region_of_client)),
+            "head": one.head.model_copy(update={"width": one.head.width + other.head.width}),
+            "composition": mixed,
+            "novelty_threshold": min(novel, NOTHING_NOVEL),
+            "labels": tuple(labels),
+            "temperature": _between(one.temperature, other.temperature, share),
+            "context": _context(one.context, other.context, share),
+        }
+    )
+
+
+def _context(one: Context, other: Context, share: float) -> Context:
+    """What both make of it, and the more careful of two priors."""
+    both = Context(
+        router=one.router and other.router,
+        prior=None if one.prior is None or other.prior is None else max(one.prior, other.prior),
+        temperature=_between(one.temperature, other.temperature, share),
+    )
+    return both if both.used else Context()
+
+
+def _between(one: float, other: float, share: float) -> float:
+    """The geometric mean of two temperatures."""
+    return exp(share * log(one) + (1 - share) * log(other))
