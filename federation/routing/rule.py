@@ -24,6 +24,10 @@ class Gates:
     regions: Int[Tensor, "samples asked"]
     weights: Float[Tensor, "samples asked"]
 
+    def spread(self, regions: int) -> Float[Tensor, "samples regions"]:
+        """The gate of every region; zero where nobody is asked."""
+        return torch.zeros(len(self.weights), regions).scatter_add(1, self.regions, self.weights)
+
     @staticmethod
     def even(samples: int, regions: int) -> "Gates":
         """The same say for every region."""
