@@ -26,7 +26,7 @@ class Memory(MutableMapping[str, Tensor]):
         if name in self._written:
             return self._written[name]
         if name not in self._kept:
-            raise KeyError(f"the client remembers no {name!r}; it was not there in the evidence stage")
+            raise KeyError(f"the client remembers no {name!r}; it was not there when it was told")
         return torch.from_numpy(self._kept[name].numpy())
 
     def __setitem__(self, name: str, tensor: Tensor) -> None:

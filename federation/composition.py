@@ -9,16 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from federation.rules import InputError
-from federation.task import Task
+from federation.task import DOUBT, Task
 from federation.tensors import Parameters
 
 Part = Literal["charts", "mixture", "head", "prior"]
 """What may answer: the chart posterior of the labels, the routed experts, the head without experts, the generalist."""
 
 PARTS: tuple[Part, ...] = get_args(Part)
-
-DOUBT = 0.01
-"""Share of the uniform distribution in each part: an expert that never saw a class does not rule it out."""
 
 
 def usable(allowed: Sequence[Part], task: Task) -> tuple[Part, ...]:

@@ -18,6 +18,9 @@ LABELS = "labels"
 KNOWN = "known"
 """Name of the histogram of the novelty of held-out samples, among an order's tensors."""
 
+VARIANCES = "variances"
+"""Name of the variances of experts with Gaussian heads, among an order's tensors."""
+
 ACTION = "train.contribute"
 """The Flower message type of every order."""
 
@@ -31,6 +34,7 @@ class Stage(StrEnum):
     CHARTING = "charting"
     CHOICE = "choice"
     EXPERTS = "experts"
+    COUPLING = "coupling"
     REACH = "reach"
     EVIDENCE = "evidence"
     HEAD = "head"

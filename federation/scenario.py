@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal, Protocol, Self, cast
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
 from federation.availability import Always, AvailabilityRule
@@ -64,6 +64,22 @@ class ExpertSettings(TrainingPhase):
         default=False, description="an expert answers only the classes of its region, and is wider for it"
     )
     members: int = Field(default=1, ge=1, description="at most so many models share an expert's parameters")
+
+
+class CouplingSettings(Frozen):
+    """Rounds after the experts' own in which each also minimises strength x KL(p_i || q_-i), q_-i its neighbours'
+    mixture. With `strength=0` they are further rounds of the experts. Source: Ma and Shi (2025), eqs. 163-164."""
+
+    rounds: int = Field(default=0, ge=0)
+    strength: float = Field(default=0.1, ge=0, description="lambda, the weight of the divergence beside the loss")
+    neighbours: int = Field(default=3, ge=1, description="the most overlapping regions that each is coupled to")
+    damping: float = Field(default=0.5, gt=0, le=1, description="share of the new mixture in the remembered one")
+    warm_up: float = Field(default=0.3, ge=0, le=1, description="share of the rounds in which the strength rises")
+    confined: bool = Field(default=True, description="only where regions meet; else everywhere, which erases regions")
+
+    def strength_at(self, progress: float) -> float:
+        """The strength when this share of the rounds is done: it rises from 0 along a line."""
+        return self.strength * min(1.0, progress / self.warm_up if self.warm_up else 1.0)
 
 
 class HeadSettings(Frozen):
@@ -143,12 +159,19 @@ class Scenario(Frozen):
     charts: ChartRule = ChartRule()
     regions: RegionRule = PrivateRegions()
     experts: ExpertSettings = ExpertSettings(rounds=10)
+    coupling: CouplingSettings = CouplingSettings()
     head: HeadSettings = HeadSettings()
     router: RouterSettings = RouterSettings()
     composition: CompositionSettings = CompositionSettings()
     novelty: NoveltySettings = NoveltySettings()
     search: Search = Search()
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _coupled(self) -> Self:
+        if self.coupling.rounds and self.experts.own_classes:
+            raise ValueError("coupled experts must answer the same classes; set experts.own_classes=false")
+        return self
 
     @property
     def encoders(self) -> tuple[EncoderRule, ...]:
@@ -181,7 +204,7 @@ class Scenario(Frozen):
 
     def with_rounds(self, change: Callable[[int], int]) -> Self:
         """The same with other rounds in each of its phases."""
-        phases = {name: getattr(self, name) for name in ("prior", "experts", "head", "router", "novelty")}
+        phases = {n: getattr(self, n) for n in ("prior", "experts", "coupling", "head", "router", "novelty")}
         return self.model_copy(
             update={name: phase.model_copy(update={"rounds": change(phase.rounds)}) for name, phase in phases.items()}
         )

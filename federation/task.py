@@ -9,9 +9,20 @@ from torch import Tensor
 
 from federation.rules import Frozen, Several
 
+DOUBT = 0.01
+"""Share of the uniform distribution in what others are told of a model: one that never saw a class does not rule it
+out."""
+
+LEAST_VARIANCE = 1e-6
+"""Lower bound of a Gaussian head's variance, in squared units of the targets."""
+
 
 class Task(Frozen):
-    """Shape of one sample, and the kind and number of outputs."""
+    """Shape of one sample, and the kind and number of outputs.
+
+    A model of real values is a Gaussian head: it says N(outputs, variance I), with one variance a model. Targets should
+    be standardised by the scenario, since all coordinates share it.
+    """
 
     kind: Literal["classification", "regression"]
     input_shape: Several[int]
@@ -52,11 +63,57 @@ class Task(Frozen):
         """What a model says: probabilities of the classes, or the predicted values."""
         return outputs.softmax(-1) if self.classifies else outputs
 
-    def likelihoods(self, answers: Float[Tensor, "*rows outputs"], targets: Tensor) -> Float[Tensor, "*rows"]:
-        """Probability of the true class, or the unit Gaussian's density (unnormalised) at the true value."""
+    def likelihoods(
+        self, answers: Float[Tensor, "*rows outputs"], targets: Tensor, variance: Tensor | float = 1.0
+    ) -> Float[Tensor, "*rows"]:
+        """Probability of the true class, or the density of N(answers, variance I) at the true value.
+
+        The density lacks the factor (2 pi)^(-outputs / 2), which is the same for all models.
+        Args:
+            variance: of each row's model, or of all; classes have none.
+        """
         if self.classifies:
             return answers.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-        return (-0.5 * (answers - targets).square().sum(-1)).exp()
+        squared = (answers - targets).square().sum(-1)
+        return (-0.5 * squared / variance).exp() * variance ** (-self.outputs / 2)
+
+    def beliefs(
+        self, answers: Float[Tensor, "*rows outputs"], variance: Tensor | float = 1.0
+    ) -> Float[Tensor, "*rows beliefs"]:
+        """What of a model's distribution adds up in a mixture of models.
+
+        The probabilities of the classes, a little doubted; or the mean and, last, the mean square over coordinates of
+        N(answers, variance I).
+        """
+        if self.classifies:
+            return (1 - DOUBT) * answers + DOUBT / self.outputs
+        return torch.cat([answers, (variance + answers.square().mean(-1)).unsqueeze(-1)], -1)
+
+    def divergences(
+        self,
+        outputs: Float[Tensor, "*rows outputs"],
+        beliefs: Float[Tensor, "*rows beliefs"],
+        variance: Tensor | float = 1.0,
+    ) -> tuple[Float[Tensor, "*rows"], Float[Tensor, "*rows outputs"]]:
+        """KL(p || q) in nats of what a model says from what others believe, and its slopes along the outputs.
+
+        A mixture of Gaussians is taken as the Gaussian N(m, v I) of its mean and variance. Then KL is
+        (outputs / 2) (log v / s + s / v - 1) + |f - m|^2 / 2v for a model N(f, s I): among equal variances, the squared
+        jump between the two over twice the variance.
+        Args:
+            beliefs: a mixture of others' `beliefs`; it is given, and has no slope.
+            variance: s, of each row's model, or of all.
+        """
+        if self.classifies:
+            logs = outputs.log_softmax(-1)
+            ratios = logs - beliefs.clamp_min(1e-9).log()
+            divergences = (logs.exp() * ratios).sum(-1)
+            return divergences, logs.exp() * (ratios - divergences.unsqueeze(-1))
+        mean, square = beliefs[..., :-1], beliefs[..., -1]
+        width = (square - mean.square().mean(-1)).clamp_min(LEAST_VARIANCE)
+        ratio, jump = variance / width, outputs - mean
+        divergences = 0.5 * (self.outputs * (ratio - ratio.log() - 1) + jump.square().sum(-1) / width)
+        return divergences, jump / width.unsqueeze(-1)
 
     def score(self, answers: Float[Tensor, "samples outputs"], targets: Tensor) -> float:
         """Accuracy, or R2 = 1 - (squared error / variance of the targets): 1 is perfect, 0 is the mean's."""

@@ -15,7 +15,7 @@ from federation.composition import Part, usable
 from federation.routing import TunedResidual
 from federation.rules import InputError, nearest
 from federation.scenario import Opened, Scenario, open_run, override, run_config
-from scenarios.experiment import CHOOSES, Experiment, Result, by_seed, failures
+from scenarios.experiment import Experiment, Result, by_seed, failures
 from scenarios.experiment_pictures import difference_plot
 from scenarios.pictures import Metric
 from scenarios.sheet import Column, Sheet, interval
@@ -63,6 +63,9 @@ class Ablation:
 def _all_but(part: Part) -> Callable[[Scenario], list[Part]]:
     return lambda scenario: [other for other in scenario.composition.parts if other != part]
 
+
+SHOWN = ("union", "local", "seams")
+"""Scores of the table; the others are in `ablation.json`."""
 
 ABLATIONS = (
     Ablation("experts", "charts, head and generalist answer", {"composition.parts": _all_but("mixture")}),
@@ -164,9 +167,9 @@ def _known(values: Sequence[float | None]) -> list[float]:
 
 
 def sheet(result: Mapping[str, Any], title: str) -> Sheet:
-    """The table and the picture of `ablation.json`, but for the score that has chosen the compositions."""
+    """The table and the picture of `ablation.json`, of the scores on test samples."""
     metric = Metric(result["metric"])
-    scores = {name: rows for name, rows in result["scores"].items() if name != CHOOSES}
+    scores = {name: result["scores"][name] for name in SHOWN if name in result["scores"]}
     columns = [Column("part off", number=False)]
     for score in scores:
         columns += [Column(score.replace("_", " ")), Column("full minus it")]

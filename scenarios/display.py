@@ -71,6 +71,10 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
     if result["local"] is not None:
         console.print(f"local tests {result['metric']} [bold]{result['local']:.4f}[/]  (each client's own, mean)")
     console.print(_covered(result["novelty"], result["metric"]))
+    if result["seams"] is not None:
+        console.print(
+            f"seams       {result['metric']} [bold]{result['seams']:.4f}[/]  (union test, between regions only)"
+        )
     console.print(f"{result['clients']} clients, {result['regions']} regions; answers by {parts}")
     if result["clock"]:
         console.print(

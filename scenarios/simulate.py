@@ -7,16 +7,19 @@ from typing import Any
 from federation.data import FederatedData
 from federation.novelty import Coverage, coverage
 from federation.scenario import Opened, open_run, run_config
-from scenarios.baselines import Trial
-from scenarios.baselines.contract import Contender, WorldRun
+from scenarios.baselines import METHODS, Trial
+from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
-from scenarios.compare import Progress, on_held_out, on_local, on_union
+from scenarios.compare import WORLD, Progress, on_confidence, on_held_out, on_local, on_union
 from scenarios.engines import RAY, Engine
+from scenarios.seams import seam_score
 
-SCORES: dict[str, Callable[[Contender, FederatedData], float | None]] = {
-    "union": on_union,
-    "local": on_local,
-    "held_out": on_held_out,
+SCORES: dict[str, Callable[[WorldRun, FederatedData], float | None]] = {
+    "union": lambda run, data: on_union(contender(run), data),
+    "local": lambda run, data: on_local(contender(run), data),
+    "held_out": lambda run, data: on_held_out(contender(run), data),
+    "ece": lambda run, data: on_confidence(METHODS[WORLD], contender(run), data)[0] if data.task.classifies else None,
+    "seams": lambda run, data: seam_score(run.outcome.world, data.union_test),
 }
 """What a run is scored by, in the order of tables; None where the data have no such test. To add one: a row here."""
 
@@ -59,5 +62,5 @@ def simulate(
     trial = Trial(opened, engine.grids(opened, config), on_round=progress.advance)
     progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
     run = run_world(trial)
-    scores = {name: score(contender(run), opened.federation()) for name, score in SCORES.items()}
+    scores = {name: score(run, opened.federation()) for name, score in SCORES.items()}
     return Simulation(opened, run, scores, coverage(run.outcome.world, opened.federation().union_test))

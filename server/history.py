@@ -5,6 +5,8 @@ from typing import Any
 
 from federation.contribution import Contribution
 from federation.records import Stage
+from federation.task import LEAST_VARIANCE, Task
+from federation.tensors import Parameters
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,15 @@ class RoundRecord:
     def dump(self) -> dict[str, Any]:
         """Plain data for a line of JSON."""
         return asdict(self)
+
+
+def residual_variance(sums: Parameters, task: Task) -> float | None:
+    """Mean squared residual of a coordinate over the samples that one model was trained on, just before each step; None
+    for classes, and where nothing was visited."""
+    visited = float(sums.get("metric/visited", 0))
+    if task.classifies or not visited:
+        return None
+    return max(LEAST_VARIANCE, 2 * float(sums["metric/loss"]) / (visited * task.outputs))
 
 
 def trained_sums(total: Contribution) -> tuple[float | None, int, float]:

@@ -9,16 +9,26 @@ from federation.task import Task
 
 @dataclass(frozen=True)
 class Step:
-    """One round: the stage, its number within the stage, and the stage's rounds."""
+    """One round: the stage, its number within the stage, and the stage's rounds.
+
+    A stage may go on where another ends: then `before` and `after` are the other's rounds.
+    """
 
     stage: Stage
     round: int
     rounds: int
+    before: int = 0
+    after: int = 0
+
+    @property
+    def share(self) -> float:
+        """Share of the stage's own rounds that are done: 0 in the first round."""
+        return self.round / self.rounds
 
     @property
     def progress(self) -> float:
-        """Share of the stage's rounds that are done: 0 in the first round."""
-        return self.round / self.rounds
+        """Share of the rounds that are done, those before and after counted."""
+        return (self.before + self.round) / (self.before + self.rounds + self.after)
 
 
 EVERYBODY = {
@@ -40,7 +50,7 @@ UNCHARTED = {Stage.CENSUS, Stage.PRIOR, Stage.ENCODER, Stage.CHARTING, Stage.SPA
 EVIDENCED = {Stage.HEAD, Stage.ROUTER, Stage.COMPOSITION, Stage.NOVELTY}
 """Stages that only those can serve who took part in the evidence stage."""
 
-ELASTIC = {Stage.PRIOR, Stage.EXPERTS, Stage.GROWTH}
+ELASTIC = {Stage.PRIOR, Stage.EXPERTS, Stage.COUPLING, Stage.GROWTH}
 """Stages in which each client trains the size that is its own."""
 
 
@@ -50,14 +60,15 @@ def schedule(scenario: Scenario, task: Task, begun: bool = False) -> tuple[Step,
     Args:
         begun: whether prior and encoders are there already.
     """
-    spawns = scenario.novelty.spawn_at is not None
+    spawns, experts, coupling = scenario.novelty.spawn_at is not None, scenario.experts.rounds, scenario.coupling.rounds
     plan = [
         (Stage.CENSUS, 1),
         (Stage.PRIOR, 0 if begun else scenario.prior.rounds),
         (Stage.ENCODER, 0 if begun else 1),
         (Stage.CHARTING, 1),
         (Stage.CHOICE, int(len(scenario.encoders) > 1)),
-        (Stage.EXPERTS, scenario.experts.rounds),
+        (Stage.EXPERTS, experts),
+        (Stage.COUPLING, coupling),
         (Stage.REACH, 1),
         (Stage.EVIDENCE, 1),
         (Stage.HEAD, scenario.head.rounds if task.classifies else 0),
@@ -67,10 +78,13 @@ def schedule(scenario: Scenario, task: Task, begun: bool = False) -> tuple[Step,
         (Stage.SPAWN, 1 if spawns else 0),
         (Stage.GROWTH, scenario.novelty.rounds if spawns else 0),
     ]
-    return tuple(Step(stage, number, rounds) for stage, rounds in plan for number in range(rounds))
+    beside = {Stage.EXPERTS: (0, coupling), Stage.COUPLING: (experts, 0)}
+    return tuple(
+        Step(stage, number, rounds, *beside.get(stage, (0, 0))) for stage, rounds in plan for number in range(rounds)
+    )
 
 
-TRAINED = {Stage.PRIOR, Stage.EXPERTS, Stage.HEAD, Stage.ROUTER, Stage.GROWTH}
+TRAINED = {Stage.PRIOR, Stage.EXPERTS, Stage.COUPLING, Stage.HEAD, Stage.ROUTER, Stage.GROWTH}
 """Stages in which clients take gradient steps."""
 
 

@@ -1,6 +1,6 @@
 """The server's state between rounds: a frozen value; each round yields the next."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -10,9 +10,10 @@ from torch import Tensor
 from federation.context import Context, shares
 from federation.experts import Expert, begun, committee, scattered
 from federation.manifold import Atlas, Chart, Encoder
+from federation.manifold.coupling import neighbours
 from federation.manifold.regions import region_charts
 from federation.randomness import torch_generator
-from federation.records import LABELS
+from federation.records import LABELS, VARIANCES
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed, single
@@ -21,10 +22,15 @@ from federation.world_model import NOTHING_NOVEL, WorldModel
 
 @dataclass(frozen=True)
 class Model:
-    """Models under aggregation along a leading members axis, with the state of their rule."""
+    """Models under aggregation along a leading members axis, with the state of their rule.
+
+    `variance`: of a Gaussian head, the mean squared residual of a coordinate over the samples that were visited when it
+    was last trained; 1 where it is not known, and for classes, which have none.
+    """
 
     parameters: Parameters
     rule: Parameters = field(default_factory=dict)
+    variance: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,16 +68,17 @@ class ServerState:
     region_of_client: tuple[int, ...] = ()
     atlas: Atlas | None = None
     reached: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    neighbours: tuple[tuple[int, ...], ...] = ()
     experts: tuple[Model, ...] = ()
     classes: tuple[Tensor | None, ...] = ()
     head: Parameters = field(default_factory=dict)
     router: Parameters = field(default_factory=dict)
     composition: dict[str, float] = field(default_factory=dict)
     novelty_threshold: float = inf
-    temperature: float = 1.0
-    context: Context = field(default_factory=Context)
     known: dict[str, Tensor] = field(default_factory=dict)
     pioneers: tuple[int, ...] = ()
+    temperature: float = 1.0
+    context: Context = field(default_factory=Context)
 
     def expert(self, region: int) -> Expert:
         """The expert of a region as it is now."""
@@ -94,6 +101,7 @@ def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) 
     charts, regions, atlas = found.charts, found.region_of_client, found.atlas
     classes = _own_classes(charts, regions) if scenario.experts.own_classes else (None,) * atlas.regions
     experts = [_begun(state, region, own, scenario, task) for region, own in enumerate(classes)]
+    overlaps = atlas.overlaps(scenario.seed) if scenario.coupling.rounds else torch.eye(atlas.regions)
     latent = atlas.mean.shape[1]
     draw = torch_generator(scenario.seed, "small networks")
     head: dict[str, Tensor] = {}
@@ -109,7 +117,8 @@ def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) 
         charts=charts,
         region_of_client=regions,
         atlas=atlas,
-        experts=tuple(Model(expert, scenario.aggregation.init(expert)) for expert in experts),
+        neighbours=neighbours(overlaps, scenario.coupling.neighbours),
+        experts=tuple(Model(expert, scenario.aggregation.init(expert), state.prior.variance) for expert in experts),
         classes=classes,
         head=head,
         router=scenario.router.rule.init(latent, atlas.regions, draw),
@@ -213,6 +222,23 @@ def candidate_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tenso
     return tensors
 
 
+def coupling_tensors(
+    state: ServerState, scenario: Scenario, region: int, cut: Callable[[int], Expert], placed: bool
+) -> dict[str, Tensor]:
+    """What clients of a region download beside their own expert: the neighbours' experts, and the variances of all, the
+    own first. Those who are not `placed` yet also get what tells them where regions meet.
+    """
+    assert state.encoder is not None
+    assert state.atlas is not None
+    around = (region, *state.neighbours[region])
+    tensors = {VARIANCES: torch.tensor([state.experts[number].variance for number in around])}
+    tensors |= prefixed("neighbours", scattered({place: cut(number) for place, number in enumerate(around[1:])}))
+    if not placed:
+        tensors |= prefixed("encoder", state.encoder.weights) | prior_tensors(state, scenario)
+        tensors |= prefixed("atlas", state.atlas.part(around).tensors())
+    return tensors
+
+
 def chart_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
     """What tells clients where their samples lie."""
     assert state.encoder is not None
@@ -222,6 +248,7 @@ def chart_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
 
 
 def evidence_tensors(state: ServerState, reached: tuple[int, ...]) -> dict[str, Tensor]:
-    """The experts that a client's samples reach, and the generalist."""
+    """The experts that a client's samples reach, with the variances of their Gaussian heads, and the generalist."""
     experts = {region: state.expert(region) for region in reached}
-    return prefixed("experts", scattered(experts)) | prefixed("prior", state.prior.parameters)
+    variances = {VARIANCES: torch.tensor([state.experts[region].variance for region in reached])}
+    return prefixed("experts", scattered(experts)) | prefixed("prior", state.prior.parameters) | variances

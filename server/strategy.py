@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
@@ -29,7 +30,7 @@ from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, prefixed, under
 from server.buffer import caught_up
-from server.history import RoundRecord, trained_sums
+from server.history import RoundRecord, residual_variance, trained_sums
 from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, TRAINED, UNCHARTED, Step, schedule
 from server.state import (
     Charted,
@@ -37,6 +38,7 @@ from server.state import (
     ServerState,
     candidate_tensors,
     chart_tensors,
+    coupling_tensors,
     encoder_tensors,
     evidence_tensors,
     initial,
@@ -56,12 +58,28 @@ PATIENCE = 3
 LOG = logging.getLogger("manifold")
 
 
+class Kind(NamedTuple):
+    """What tells a client's order from those of others.
+
+    Attributes:
+        region: the client's, once there are any.
+        size: of the model that it trains.
+        reached: the regions whose experts it downloads.
+        placed: whether it knows where its region meets others.
+    """
+
+    region: int
+    size: Size
+    reached: tuple[int, ...] = ()
+    placed: bool = False
+
+
 class RoundLostError(RuntimeError):
     """Nobody's reply could be used, or too many were refused: the run cannot go on."""
 
 
 class ManifoldStrategy(Strategy):
-    """Encoder, prior, charting, experts, evidence, head, router, composition, novelty, and what novelty spawns.
+    """Encoder, prior, charting, experts, coupling, evidence, head, router, composition, novelty, and what it spawns.
 
     Args:
         clients: size of the federation; the first round waits for as many nodes.
@@ -84,6 +102,7 @@ class ManifoldStrategy(Strategy):
         self._node_of: dict[int, int] = {}
         self._versions: dict[int, ServerState] = {}  # by round: those from which clients at work have begun
         self._evidenced: set[int] = set()
+        self._placed: set[int] = set()  # clients that know where their region meets others
         self._asked, self._empty = 0, 0
         self._began = time.monotonic()
 
@@ -131,11 +150,11 @@ class ManifoldStrategy(Strategy):
         else:
             wanted = len(numbers) + len(strangers) + len(busy)
         kind_of = {self._node_of[n]: self._kind(step, n) for n in numbers}
-        kind_of |= dict.fromkeys(strangers, (EVERYWHERE, FULL, ()))
+        kind_of |= dict.fromkeys(strangers, Kind(EVERYWHERE, FULL))
         self._asked = len(kind_of)
         self._grid.enough = pacing.enough(wanted) if pacing.enough(wanted) < self._asked + len(busy) else None
         self._grid.deadline, self._grid.keeps = pacing.deadline, pacing.buffers
-        order_of = {kind: self._order(step, *kind) for kind in dict.fromkeys(kind_of.values())}
+        order_of = {kind: self._order(step, kind) for kind in dict.fromkeys(kind_of.values())}
         return self._messages({node: order_of[kind] for node, kind in kind_of.items()})
 
     def pacing(self, stage: Stage) -> PacingRule:
@@ -158,9 +177,11 @@ class ManifoldStrategy(Strategy):
                 refused.append(str(error))
         if not self._idle(step):
             self._check_failures(step, len(accepted), refused)
-        if step.stage is Stage.EVIDENCE:
-            self._evidenced = {client for contribution in accepted for client in contribution.clients}
         total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
+        if step.stage is Stage.EVIDENCE:
+            self._evidenced = set(total.clients)
+        if step.stage is Stage.COUPLING:
+            self._placed.update(total.clients)
         before = self.state
         self.state = self._advance(step, total)
         loss, visited, multiplies = trained_sums(total)
@@ -219,22 +240,22 @@ class ManifoldStrategy(Strategy):
         seen = set(self._node_of.values()) if step.stage in UNCHARTED else there
         return known, [node for node in online if node not in seen and node in there]
 
-    def _kind(self, step: Step, number: int) -> tuple[int, Size, tuple[int, ...]]:
-        """What tells a client's order from those of others: its region, once there are any, the size of the model that
-        it trains, and the regions whose experts it downloads."""
+    def _kind(self, step: Step, number: int) -> Kind:
+        """What tells a client's order from those of others."""
         region = self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
         region = len(self.state.experts) - 1 if step.stage is Stage.GROWTH else region
         size = self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
-        return region, size, self.state.reached[number] if step.stage is Stage.EVIDENCE else ()
+        reached = self.state.reached[number] if step.stage is Stage.EVIDENCE else ()
+        return Kind(region, size, reached, placed=step.stage is Stage.COUPLING and number in self._placed)
 
-    def _order(self, step: Step, region: int, size: Size, reached: tuple[int, ...]) -> Order:
+    def _order(self, step: Step, kind: Kind) -> Order:
         """What this round asks of the clients of one kind."""
         state, scenario = self.state, self.scenario
         tensors: dict[str, Tensor] = {}
-        settings: dict[str, float] = {"region": region, "width": size.width, "depth": size.depth}
+        settings: dict[str, float] = {"region": kind.region, "width": kind.size.width, "depth": kind.size.depth}
         match step.stage:
             case Stage.PRIOR:
-                cut = scenario.model.slice(state.prior.parameters, self.task, size)
+                cut = scenario.model.slice(state.prior.parameters, self.task, kind.size)
                 tensors = prefixed("model", cut) | self._calibration()
                 settings |= {"learning_rate": scenario.prior.learning_rate, "region": EVERYWHERE}
             case Stage.ENCODER:
@@ -244,21 +265,23 @@ class ManifoldStrategy(Strategy):
             case Stage.CHOICE:
                 tensors = candidate_tensors(state, scenario)
             case Stage.EXPERTS | Stage.GROWTH:
-                expert = state.expert(region)
-                family, own = specialised(scenario.model, self.task, expert.outputs, expert.members)
-                cut = family.slice(expert.parameters, own, size)
-                tensors = prefixed("model", Expert(cut, expert.classes).tensors())
+                tensors = prefixed("model", self._cut(kind.region, kind.size).tensors())
                 settings["learning_rate"] = scenario.experts.learning_rate
+            case Stage.COUPLING:
+                at_size = partial(self._cut, size=kind.size)
+                tensors = prefixed("model", at_size(kind.region).tensors())
+                tensors |= coupling_tensors(state, scenario, kind.region, at_size, kind.placed)
+                settings |= {"learning_rate": scenario.experts.learning_rate, "before": step.before}
+                settings |= {"strength": scenario.coupling.strength_at(step.share), "encoder": self._encoder()}
             case Stage.REACH | Stage.SPAWN:
-                assert state.encoder is not None
                 tensors, settings["regions"] = chart_tensors(state, scenario) | state.known, len(state.experts)
-                settings["encoder"] = scenario.encoders.index(state.encoder.rule)
+                settings["encoder"] = self._encoder()
             case Stage.EVIDENCE:
-                tensors, settings["regions"] = evidence_tensors(state, reached), len(state.experts)
+                tensors, settings["regions"] = evidence_tensors(state, kind.reached), len(state.experts)
             case Stage.HEAD:
                 tensors = prefixed("model", state.head) | self._calibration()
             case Stage.ROUTER:
-                alone = state.region_of_client.count(region) == 1 and len(state.experts) > 1
+                alone = state.region_of_client.count(kind.region) == 1 and len(state.experts) > 1
                 tensors, settings["mixloo"] = prefixed("model", state.router), scenario.router.mixloo * alone
             case Stage.COMPOSITION | Stage.NOVELTY:
                 settings |= state.composition
@@ -268,6 +291,17 @@ class ManifoldStrategy(Strategy):
     def _calibration(self) -> dict[str, Tensor]:
         """The classes' counts, for clients that calibrate their losses."""
         return self.state.labels if self.scenario.calibrated else {}
+
+    def _cut(self, region: int, size: Size) -> Expert:
+        """A region's expert at a size."""
+        expert = self.state.expert(region)
+        family, own = specialised(self.scenario.model, self.task, expert.outputs, expert.members)
+        return Expert(family.slice(expert.parameters, own, size), expert.classes)
+
+    def _encoder(self) -> int:
+        """The number of the chosen encoder among those in question."""
+        assert self.state.encoder is not None
+        return self.scenario.encoders.index(self.state.encoder.rule)
 
     def _messages(self, orders: dict[int, Order]) -> list[Message]:
         """One message a node; nodes with the same order share its body."""
@@ -321,7 +355,7 @@ class ManifoldStrategy(Strategy):
             case Stage.CHOICE:
                 best = int(everywhere["gain"].amax(1).argmax())
                 return settled(state, state.candidates[best], scenario, self.task)
-            case Stage.EXPERTS | Stage.GROWTH:
+            case Stage.EXPERTS | Stage.COUPLING | Stage.GROWTH:
                 experts = [
                     self._aggregated(model, total.sums[region]) if region in total.sums else model
                     for region, model in enumerate(state.experts)
@@ -367,14 +401,16 @@ class ManifoldStrategy(Strategy):
         return tuple(Chart.from_sums(under(str(encoder), own)) for own in sums)
 
     def _aggregated(self, model: Model, sums: Parameters) -> Model:
-        return Model(*self.scenario.aggregation.apply(model.rule, model.parameters, sums))
+        variance = residual_variance(sums, self.task)
+        rule, parameters = self.scenario.aggregation, model.parameters
+        return Model(*rule.apply(model.rule, parameters, sums), model.variance if variance is None else variance)
 
 
 def _residual(before: ServerState, after: ServerState, stage: Stage) -> float | None:
     """||Phi(theta) - theta|| / ||theta|| over all coordinates that the stage trains (eq. 23)."""
     if stage is Stage.PRIOR:
         pairs = [(before.prior.parameters, after.prior.parameters)]
-    elif stage in (Stage.EXPERTS, Stage.GROWTH):
+    elif stage in (Stage.EXPERTS, Stage.COUPLING, Stage.GROWTH):
         pairs = [(old.parameters, new.parameters) for old, new in zip(before.experts, after.experts, strict=True)]
     else:
         return None

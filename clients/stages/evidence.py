@@ -12,7 +12,7 @@ from torch import Tensor
 from clients.member import Member
 from federation.contribution import EVERYWHERE, Contribution, Listed
 from federation.experts import Expert, gathered
-from federation.records import Order
+from federation.records import VARIANCES, Order
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import under
@@ -24,8 +24,9 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     for order, member in zip(orders, cohort, strict=True):
         experts, data, regions = gathered(under("experts", order.tensors)), member.data, int(order.settings["regions"])
         prior = Expert(under("prior", order.tensors))
+        variances = torch.ones(regions).index_copy(0, torch.tensor(list(experts)), order.tensors[VARIANCES])
         answers = _answers(experts, regions, scenario, task, data.train.inputs)
-        member.memory["train/likelihoods"] = _likelihoods(answers, data.train.targets, task)
+        member.memory["train/likelihoods"] = _likelihoods(answers, data.train.targets, task, variances)
         member.memory["held_out/experts"] = _answers(experts, regions, scenario, task, data.held_out.inputs)
         member.memory["held_out/prior"] = prior.answers(scenario.model, task, data.held_out.inputs)
         ready = torch.tensor(float(len(data.train)), dtype=torch.float64)
@@ -44,7 +45,8 @@ def _answers(
 
 
 def _likelihoods(
-    answers: Float[Tensor, "samples regions outputs"], targets: Tensor, task: Task
+    answers: Float[Tensor, "samples regions outputs"], targets: Tensor, task: Task, variances: Float[Tensor, " regions"]
 ) -> Float[Tensor, "samples regions"]:
     """What each expert gives to the targets."""
-    return task.likelihoods(answers, targets.unsqueeze(1).expand(-1, answers.shape[1], *targets.shape[1:]))
+    spread = targets.unsqueeze(1).expand(-1, answers.shape[1], *targets.shape[1:])
+    return task.likelihoods(answers, spread, variances)

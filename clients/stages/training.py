@@ -1,13 +1,15 @@
 """Stages 2 and 4: local training of the foundation prior, or of the experts of the members' regions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from clients.calibration import shifts
 from clients.member import Member
-from clients.training import Batch, Objective, Trained, batches, learning_rate, train
+from clients.training import Batch, Column, Objective, Trained, batches, learning_rate, train
 from federation.contribution import Weighed
 from federation.data import Samples
 from federation.experts import Expert, specialised
@@ -19,8 +21,40 @@ from federation.task import Task
 from federation.tensors import Parameters, accelerator, stacked, under
 
 
+@dataclass(frozen=True)
+class Term:
+    """A further term of a loss.
+
+    Attributes:
+        columns: what it needs of each sample.
+        slopes: its slopes along a model's outputs, from these and the rows of its columns.
+        forwards: what it costs beside, in forward passes of each visited sample.
+    """
+
+    columns: Sequence[Column]
+    slopes: Callable[[Float[Tensor, "clients batch outputs"], Batch], Float[Tensor, "clients batch outputs"]]
+    forwards: float
+
+
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
     """Weighted models, summed by the region that each order names. A client trains all members of its expert."""
+    return train_members(orders, cohort, scenario, task, (str(orders[0].stage), orders[0].round))
+
+
+def train_members(
+    orders: Sequence[Order],
+    cohort: Sequence[Member],
+    scenario: Scenario,
+    task: Task,
+    address: tuple[int | str, ...],
+    term: Term | None = None,
+) -> Weighed:
+    """Each client's models after local training, as its order asks.
+
+    Args:
+        address: of the draws of batches.
+        term: what is minimised beside the task's loss.
+    """
     first, experts = orders[0], {id(order): Expert.of(under("model", order.tensors)) for order in orders}
     expert, size = experts[id(first)], Size(width=first.settings["width"], depth=first.settings["depth"])
     family, own = specialised(scenario.model, task, expert.outputs, expert.members)
@@ -35,13 +69,15 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
         scenario.local,
         rate,
         first.seed,
-        (str(first.stage), first.round),
+        address,
         [m.number * expert.members + member for m in cohort for member in range(expert.members)],
         union=first.tensors.get(LABELS),
+        term=term,
     )
     regions, counts = [int(order.settings["region"]) for order in orders], [len(rows) for rows in samples]
-    clients = [member.number for member in cohort]
-    return weighed(trained.together(expert.members), clients, counts, regions, family.multiplies(own, size))
+    clients, cost = [member.number for member in cohort], family.multiplies(own, size)
+    multiplies = cost * (1 + (term.forwards if term else 0))
+    return weighed(trained.together(expert.members), clients, counts, regions, multiplies)
 
 
 def _own(samples: Samples, classes: Tensor | None) -> Samples:
@@ -53,17 +89,19 @@ def _own(samples: Samples, classes: Tensor | None) -> Samples:
     return Samples(samples.inputs[mine], place[mine])
 
 
-def supervised(family: ElasticFamily, task: Task, shift: Tensor | float = 0.0) -> Objective:
-    """The task's losses of models of a family; the batch's columns are inputs and targets.
+def supervised(family: ElasticFamily, task: Task, shift: Tensor | float = 0.0, term: Term | None = None) -> Objective:
+    """The task's losses of models of a family; the batch's columns are inputs, targets, and those of the term.
 
     Args:
         shift: added to the outputs, [clients, 1, outputs].
     """
 
     def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
-        inputs, targets = batch
+        inputs, targets, *beside = batch
         outputs, pull = family.pullback(model, inputs)
         row_losses, slopes = task.slopes(outputs + shift, targets)
+        if term:
+            slopes = slopes + term.slopes(outputs, beside)
         return row_losses, pull(slopes * weights.unsqueeze(-1))
 
     return objective
@@ -81,27 +119,29 @@ def train_models(
     clients: Sequence[int],
     proximal: float = 0.0,
     union: Tensor | None = None,
+    term: Term | None = None,
 ) -> Trained:
     """Train one model a client on that client's samples; all models are of one size.
 
     Args:
         union: counts of the classes in the federation, for which losses are calibrated.
+        term: what is minimised beside the task's loss; the losses that come back are the task's alone.
     """
     device, shift = accelerator(), shifts([s.targets for s in samples], union)
     added = shift.to(device) if isinstance(shift, Tensor) else shift
-    columns = [s.inputs for s in samples], [s.targets for s in samples]
+    columns = [s.inputs for s in samples], [s.targets for s in samples], *(term.columns if term else ())
     plan = batches([len(s) for s in samples], local, seed, address, clients)
     start = {name: tensor.to(device) for name, tensor in stacked(list(starts)).items()}
-    return train(start, supervised(family, task, added), columns, plan, local, rate, proximal)
+    return train(start, supervised(family, task, added, term), columns, plan, local, rate, proximal)
 
 
 def weighed(
-    trained: Trained, clients: Sequence[int], samples: Sequence[int], regions: Sequence[int], multiplies: int
+    trained: Trained, clients: Sequence[int], samples: Sequence[int], regions: Sequence[int], multiplies: float
 ) -> Weighed:
     """Each client's model, weighed by its samples, with the sums that say what one round of training did.
 
     Args:
-        multiplies: multiply-adds of one sample's forward pass.
+        multiplies: multiply-adds of one sample's forward pass, and of what else a visit costs.
     """
     visited = trained.visited.double()
     metrics = {"loss": trained.loss.double() * visited, "visited": visited, "multiplies": multiplies * visited}

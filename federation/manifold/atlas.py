@@ -155,6 +155,28 @@ class Atlas:
         """s_i(z) = log sum over the components of region i; NEVER for a region without any."""
         return self.survey(latent).scores
 
+    def relative_scores(self, latent: Float[Tensor, "samples latent"]) -> Float[Tensor, "samples regions"]:
+        """Scores less the best of each row: what routers see, in float32."""
+        return self.survey(latent).relative_scores()
+
+    def posterior(
+        self, latent: Float[Tensor, "samples latent"], temperature: float
+    ) -> Float[Tensor, "samples regions"]:
+        """softmax(T s_i(z)): the cooled posterior of the regions, a gate that nobody has tuned."""
+        return (temperature * self.relative_scores(latent)).softmax(1)
+
+    def part(self, regions: Sequence[int]) -> "Atlas":
+        """The charts of some regions, which are numbered anew in this order."""
+        place = {region: number for number, region in enumerate(regions)}
+        kept = [component for component, region in enumerate(self.region.tolist()) if region in place]
+        renumbered = torch.tensor([place[int(self.region[component])] for component in kept], dtype=torch.int64)
+        rows = {name: getattr(self, name)[kept] for name in ("mean", "diagonal", "factor", "log_weight", "label")}
+        return Atlas(len(regions), region=renumbered, **rows)
+
+    def label_scores(self, latent: Float[Tensor, "samples latent"], labels: int) -> Float[Tensor, "samples labels"]:
+        """log sum over the components of each label, over all regions: the chart posterior, unnormalised."""
+        return self.survey(latent).label_scores(labels)
+
     def label_information(
         self, latent: Float[Tensor, "samples latent"], labels: Int[Tensor, " samples"], outputs: int
     ) -> Float[Tensor, " temperatures"]:

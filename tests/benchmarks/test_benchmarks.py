@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.small import ROUNDS
+
 ROOT = Path(__file__).parents[2]
 FIELDS = {"contender", "workload", "clients", "rounds", "updates_per_s", "gflops", "startup_s"}
 
@@ -36,6 +38,16 @@ def test_contenders_print_theirs(contender):
     printed = line("benchmarks.contenders", contender, "--clients", "2", "--rounds", "1")
     assert printed.keys() >= FIELDS
     assert printed["updates_per_s"] > 0
+
+
+def test_coupling_prints_every_arm_with_its_difference_to_plain_rounds():
+    small = [f"--set={field}={value}" for field, value in {**ROUNDS, "coupling.rounds": 2}.items()]
+    printed = line("benchmarks.coupling", "digits", "--seeds", "2", "--strengths", "", "--everywhere", "1", *small)
+    assert list(printed["arms"]) == ["0", "1 everywhere"]
+    assert printed["arms"]["0"]["seams"]["minus_plain"] == {"mean": 0.0, "ci95": [0.0, 0.0]}
+    one, plain = (printed["arms"][name]["union"] for name in ("1 everywhere", "0"))
+    apart = [mine - theirs for mine, theirs in zip(one["per_seed"], plain["per_seed"], strict=True)]
+    assert one["minus_plain"]["mean"] == pytest.approx(sum(apart) / 2)
 
 
 def test_routing_says_what_a_query_takes_and_whether_it_asks_the_right_experts():

@@ -11,6 +11,7 @@ from federation.partition import Dirichlet, Iid
 from federation.routing import ChartPosterior
 from federation.rules import InputError
 from federation.scenario import (
+    CouplingSettings,
     LocalTraining,
     Scenario,
     TrainingPhase,
@@ -150,6 +151,11 @@ def test_a_field_is_no_group():
         ("local.learning_rate", 0, r"local.learning_rate: Input should be greater than 0, got 0"),
         ("held_out", 1.0, r"held_out: Input should be less than 1, got 1.0"),
         ("local.schedule", "linear", r"local.schedule: Input should be 'constant' or 'cosine', got 'linear'"),
+        ("coupling.rounds", -1, r"coupling.rounds: Input should be greater than or equal to 0, got -1"),
+        ("coupling.strength", -0.1, r"coupling.strength: Input should be greater than or equal to 0, got -0.1"),
+        ("coupling.neighbours", 0, r"coupling.neighbours: Input should be greater than or equal to 1, got 0"),
+        ("coupling.damping", 0, r"coupling.damping: Input should be greater than 0, got 0"),
+        ("coupling.warm_up", 1.5, r"coupling.warm_up: Input should be less than or equal to 1, got 1.5"),
         ("model.width", 0, r"model.width: Input should be greater than or equal to 1, got 0"),
         ("model.width", True, r"model.width: Input should be a valid integer, got True"),
     ],
@@ -172,6 +178,20 @@ def test_an_unknown_kind_or_one_of_another_family_is_refused(kind, hint):
 def test_local_training_refuses_what_makes_no_sense(fields):
     with pytest.raises(ValidationError):
         LocalTraining(**fields)
+
+
+@pytest.mark.parametrize(("share", "strength"), [(0.0, 0.0), (0.15, 0.2), (0.3, 0.4), (0.9, 0.4)])
+def test_the_strength_of_coupling_rises_along_a_line_while_it_warms_up(share, strength):
+    assert CouplingSettings(strength=0.4, warm_up=0.3).strength_at(share) == pytest.approx(strength)
+
+
+def test_without_a_warm_up_coupling_is_at_its_strength_from_the_first_round():
+    assert CouplingSettings(strength=0.4, warm_up=0.0).strength_at(0.0) == 0.4
+
+
+def test_all_phases_change_their_rounds_together():
+    coupled = override(SCENARIO, {"coupling.rounds": 6}).with_rounds(lambda rounds: rounds // 2)
+    assert (coupled.prior.rounds, coupled.coupling.rounds, coupled.router.rounds) == (5, 3, 5)
 
 
 def test_a_phase_needs_its_number_of_rounds():

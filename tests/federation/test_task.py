@@ -49,6 +49,15 @@ def test_the_likelihood_of_a_value_falls_with_its_squared_error():
     assert likelihoods.tolist() == pytest.approx([1.0, exp(-1)])
 
 
+def test_the_likelihood_of_a_value_is_higher_and_narrower_where_the_variance_is_less():
+    """The density of N(0, 1/4), without its (2 pi)^(-1/2), is 2 at 0 and 2 exp(-2) at 1."""
+    task = Task(kind="regression", input_shape=(2,), outputs=1)
+    at = task.likelihoods(torch.zeros(2, 1), torch.tensor([[0.0], [1.0]]), 0.25)
+    assert at.tolist() == pytest.approx([2.0, 2 * exp(-2)])
+    of_two = VALUES.likelihoods(torch.zeros(1, 2), torch.zeros(1, 2), torch.tensor([0.25]))
+    assert of_two.tolist() == pytest.approx([4.0])
+
+
 @pytest.mark.parametrize("task", [CLASSES, VALUES], ids=["classes", "values"])
 def test_minus_the_log_likelihood_of_an_answer_is_its_loss(task):
     outputs = torch.randn(5, task.outputs, generator=torch.Generator().manual_seed(0))
@@ -90,3 +99,63 @@ def test_slopes_are_those_of_the_losses(kind):
     losses, slopes = task.slopes(outputs.detach(), targets)
     torch.testing.assert_close(losses, expected.detach(), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(slopes, gradient, rtol=1e-12, atol=1e-12)
+
+
+# --- what others believe ---------------------------------------------------------------------------------------------
+
+VALUE = Task(kind="regression", input_shape=(2,), outputs=1)
+
+
+@pytest.mark.parametrize(
+    ("mean", "variance", "expected"),
+    [(1.0, 1.0, 0.5), (0.0, 4.0, log(2) - 3 / 8), (0.0, 1.0, 0.0), (2.0, 4.0, log(2) - 3 / 8 + 0.5)],
+)
+def test_the_divergence_of_a_standard_normal_from_another_normal(mean, variance, expected):
+    beliefs = VALUE.beliefs(torch.tensor([[mean]]), variance)
+    divergence, _ = VALUE.divergences(torch.zeros(1, 1), beliefs, torch.tensor([1.0]))
+    assert float(divergence) == pytest.approx(expected, abs=1e-6)
+
+
+def test_among_equal_variances_the_divergence_is_the_squared_jump_over_twice_the_variance():
+    beliefs = VALUES.beliefs(torch.tensor([[1.0, 3.0]]), 0.25)
+    divergence, slopes = VALUES.divergences(torch.tensor([[0.0, 1.0]]), beliefs, torch.tensor([0.25]))
+    assert float(divergence) == pytest.approx((1 + 4) / (2 * 0.25), rel=1e-5)
+    assert slopes[0].tolist() == pytest.approx([-4.0, -8.0], rel=1e-5)
+
+
+def test_the_divergence_of_even_odds_from_one_to_three_is_half_the_log_of_four_thirds():
+    task = Task(kind="classification", input_shape=(2,), outputs=2)
+    divergence, _ = task.divergences(torch.zeros(1, 2), torch.tensor([[0.25, 0.75]]))
+    assert float(divergence) == pytest.approx(0.5 * log(4 / 3))
+
+
+def test_a_mixture_of_two_normals_apart_is_as_wide_as_both_and_their_distance():
+    """Half N(-1, 1) and half N(1, 1) have mean 0 and variance 2."""
+    one, other = (VALUE.beliefs(torch.tensor([[mean]]), 1.0) for mean in (-1.0, 1.0))
+    expected = VALUE.beliefs(torch.tensor([[0.0]]), 2.0)
+    torch.testing.assert_close((one + other) / 2, expected)
+
+
+def test_a_class_that_others_never_saw_is_not_ruled_out():
+    beliefs = CLASSES.beliefs(torch.tensor([[0.0, 0.0, 1.0]]))
+    assert beliefs[0].tolist() == pytest.approx([0.01 / 3, 0.01 / 3, 0.99 + 0.01 / 3])
+
+
+@pytest.mark.parametrize("task", [CLASSES, VALUES], ids=["classes", "values"])
+def test_the_slopes_of_divergences_are_theirs_along_the_outputs_alone(task):
+    draw = torch.Generator().manual_seed(0)
+    outputs = torch.randn(2, 5, task.outputs, generator=draw, dtype=torch.float64).requires_grad_()
+    others = task.answers(torch.randn(2, 5, task.outputs, generator=draw, dtype=torch.float64))
+    variance = torch.tensor([[0.5], [2.0]], dtype=torch.float64)
+    beliefs = task.beliefs(others, variance)
+    divergences, slopes = task.divergences(outputs, beliefs, variance)
+    [gradient] = torch.autograd.grad(divergences.sum(), outputs)
+    torch.testing.assert_close(slopes.detach(), gradient, rtol=1e-10, atol=1e-10)
+    assert bool((divergences >= 0).all())
+
+
+def test_one_s_own_belief_is_no_divergence():
+    outputs, variance = torch.tensor([[1.0, -2.0]]), torch.tensor([0.3])
+    divergence, slopes = VALUES.divergences(outputs, VALUES.beliefs(outputs, variance), variance)
+    assert float(divergence) == pytest.approx(0.0, abs=1e-5)
+    assert slopes.tolist() == [[0.0, 0.0]]

@@ -237,7 +237,7 @@ def test_the_command_writes_a_folder_prints_json_and_goes_on_where_it_was(capsys
     printed = capsys.readouterr().out
     result = json.loads(printed)
     assert printed.count("\n") == 1
-    assert list(result["scores"]) == ["union", "local", "held_out"]
+    assert list(result["scores"]) == ["union", "local", "held_out", "ece", "seams"]
     assert list(result["scores"]["union"]) == ["full", "experts"]
     assert "mixture" in result["composition"]["full"]
     assert "mixture" not in result["composition"]["experts"]

@@ -132,6 +132,7 @@ def test_simulate_saves_a_world_model_that_answers_in_three_lines(capsys):
     assert answers.shape == (3, 10)
     assert result["clients"] == 5
     assert result["union"] > 0.5
+    assert 0.3 < result["seams"] <= 1.0
 
 
 def test_ones_own_classes_run_with_natural_clients():

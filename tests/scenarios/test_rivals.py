@@ -13,6 +13,7 @@ from federation.models import Convnet, ElasticFamily, Mlp, Tiers
 from federation.partition import Natural
 from federation.randomness import generator
 from federation.scenario import (
+    ExpertSettings,
     HeadSettings,
     LocalTraining,
     Opened,
@@ -75,7 +76,7 @@ def federation(
         local=local,
         aggregation=Mean(),
         prior=TrainingPhase(rounds=rounds),
-        experts=TrainingPhase(rounds=0),
+        experts=ExpertSettings(rounds=0),
         head=HeadSettings(rounds=0),
         router=RouterSettings(rounds=0),
         **settings,

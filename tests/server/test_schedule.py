@@ -7,7 +7,15 @@ from federation.models import Mlp
 from federation.partition import Iid
 from federation.records import Stage
 from federation.routing import ChartPosterior
-from federation.scenario import ExpertSettings, HeadSettings, NoveltySettings, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import (
+    CouplingSettings,
+    ExpertSettings,
+    HeadSettings,
+    NoveltySettings,
+    RouterSettings,
+    Scenario,
+    TrainingPhase,
+)
 from federation.task import Task
 from server.aggregation import Mean
 from server.schedule import TRAINED, Step, gradient_rounds, schedule
@@ -25,6 +33,7 @@ SCENARIO = Scenario(
     head=HeadSettings(rounds=5),
     router=RouterSettings(rounds=6),
 )
+COUPLED = SCENARIO.model_copy(update={"coupling": CouplingSettings(rounds=2)})
 UNTUNED = SCENARIO.model_copy(update={"router": RouterSettings(rule=ChartPosterior(), rounds=6)})
 
 
@@ -65,6 +74,25 @@ def test_encoders_are_chosen_between_only_where_there_are_several():
     assert Stage.CHOICE not in rounds(SCENARIO, CLASSES)
     several = SCENARIO.model_copy(update={"other_encoders": (PrincipalComponents(dimensions=2),)})
     assert rounds(several, CLASSES)[Stage.CHOICE] == 1
+
+
+def test_coupling_comes_after_the_experts_and_before_the_evidence():
+    stages = list(rounds(COUPLED, CLASSES).items())
+    assert stages[4:7] == [(Stage.EXPERTS, 4), (Stage.COUPLING, 2), (Stage.REACH, 1)]
+    assert gradient_rounds(COUPLED, CLASSES) == gradient_rounds(SCENARIO, CLASSES) + 2
+
+
+def test_the_experts_rate_goes_on_where_coupling_begins_as_in_further_rounds_of_their_own():
+    longer = SCENARIO.model_copy(update={"experts": ExpertSettings(rounds=6)})
+    coupled, plain = (
+        [step.progress for step in schedule(scenario, CLASSES) if step.stage in (Stage.EXPERTS, Stage.COUPLING)]
+        for scenario in (COUPLED, longer)
+    )
+    assert coupled == plain
+
+
+def test_the_share_of_coupling_is_that_of_its_own_rounds():
+    assert [step.share for step in schedule(COUPLED, CLASSES) if step.stage is Stage.COUPLING] == [0.0, 0.5]
 
 
 def test_real_values_have_no_head_to_tune():
