@@ -36,6 +36,29 @@ def all_numbers(federation: FederatedData) -> list[int]:
     return [n for client in federation.clients for n in numbers(client.train) + numbers(client.held_out)]
 
 
+# --- which test samples belong together ------------------------------------------------------------------------------
+
+
+def test_a_client_s_test_samples_are_a_group_and_strangers_have_their_own():
+    test_group = np.repeat([0, 9, 8, 9], 10)
+    federation = federate(replace(NATURAL, test_group=test_group), Natural(), held_out=0.2, seed=0)
+    group = federation.union_group
+    assert (group[:10] == federation.union_client[:10]).all()
+    assert (federation.union_client[10:] == UNKNOWN_CLIENT).all()
+    assert len(set(group[10:20]) | set(group[30:])) == len(set(group[20:30])) == 1
+    assert len(set(group)) == 3
+
+
+def test_without_groups_of_the_data_a_group_is_who_the_samples_were_shared_out_to():
+    federation = federate(DATASET, Dirichlet(clients=5, alpha=0.1), held_out=0.2, seed=0)
+    assert (federation.union_group == federation.union_client).all()
+
+
+def test_whom_nothing_is_known_of_comes_alone():
+    pool = Pool(CLASSES, lambda number: ClientData(numbered(9), numbered(3), numbered(3)), numbered(7))
+    assert federate(pool, OnDemand(clients=3), held_out=0.2, seed=0).union_group.tolist() == [UNKNOWN_CLIENT] * 7
+
+
 # --- holding out -----------------------------------------------------------------------------------------------------
 
 

@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from federation.composition import pooled
+from federation.context import Context
 from federation.experts import Expert
 from federation.manifold import Atlas, Chart, ChartRule, Encoder, PrincipalComponents
 from federation.models import Mlp
-from federation.routing import ChartPosterior, TunedResidual
+from federation.routing import ChartPosterior, PrototypeRetrieval, TunedResidual
 from federation.rules import InputError
 from federation.task import Task
 from federation.tensors import single, stacked
@@ -53,6 +54,13 @@ def world(kind: str = "classification", composition: dict[str, float] | None = N
         head=head.init(latent, draw) if task.classifies else {},
         prior=single(family.init(task, draw)),
     )
+
+
+def chart_at(centre: torch.Tensor) -> Chart:
+    """A chart of thirty samples around a point, a third of them of each class."""
+    draw = torch.Generator().manual_seed(int(1000 * centre.abs().sum()))
+    rows = centre + 0.2 * torch.randn(30, LATENT, generator=draw)
+    return Chart.from_sums(ChartRule(rank=1).sums(rows, torch.arange(30) % CLASSES))
 
 
 def with_threshold(model: WorldModel, threshold: float) -> WorldModel:
@@ -143,6 +151,81 @@ def test_arrays_are_answered_like_tensors():
 def test_queries_of_the_wrong_shape_are_refused(question, shape):
     with pytest.raises(InputError, match=rf"expected \[samples, {FEATURES}\]"):
         question(world(), np.zeros(shape, dtype=np.float32))
+
+
+# --- context and temperature -----------------------------------------------------------------------------------------
+
+GROUPS = torch.arange(40) % 3
+
+
+def told(model: WorldModel, context: Context, temperature: float = 1.0) -> WorldModel:
+    """A model that knows what to make of context."""
+    found = {"context": context, "temperature": temperature, "labels": (0.2, 0.3, 0.5)}
+    return replace(model, design=model.design.model_copy(update=found))
+
+
+USES = [Context(router=True), Context(prior=4.0), Context(router=True, prior=1.0, temperature=2.0)]
+every_use = pytest.mark.parametrize("use", USES, ids=["router", "classes", "both"])
+
+
+@every_use
+def test_neighbours_change_answers_and_their_numbers_and_order_do_not(use):
+    model, order = told(world(), use), torch.randperm(40, generator=torch.Generator().manual_seed(1))
+    answers = model.predict(QUERIES, GROUPS)
+    assert not torch.allclose(answers, model.predict(QUERIES), atol=1e-3)
+    torch.testing.assert_close(answers.sum(1), torch.ones(40))
+    assert torch.equal(model.predict(QUERIES, 7 + 100 * GROUPS), answers)
+    torch.testing.assert_close(model.predict(QUERIES[order], GROUPS[order].numpy()), answers[order])
+
+
+@every_use
+@pytest.mark.parametrize("context", [torch.full((40,), -1), torch.arange(40)], ids=["unknown", "each its own"])
+def test_queries_that_come_alone_are_answered_as_without_context(use, context):
+    model = told(world(), use, temperature=1.5)
+    torch.testing.assert_close(model.predict(QUERIES, context), model.predict(QUERIES))
+
+
+@every_use
+def test_a_group_is_answered_as_if_no_other_had_asked(use):
+    model = told(world(), use)
+    together = model.predict(QUERIES, GROUPS)
+    torch.testing.assert_close(model.predict(QUERIES[GROUPS == 1], GROUPS[GROUPS == 1]), together[GROUPS == 1])
+
+
+def test_context_that_does_not_pay_is_not_used():
+    assert torch.equal(world().predict(QUERIES, GROUPS), world().predict(QUERIES))
+
+
+@pytest.mark.parametrize("context", [np.zeros(39, dtype=np.int64), np.zeros((40, 1), dtype=np.int64), torch.zeros(40)])
+def test_context_must_be_a_whole_number_for_each_query(context):
+    with pytest.raises(InputError, match="expected a whole number for each of 40 inputs"):
+        told(world(), USES[0]).predict(QUERIES, context)
+
+
+def test_a_temperature_makes_answers_less_sure_and_none_different():
+    model = told(world(), Context(), temperature=2.0)
+    plain, warm = world().predict(QUERIES), model.predict(QUERIES)
+    torch.testing.assert_close(warm, plain.sqrt() / plain.sqrt().sum(1, keepdim=True))
+    assert torch.equal(model.untempered().predict(QUERIES), plain)
+
+
+# --- shortlists ------------------------------------------------------------------------------------------------------
+
+
+def test_a_world_model_that_asks_few_regions_answers_as_one_that_asks_all():
+    model = world()
+    many = [chart_at(3 * torch.randn(LATENT, generator=torch.Generator().manual_seed(n))) for n in range(60)]
+    experts = {region: model.experts[region % REGIONS] for region in range(60)}
+    whole = replace(model, atlas=Atlas.of(many, ChartRule(rank=1)), experts=experts, router={})
+
+    def answers(rule):
+        design = whole.design.model_copy(update={"router": rule, "regions": 60})
+        return replace(whole, design=design).predict(QUERIES), replace(whole, design=design).route(QUERIES)
+
+    exact, few = answers(ChartPosterior(temperature=1)), answers(PrototypeRetrieval(temperature=1, candidates=30))
+    for wanted, found in zip(exact, few, strict=True):
+        assert float((wanted - found).abs().sum(1).mean()) < 0.01
+    assert few[1].shape == (40, 60)
 
 
 # --- cost ------------------------------------------------------------------------------------------------------------

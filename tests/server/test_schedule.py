@@ -58,6 +58,11 @@ def test_the_phases_follow_one_another():
     ]
 
 
+def test_a_run_that_begins_from_another_s_prior_and_encoders_makes_none():
+    kept = [step for step in schedule(SCENARIO, CLASSES) if step.stage not in (Stage.PRIOR, Stage.ENCODER)]
+    assert list(schedule(SCENARIO, CLASSES, begun=True)) == kept
+
+
 def test_regions_may_spawn_after_novelty_is_known_if_the_scenario_says_from_when_on():
     spawning = SCENARIO.model_copy(update={"novelty": NoveltySettings(spawn_at=50, rounds=3)})
     more = [Step(Stage.SPAWN, 0, 1), *(Step(Stage.GROWTH, number, 3) for number in range(3))]

@@ -1,15 +1,23 @@
 """The rounds of the server: what it asks, what it refuses, and what it makes of the sums."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from clients.app import app
+from federation.confidence import fitted_temperature, temperature_losses
+from federation.data import Samples
 from federation.engine import SerialGrid
+from federation.joining import joined
 from federation.records import ARRAYS, CONFIG, Stage, from_arrays
 from federation.scenario import open_run, run_config
+from federation.world_model import NOTHING_NOVEL
+from scenarios.engines import HERE
 from server.app import federate
 from server.schedule import schedule
+from server.state import start_of
 from server.strategy import ManifoldStrategy, RoundLostError
 from tests.small import ROUNDS
 
@@ -266,3 +274,59 @@ def test_a_client_downloads_its_own_expert_and_those_that_its_samples_reach():
     few, _ = downloads(0.05)
     assert alone.traffic.down < few.traffic.down < everything.traffic.down
     assert all(client in regions for client, regions in few.downloads.items())
+
+
+# --- confidence, context, and a shared beginning ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished():
+    """A run in this process: its outcome, its federation, and what it began from."""
+    opened, begun = open_run(CONFIGURATION), []
+    federation = opened.federation()
+
+    def observe(record, state):
+        if record.stage is Stage.ENCODER:
+            begun.append(start_of(state))
+
+    def again(start=None):
+        grid = HERE.grids(opened, CONFIGURATION)()
+        return federate(grid, opened.scenario, federation.task, len(federation.clients), observe, start)
+
+    return again(), federation, begun[0], again
+
+
+def test_the_temperature_is_the_best_for_all_held_out_samples_at_once(finished):
+    outcome, federation, _, _ = finished
+    held_out = Samples.concatenated([client.held_out for client in federation.clients])
+    design = outcome.world.design.model_copy(update={"novelty_threshold": NOTHING_NOVEL})
+    answers = replace(outcome.world, design=design).untempered().predict(held_out.inputs)
+    assert outcome.world.design.temperature == fitted_temperature(temperature_losses(answers, held_out.targets))
+
+
+def test_a_world_model_knows_how_often_the_federation_meets_each_class(finished):
+    outcome, federation, _, _ = finished
+    targets = torch.cat([client.train.targets for client in federation.clients])
+    counted = torch.bincount(targets, minlength=10) + 1.0
+    assert outcome.world.design.labels == pytest.approx((counted / counted.sum()).tolist())
+
+
+def test_under_label_skew_the_federation_finds_that_context_pays(finished):
+    outcome, federation, _, _ = finished
+    world, union = outcome.world, federation.union_test
+    alone, together = (
+        federation.task.score(world.predict(union.inputs, context), union.targets)
+        for context in (None, federation.union_group)
+    )
+    assert world.design.context.prior is not None
+    assert together > alone
+
+
+def test_a_run_may_begin_from_another_s_prior_and_encoders(finished):
+    outcome, federation, start, again = finished
+    second = again(start)
+    assert [record.stage for record in second.history if record.stage in (Stage.PRIOR, Stage.ENCODER)] == []
+    assert all(torch.equal(second.world.prior[name], tensor) for name, tensor in outcome.world.prior.items())
+    queries = federation.union_test.inputs
+    assert torch.equal(second.world.predict(queries), outcome.world.predict(queries))
+    assert joined(outcome.world, second.world).design.regions == 2 * outcome.world.design.regions

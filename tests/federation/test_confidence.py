@@ -1,0 +1,91 @@
+"""How sure answers are: the temperature, and the error of calibration."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from federation.confidence import (
+    TEMPERATURES,
+    cooled,
+    expected_calibration_error,
+    fitted_temperature,
+    temperature_losses,
+)
+
+
+def sure(*of_first: float) -> torch.Tensor:
+    """Answers between two classes, by the probability of the first."""
+    first = torch.tensor(of_first)
+    return torch.stack([first, 1 - first], 1)
+
+
+def random_answers(samples: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    answers = (3 * torch.randn(samples, 4, generator=draw)).softmax(1)
+    return answers, torch.randint(4, (samples,), generator=draw)
+
+
+# --- calibration error -----------------------------------------------------------------------------------------------
+
+
+def test_the_error_of_a_known_case():
+    # 0.91 and 0.89 share the bin (13/15, 14/15]: 0.9 sure, half right; 0.7 is alone in its own, and right
+    answers, targets = sure(0.91, 0.89, 0.7, 0.7), torch.tensor([0, 1, 0, 0])
+    assert expected_calibration_error(answers, targets) == pytest.approx(0.5 * 0.4 + 0.5 * 0.3)
+
+
+def test_errors_within_a_bin_cancel_and_those_of_two_bins_do_not():
+    assert expected_calibration_error(sure(0.75, 0.75, 0.75, 0.75), torch.tensor([0, 0, 0, 1])) == pytest.approx(0)
+    assert expected_calibration_error(sure(0.6, 0.9), torch.tensor([0, 1])) == pytest.approx(0.5 * 0.4 + 0.5 * 0.9)
+
+
+@pytest.mark.parametrize(("target", "error"), [(0, 0.0), (1, 1.0)])
+def test_whoever_is_certain_is_wholly_right_or_wholly_wrong(target, error):
+    assert expected_calibration_error(sure(1.0), torch.tensor([target])) == error
+
+
+def test_nothing_asked_is_nothing_wrong():
+    assert expected_calibration_error(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64)) == 0
+
+
+# --- temperature -----------------------------------------------------------------------------------------------------
+
+
+def test_a_temperature_takes_the_root():
+    assert cooled(sure(0.8), 2.0)[0].tolist() == pytest.approx([2 / 3, 1 / 3])
+    assert cooled(sure(0.8), 0.5)[0].tolist() == pytest.approx([16 / 17, 1 / 17])
+
+
+@given(st.sampled_from(TEMPERATURES), st.integers(0, 50))
+def test_no_temperature_changes_the_answer(temperature, seed):
+    answers, _ = random_answers(20, seed)
+    after = cooled(answers, temperature)
+    assert torch.equal(after.argmax(1), answers.argmax(1))
+    torch.testing.assert_close(after.sum(1), torch.ones(20))
+
+
+def test_answers_that_are_sure_of_nine_tenths_and_right_in_three_quarters_need_two():
+    answers, targets = sure(0.9, 0.9, 0.9, 0.9), torch.tensor([0, 0, 0, 1])
+    assert fitted_temperature(temperature_losses(answers, targets)) == 2
+    assert expected_calibration_error(cooled(answers, 2), targets) == pytest.approx(0, abs=1e-6)
+
+
+def test_losses_at_temperature_one_are_nats():
+    losses = temperature_losses(sure(0.5, 0.25), torch.tensor([0, 0]))
+    assert float(losses[TEMPERATURES.index(1.0)]) == pytest.approx(torch.tensor(8.0).log().item())
+
+
+def test_losses_of_clients_add_up():
+    answers, targets = random_answers(30)
+    parts = [temperature_losses(answers[rows], targets[rows]) for rows in (slice(0, 7), slice(7, 30))]
+    torch.testing.assert_close(parts[0] + parts[1], temperature_losses(answers, targets))
+
+
+def test_where_nothing_was_held_out_nothing_is_changed():
+    nothing = temperature_losses(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))
+    assert fitted_temperature(nothing) == 1
+
+
+def test_a_class_that_was_ruled_out_costs_much_and_not_everything():
+    assert bool(temperature_losses(sure(0.0), torch.tensor([0])).isfinite().all())
