@@ -46,7 +46,9 @@ def test_a_rare_class_must_be_seen_more_often():
     answers, union = torch.tensor([SURE, OPEN]), torch.tensor([0.8, 0.2])
     # the answer knew the federation: only what its neighbour adds to 0.8 : 0.2 may move it
     after = label_shifted(answers, torch.tensor([0, 0]), union, prior=1.0)
-    assert after[1].tolist() == pytest.approx([0.9 / 0.8 / (0.9 / 0.8 + 0.1 / 0.2), 0.1 / 0.2 / (0.9 / 0.8 + 0.1 / 0.2)])
+    assert after[1].tolist() == pytest.approx(
+        [0.9 / 0.8 / (0.9 / 0.8 + 0.1 / 0.2), 0.1 / 0.2 / (0.9 / 0.8 + 0.1 / 0.2)]
+    )
 
 
 def test_who_comes_alone_is_answered_as_before():
@@ -69,7 +71,9 @@ def test_shifted_answers_are_shares_whatever_the_order(seed, prior):
     group = torch.unique(group, return_inverse=True)[1]
     after = label_shifted(answers, group, torch.full((3,), 1 / 3), prior)
     torch.testing.assert_close(after.sum(1), torch.ones(12))
-    torch.testing.assert_close(label_shifted(answers[order], group[order], torch.full((3,), 1 / 3), prior), after[order])
+    torch.testing.assert_close(
+        label_shifted(answers[order], group[order], torch.full((3,), 1 / 3), prior), after[order]
+    )
 
 
 def test_a_large_prior_leaves_the_answers():

@@ -9,13 +9,13 @@ import torch
 from federation.context import Context
 from federation.experts import Expert
 from federation.joining import joined
-from federation.manifold import Atlas, Chart, ChartRule
+from federation.manifold import Atlas, ChartRule
 from federation.models.mlp import mean_of, side_by_side
 from federation.routing import ChartPosterior, TunedResidual
 from federation.rules import InputError
 from federation.tensors import single
 from federation.world_model import NOTHING_NOVEL, WorldModel
-from tests.federation.test_world_model import CLASSES, LATENT, QUERIES, chart_at, world
+from tests.federation.test_world_model import LATENT, QUERIES, chart_at, world
 
 BOTH = {"charts": 1.0, "mixture": 1.0, "head": 1.0, "prior": 0.0}
 
