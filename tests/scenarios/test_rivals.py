@@ -470,3 +470,18 @@ def test_a_class_with_two_samples_is_drawn_between_and_beyond_them():
     rows = torch.cat([Draws([chart], seed=0)(epoch).inputs for epoch in range(200)])
     torch.testing.assert_close(rows[:, 0], rows[:, 1], rtol=1e-4, atol=1e-4)
     assert float(rows.std(0)[0]) == pytest.approx(1, rel=0.1)
+
+
+# --- committees of monoliths -----------------------------------------------------------------------------------------
+
+
+def test_a_committee_of_monoliths_shares_the_parameters_of_one_and_is_there_where_experts_are_committees():
+    assert "no committees" in METHODS["central_committee"].absent(digits())
+    trial = digits(**{"experts.members": 3})
+    assert METHODS["central_committee"].absent(trial) == ""
+    whole, committee = METHODS["central"].run(trial), METHODS["central_committee"].run(trial)
+    assert committee.cost.active_parameters == pytest.approx(whole.cost.active_parameters, rel=0.1)
+    assert len(committee.curve) == trial.rounds
+    said = answers(committee.answer, trial)
+    torch.testing.assert_close(said.sum(1), torch.ones(len(said)))
+    assert on_union(committee, trial.federation) > 0.5
