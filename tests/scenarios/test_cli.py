@@ -106,8 +106,12 @@ def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
         "world", "central", "central_total", "fedavg", "fedavg_total", "fedprox", "fedadam", "scaffold", "heterofl",
         "fedrolex", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "local", "uniform", "head", "oracle",
     ]  # fmt: skip
+    assert list(comparison["ece"]) == list(comparison["ece_untempered"]) == list(comparison["union"])
+    assert [list(rows) for rows in comparison["context"].values()] == [["context"]] * 4  # never beside the others
     first = Path("run/report.html").read_text(encoding="utf-8")
-    assert "(feddf, uniform, head, oracle)" in first  # they show the world model's traffic and training
+    assert "(feddf, uniform, head, oracle, context)" in first  # they show the world model's traffic and training
+    assert "Calibration" in first
+    assert "With context" in first
     Path("run/report.html").unlink()
     assert status("report", "run") == 0
     assert Path("run/report.html").read_text(encoding="utf-8") == first
