@@ -69,6 +69,10 @@ class Cost:
     active_parameters: int
     query_flops: int
 
+    def times(self, models: int) -> "Cost":
+        """Of several such models, all of which are asked."""
+        return Cost(models * self.total_parameters, models * self.active_parameters, models * self.query_flops)
+
 
 @dataclass(frozen=True)
 class Query:

@@ -64,8 +64,8 @@ def _all_but(part: Part) -> Callable[[Scenario], list[Part]]:
     return lambda scenario: [other for other in scenario.composition.parts if other != part]
 
 
-SHOWN = ("union", "local", "seams")
-"""Scores of the table; the others are in `ablation.json`."""
+SHOWN = ("union", "local")
+"""Scores of the table, and beside coupling those at seams; the others are in `ablation.json`."""
 
 ABLATIONS = (
     Ablation("experts", "charts, head and generalist answer", {"composition.parts": _all_but("mixture")}),
@@ -169,7 +169,8 @@ def _known(values: Sequence[float | None]) -> list[float]:
 def sheet(result: Mapping[str, Any], title: str) -> Sheet:
     """The table and the picture of `ablation.json`, of the scores on test samples."""
     metric = Metric(result["metric"])
-    scores = {name: result["scores"][name] for name in SHOWN if name in result["scores"]}
+    shown = (*SHOWN, "seams") if "coupling" in result["scores"][MAIN] else SHOWN
+    scores = {name: result["scores"][name] for name in shown if name in result["scores"]}
     columns = [Column("part off", number=False)]
     for score in scores:
         columns += [Column(score.replace("_", " ")), Column("full minus it")]

@@ -1,6 +1,7 @@
 """Monoliths and other rivals, one a file. To add one: a file here with a subclass of `Method`, and its import here."""
 
 from scenarios.baselines.central import Central, CentralTotal
+from scenarios.baselines.central_committee import CentralCommittee
 from scenarios.baselines.context import WithContext
 from scenarios.baselines.contract import Contender, Method, Trial
 from scenarios.baselines.ditto import Ditto
@@ -27,6 +28,7 @@ METHODS: dict[str, Method] = {
         World(),
         Central(),
         CentralTotal(),
+        CentralCommittee(),
         FedAvg(),
         FedAvgTotal(),
         FedProx(),

@@ -40,7 +40,7 @@ from scenarios.baselines.ifca import Ifca
 from scenarios.baselines.mixture import Mixed
 from scenarios.baselines.scaffold import Corrected, Scaffold
 from scenarios.baselines.world import run_world
-from scenarios.compare import scored
+from scenarios.compare import on_local, on_union
 from scenarios.engines import HERE
 from server.aggregation import Mean
 from tests.small import ROUNDS
@@ -204,7 +204,8 @@ def drifting() -> list[Samples]:
 
 
 def scores(method: Method, trial: Trial) -> tuple[float, float | None]:
-    return scored(method, method.run(trial), trial.federation)
+    trained = method.run(trial)
+    return on_union(trained, trial.federation), on_local(trained, trial.federation)
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +227,8 @@ def test_ifca_and_fedem_find_the_two_populations(method, two_populations):
     assert all(float(own.max()) > 0.9 for own in state.shares.values())
     assert [int(state.shares[client].argmax()) for client in range(CLIENTS)] in ([0, 1, 0, 1], [1, 0, 1, 0])
     answer = method.answer(state, trial, method.family(trial))
-    union, local = scored(method, Contender(answer, Cost(0, 0, 0)), trial.federation)
+    told = Contender(answer, Cost(0, 0, 0))
+    union, local = on_union(told, trial.federation), on_local(told, trial.federation)
     assert local > 0.9
     assert union == pytest.approx(0.5, abs=0.1)  # nobody can tell the client from its inputs
 
@@ -468,3 +470,18 @@ def test_a_class_with_two_samples_is_drawn_between_and_beyond_them():
     rows = torch.cat([Draws([chart], seed=0)(epoch).inputs for epoch in range(200)])
     torch.testing.assert_close(rows[:, 0], rows[:, 1], rtol=1e-4, atol=1e-4)
     assert float(rows.std(0)[0]) == pytest.approx(1, rel=0.1)
+
+
+# --- committees of monoliths -----------------------------------------------------------------------------------------
+
+
+def test_a_committee_of_monoliths_shares_the_parameters_of_one_and_is_there_where_experts_are_committees():
+    assert "no committees" in METHODS["central_committee"].absent(digits())
+    trial = digits(**{"experts.members": 3})
+    assert METHODS["central_committee"].absent(trial) == ""
+    whole, committee = METHODS["central"].run(trial), METHODS["central_committee"].run(trial)
+    assert committee.cost.active_parameters == pytest.approx(whole.cost.active_parameters, rel=0.1)
+    assert len(committee.curve) == trial.rounds
+    said = answers(committee.answer, trial)
+    torch.testing.assert_close(said.sum(1), torch.ones(len(said)))
+    assert on_union(committee, trial.federation) > 0.5
