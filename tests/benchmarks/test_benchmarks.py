@@ -55,3 +55,9 @@ def test_routing_says_what_a_query_takes_and_whether_it_asks_the_right_experts()
     assert (printed["rule"], printed["regions"]) == ("prototype_retrieval", 150)
     assert printed["us_1"] > printed["us_32"] > 0
     assert printed["gate"] > 0.98
+
+
+def test_joined_halves_are_about_as_good_as_the_same_clients_trained_together():
+    printed = line("benchmarks.joining", "--seeds", "1")
+    assert printed["joined"] > max(printed["half 1"], printed["half 2"])
+    assert abs(printed["joined"] - printed["together"]) < 0.03
