@@ -16,7 +16,7 @@ from torch import Tensor
 
 from federation.manifold.atlas import Atlas, Survey, grouped
 
-CELLS, SWEEPS = 4.0, 8
+CELLS, SWEEPS = 8.0, 8
 """Cells, and means that each of them knows, in units of the root of the number of components; Lloyd's iterations."""
 
 NEIGHBOURS = 4
