@@ -20,7 +20,7 @@ SWEEPS = 10
 PRIORS = (1.0, 4.0, 16.0, 64.0)
 """Samples of the federation that are tried as what is believed of a client before any of its own are seen."""
 
-COARSE = TEMPERATURES[::4]
+COARSE = TEMPERATURES[::2]
 """Temperatures that are tried with each of them."""
 
 VIEWS = 2

@@ -39,7 +39,7 @@ def first_round(workers, cohort=COHORT):
     replies = list(grid.send_and_receive([grid.create_message(body, ACTION, n + 1, "1") for n in range(CLIENTS)]))
     good = [read_contribution(reply.content, Stage.CENSUS, [0])[0] for reply in replies if reply.has_content()]
     clients = sorted(client for contribution in good for client in contribution.clients)
-    count = sum(float(contribution.everywhere()["count"]) for contribution in good)
+    count = sum(float(contribution.everywhere()["samples"]) for contribution in good)
     return clients, count, [reply.error.reason for reply in replies if reply.has_error()]
 
 
