@@ -18,7 +18,7 @@ from scenarios.display import Silent
 from scenarios.engines import HERE
 from scenarios.overrides import collected
 from scenarios.simulate import simulate
-from scenarios.statistics import mean_interval
+from scenarios.statistics import differences, mean_interval
 
 SCORES = ("seams", "union")
 
@@ -54,25 +54,26 @@ def _arms(asked: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def _scores(scenario: str, overrides: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, list[float]]:
-    """Each score of an arm, by seed."""
+    """Each score of an arm, by seed; seeds whose regions do not meet have no seams, in no arm."""
     runs = [simulate(scenario, overrides, seed, Silent(), HERE) for seed in seeds]
-    return {name: [float("nan") if (score := run.scores[name]) is None else score for run in runs] for name in SCORES}
+    return {name: [score for run in runs if (score := run.scores[name]) is not None] for name in SCORES}
 
 
 def _row(name: str, arm: Mapping[str, list[float]], plain: Mapping[str, list[float]]) -> dict[str, Any]:
     """An arm's means and its paired differences to lambda = 0; printed on the way."""
     row: dict[str, Any] = {}
-    for score in SCORES:
-        paired = [mine - theirs for mine, theirs in zip(arm[score], plain[score], strict=True)]
-        row[score] = {**mean_interval(arm[score]), "per_seed": arm[score], "minus_plain": mean_interval(paired)}
-    print(f"lambda {name:14}", *(_cell(score, row[score]) for score in SCORES), flush=True)
+    for score, mine in arm.items():
+        if mine:
+            paired = mean_interval(differences(mine, plain[score]))
+            row[score] = {**mean_interval(mine), "per_seed": mine, "minus_plain": paired}
+    print(f"lambda {name:14}", *(_cell(score, row[score]) for score in row), flush=True)
     return row
 
 
 def _cell(score: str, row: Mapping[str, Any]) -> str:
     paired = row["minus_plain"]
-    low, high = paired["ci95"] or (float("nan"), float("nan"))
-    return f"  {score} {row['mean']:.4f}  {paired['mean']:+.4f} [{low:+.4f}, {high:+.4f}]"
+    interval = " [{:+.4f}, {:+.4f}]".format(*paired["ci95"]) if paired["ci95"] else ""
+    return f"  {score} {row['mean']:.4f}  {paired['mean']:+.4f}{interval}"
 
 
 if __name__ == "__main__":
