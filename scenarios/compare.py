@@ -154,7 +154,6 @@ def compare(
     for seed in seeds:
         config = run_config(reference, overrides, seed)
         opened = open_run(config)
-        federation = opened.federation()
         trial = Trial(opened, engine.grids(opened, config, visit), on_round=progress.advance)
         for name in check_methods(methods):
             method = METHODS[name]
@@ -170,20 +169,23 @@ def compare(
                 run = run_world(trial)
                 first = first or (opened, run)
                 trial, trained = replace(trial, world=run, size=run.outcome.world.cost()), contender(run)
-                compositions.append(run.outcome.world.design.composition)
             else:
                 trained = method.run(trial)
-            seconds = time.perf_counter() - began
-            if name == WORLD:
-                coverages.append(coverage(trial.finished().outcome.world, federation.union_test))
-            told = _told(method, federation)
-            union, local = on_union(trained, federation, told), on_local(trained, federation)
-            ece, untempered = on_confidence(method, trained, federation) if trial.task.classifies else (None, None)
-            score = Score(seed, name, union, local, ece, untempered, factors[name], seconds, trained)
-            scores.append(score)
-            on_score(score)
+            scores.append(_score(trial, method, trained, time.perf_counter() - began))
+            on_score(scores[-1])
+        world = trial.finished().outcome.world
+        compositions.append(world.design.composition)
+        coverages.append(coverage(world, opened.federation().union_test))
     assert first is not None
     return Comparison(reference, first[0], first[1], tuple(scores), skipped, tuple(compositions), tuple(coverages))
+
+
+def _score(trial: Trial, method: Method, trained: Contender, seconds: float) -> Score:
+    """Ask a trained method for all test samples."""
+    federation = trial.federation
+    union, local = on_union(trained, federation, _told(method, federation)), on_local(trained, federation)
+    ece, untempered = on_confidence(method, trained, federation) if trial.task.classifies else (None, None)
+    return Score(trial.scenario.seed, method.name, union, local, ece, untempered, trial.factor, seconds, trained)
 
 
 def _searched(method: Method, trial: Trial, progress: Progress) -> float:
@@ -239,10 +241,11 @@ def on_confidence(method: Method, trained: Contender, federation: FederatedData)
     Who fits no temperature alone gets one by the same means: of the same temperatures, on the same held-out samples.
     """
     union, (held_out, owner) = federation.union_test, _held_out(federation)
-    told, nobody = _told(method, federation), np.full(len(union), UNKNOWN_CLIENT)
-    answers = trained.answer(union.inputs, nobody if told is None else told)
+    told = _told(method, federation)
+    who = np.full(len(union), UNKNOWN_CLIENT) if told is None else told
+    answers = trained.answer(union.inputs, who)
     if trained.untempered is not None:
-        raw = trained.untempered(union.inputs, nobody if told is None else told)
+        raw = trained.untempered(union.inputs, who)
     else:
         asked = np.full(len(held_out), UNKNOWN_CLIENT) if told is None else owner
         losses = temperature_losses(trained.answer(held_out.inputs, asked), held_out.targets)

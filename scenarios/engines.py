@@ -74,7 +74,7 @@ class Engine:
 def fitting(opened: Opened, working_set: int = CACHE) -> int:
     """How many clients, trained together, still fit into a working set."""
     task, scenario = opened.federation().task, opened.scenario
-    return max(1, working_set // scenario.model.working_set(task, scenario.local.batch_size))
+    return scenario.model.at_once(task, scenario.local.batch_size, working_set)
 
 
 @contextmanager

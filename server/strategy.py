@@ -231,14 +231,17 @@ class ManifoldStrategy(Strategy):
         """Clients that are online and idle, and, if the stage asks them, nodes of which nothing is known yet."""
         online = self._grid.get_node_ids()
         there = set(online) - busy
-        able: Collection[int] = self._evidenced if step.stage in EVIDENCED else self._node_of.keys()
-        if step.stage is Stage.EVIDENCE:
-            able = self.state.reached.keys()
-        if step.stage is Stage.GROWTH:
-            able = self.state.pioneers
-        known = sorted(number for number in able if self._node_of[number] in there)
+        known = sorted(number for number in self._able(step.stage) if self._node_of[number] in there)
         seen = set(self._node_of.values()) if step.stage in UNCHARTED else there
         return known, [node for node in online if node not in seen and node in there]
+
+    def _able(self, stage: Stage) -> Collection[int]:
+        """The clients that can serve a stage, for what they have done before."""
+        if stage is Stage.EVIDENCE:
+            return self.state.reached.keys()
+        if stage is Stage.GROWTH:
+            return self.state.pioneers
+        return self._evidenced if stage in EVIDENCED else self._node_of.keys()
 
     def _kind(self, step: Step, number: int) -> Kind:
         """What tells a client's order from those of others."""

@@ -7,7 +7,7 @@ from federation.confidence import TEMPERATURES
 from federation.context import VIEWS, options
 from federation.contribution import EVERYWHERE, WEIGHT, Contribution
 from federation.experts import Expert, specialised, trunk_of
-from federation.manifold.atlas import TEMPERATURES as FACTORS
+from federation.manifold.atlas import FACTORS
 from federation.manifold.dimension import SPACING
 from federation.models import Size
 from federation.models.family import FULL

@@ -1,4 +1,4 @@
-"""Stage 1: how many samples there are, and how often each class occurs."""
+"""How many samples there are, and how often each class occurs."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Stage 4: each client's chart, the sums from which its region's density and dimension are made, under each encoder."""
+"""Each client's chart, the sums from which its region's density and dimension are made, under each encoder."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Stage 5: how well the charts of each encoder in question tell the samples that were held out."""
+"""How well the charts of each encoder in question tell the samples that were held out."""
 
 from collections.abc import Sequence
 

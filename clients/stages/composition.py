@@ -1,4 +1,4 @@
-"""Stage 8: how well each composition of the parts answers the samples that were held out inside the federation."""
+"""How well each composition of the parts answers the samples that were held out inside the federation."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Stage 5: the experts' training goes on, and each is drawn to its neighbours where their regions meet.
+"""The experts' training goes on, and each is drawn to its neighbours where their regions meet.
 
 A client downloads its few neighbours' experts and asks them of its own samples. Nothing about these leaves but the
 weighted sums of models. See `federation/manifold/coupling.py`.

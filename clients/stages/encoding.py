@@ -1,4 +1,4 @@
-"""Stage 3: the sums from which the shared encoder is fitted, of each one that may be chosen."""
+"""The sums from which the shared encoder is fitted, of each one that may be chosen."""
 
 from collections.abc import Sequence
 

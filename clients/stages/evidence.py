@@ -1,4 +1,4 @@
-"""Stage 8: the client downloads the experts that its samples reach once, and remembers what they say of these.
+"""The client downloads the experts that its samples reach once, and remembers what they say of these.
 
 The rounds of the head, the router and the composition then exchange nothing but small networks and sums.
 """

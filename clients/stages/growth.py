@@ -1,4 +1,4 @@
-"""Stage 14: the spawned expert is trained as all experts are, on the samples that were novel."""
+"""The spawned expert is trained as all experts are, on the samples that were novel."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Stage 6: tuning of the head h on p_0(y|x) proportional to (chart posterior) x exp(h(z)); no experts are involved."""
+"""Tuning of the head h on p_0(y|x) proportional to (chart posterior) x exp(h(z)); no experts are involved."""
 
 from collections.abc import Sequence
 

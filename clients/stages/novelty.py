@@ -1,4 +1,4 @@
-"""Stage 9: how novel the held-out samples are, and whether the generalist answers the most novel ones better.
+"""How novel the held-out samples are, and whether the generalist answers the most novel ones better.
 
 The same round asks how sure the composition should be, and whether the samples of one client help to answer each other.
 """

@@ -1,4 +1,4 @@
-"""Stage 7: the client downloads encoder and charts once, and finds where its samples lie and which experts they reach.
+"""The client downloads encoder and charts once, and finds where its samples lie and which experts they reach.
 
 So it downloads no expert to which the charts would never send its samples.
 """
@@ -22,8 +22,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     """The share of each region in all gates of the member's samples, under the member's own number."""
     contributions = []
     for order, member in zip(orders, cohort, strict=True):
-        encoder = scenario.encoders[int(order.settings["encoder"])]
-        world = WorldModel.of(scenario.design(task, encoder, int(order.settings["regions"])), order.tensors)
+        world = charted(order, scenario, task)
         share = torch.zeros(world.design.regions, dtype=torch.float64)
         for part, samples in (("train", member.data.train), ("held_out", member.data.held_out)):
             places = _places(world, samples.inputs)
@@ -33,6 +32,12 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
             share += scenario.router.rule.logits(single(world.router), latent, scores)[0].softmax(1).sum(0)
         contributions.append(Contribution((member.number,), {member.number: {"share": share / share.sum()}}))
     return Listed(contributions)
+
+
+def charted(order: Order, scenario: Scenario, task: Task) -> WorldModel:
+    """The world as far as an order's charts and router tell it: without experts."""
+    encoder = scenario.encoders[int(order.settings["encoder"])]
+    return WorldModel.of(scenario.design(task, encoder, int(order.settings["regions"])), order.tensors)
 
 
 def _places(world: WorldModel, rows: Float[Tensor, "samples *shape"]) -> dict[str, Tensor]:

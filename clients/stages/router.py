@@ -1,4 +1,4 @@
-"""Stage 7: tuning of the gate on -log sum_i g_i(x) p_i(y|x), the experts frozen.
+"""Tuning of the gate on -log sum_i g_i(x) p_i(y|x), the experts frozen.
 
 In a share of the loss each row's own expert is masked ("mixloo"): otherwise the gate learns "my own expert", which is
 useless for strangers.

@@ -1,4 +1,4 @@
-"""Stages 2 and 4: local training of the foundation prior, or of the experts of the members' regions."""
+"""Local training of the foundation prior, or of the experts of the members' regions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -19,8 +19,8 @@ FLOOR = 1e-3
 FARTHEST = -1e3
 """Lower bound of relative scores: no region is so far that a tuned router could not reach it."""
 
-TEMPERATURES = (0.03, 0.1, 0.3, 1.0)
-"""Factors on scores, which are overconfident; whoever is judged by them is judged by the one that suits it best."""
+FACTORS = (0.03, 0.1, 0.3, 1.0)
+"""Tried on scores, which are overconfident; whoever is judged by them is judged by the one that suits it best."""
 
 NEVER = -1e30
 """The score of a region or label without components: finite, so that its gradient is zero and not NaN."""
@@ -170,8 +170,8 @@ class Atlas:
         place = {region: number for number, region in enumerate(regions)}
         kept = [component for component, region in enumerate(self.region.tolist()) if region in place]
         renumbered = torch.tensor([place[int(self.region[component])] for component in kept], dtype=torch.int64)
-        rows = {name: getattr(self, name)[kept] for name in ("mean", "diagonal", "factor", "log_weight", "label")}
-        return Atlas(len(regions), region=renumbered, **rows)
+        rows = {name: getattr(self, name)[kept] for name in TENSORS}
+        return Atlas(len(regions), **rows | {"region": renumbered})
 
     def label_scores(self, latent: Float[Tensor, "samples latent"], labels: int) -> Float[Tensor, "samples labels"]:
         """log sum over the components of each label, over all regions: the chart posterior, unnormalised."""
@@ -179,13 +179,11 @@ class Atlas:
 
     def label_information(
         self, latent: Float[Tensor, "samples latent"], labels: Int[Tensor, " samples"], outputs: int
-    ) -> Float[Tensor, " temperatures"]:
-        """What the charts know of the samples' labels: sum of log P(label | z) / P(label), for each of TEMPERATURES."""
+    ) -> Float[Tensor, " factors"]:
+        """What the charts know of the samples' labels: sum of log P(label | z) / P(label), for each of FACTORS."""
         return _information(self.survey(latent).label_scores(outputs), self._weights(self.label, outputs), labels)
 
-    def region_information(
-        self, latent: Float[Tensor, "samples latent"], region: int
-    ) -> Float[Tensor, " temperatures"]:
+    def region_information(self, latent: Float[Tensor, "samples latent"], region: int) -> Float[Tensor, " factors"]:
         """The same of the region that all of these samples belong to."""
         truth = torch.full((len(latent),), region)
         return _information(self.scores(latent), self._weights(self.region, self.regions), truth)
@@ -286,13 +284,13 @@ def _low_rank(
 
 def _information(
     scores: Float[Tensor, "samples groups"], weights: Float[Tensor, "1 groups"], truth: Int[Tensor, " samples"]
-) -> Float[Tensor, " temperatures"]:
+) -> Float[Tensor, " factors"]:
     """sum of log P(true group | z) / P(true group) in nats; a sample whose group is not charted adds nothing."""
     known = weights[0, truth] > NEVER / 2
     before = weights.log_softmax(1)[0, truth]
     sums = []
-    for temperature in TEMPERATURES:
-        after = (temperature * scores).log_softmax(1).gather(1, truth[:, None])[:, 0]
+    for factor in FACTORS:
+        after = (factor * scores).log_softmax(1).gather(1, truth[:, None])[:, 0]
         sums.append(torch.where(known, after - before, 0.0).sum())
     return torch.stack(sums)
 

@@ -117,6 +117,10 @@ class ElasticFamily(Rule):
         """Bytes that one step of one client goes through: its weights, its batch's activations and their slopes."""
         return 4 * (self.parameters(task, size) + 2 * batch * self.activations(task, size))
 
+    def at_once(self, task: Task, batch: int, within: int) -> int:
+        """How many clients, trained together, still fit into so many bytes: at least one."""
+        return max(1, within // self.working_set(task, batch))
+
     def init(self, task: Task, draw: torch.Generator) -> dict[str, Tensor]:
         """A fresh full-size model: He's normal weights, zero biases. Source: He et al. (2015)."""
         model = {}

@@ -1,6 +1,5 @@
 """The one-shot router: Bayes' posterior of the charts, cooled."""
 
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
@@ -13,9 +12,6 @@ class ChartPosterior(RoutingRule):
     """g = softmax(T s_i(z)). With T = 1 and true densities this is P(i | z); real scores are overconfident: T = 0.3."""
 
     temperature: float = Field(default=0.3, gt=0)
-
-    def init(self, latent: int, regions: int, draw: torch.Generator) -> dict[str, Tensor]:
-        return {}
 
     def logits(
         self,

@@ -27,9 +27,6 @@ class NearestRegion(RoutingRule):
         best = none.scatter_reduce(1, atlas.region.expand(len(latent), -1), closeness, "amax")
         return replace(super().survey(atlas, latent), scores=best)
 
-    def init(self, latent: int, regions: int, draw: torch.Generator) -> dict[str, Tensor]:
-        return {}
-
     def logits(
         self,
         weights: Parameters,

@@ -48,9 +48,9 @@ class RoutingRule(Rule):
         """What the rule asks the charts. One that asks only some regions has logits that look at nothing but scores."""
         return atlas.survey(latent)
 
-    @abstractmethod
     def init(self, latent: int, regions: int, draw: torch.Generator) -> dict[str, Tensor]:
         """The router's weights before tuning; empty where nothing is tuned."""
+        return {}
 
     def with_region(self, weights: Parameters, latent: int, regions: int) -> dict[str, Tensor]:
         """The weights for one region more than `regions`: those that are there stay, and new ones are zero."""

@@ -11,9 +11,6 @@ from federation.tensors import Parameters
 class Uniform(RoutingRule):
     """g = 1 / M for all regions; set `top` to the number of regions for the plain ensemble."""
 
-    def init(self, latent: int, regions: int, draw: torch.Generator) -> dict[str, Tensor]:
-        return {}
-
     def logits(
         self,
         weights: Parameters,

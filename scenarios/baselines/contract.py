@@ -15,7 +15,7 @@ from federation.engine import LocalGrid, Traffic
 from federation.models import ElasticFamily
 from federation.scenario import Opened, Scenario
 from federation.task import Task
-from federation.tensors import Parameters
+from federation.tensors import Parameters, single
 from federation.world_model import Cost
 from server.app import Outcome
 from server.schedule import gradient_rounds
@@ -155,7 +155,7 @@ class Method(ABC):
 
 def single_model(family: ElasticFamily, parameters: Parameters, task: Task) -> Answer:
     """Answers of one model that knows no client."""
-    alone = {name: tensor[None] for name, tensor in parameters.items()}
+    alone = single(parameters)
 
     def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
         with torch.no_grad():

@@ -84,7 +84,7 @@ class Round:
 
     def cohorts(self, kind: Callable[[int], Hashable] = lambda client: None) -> Iterator[list[int]]:
         """The clients of the round in groups that are trained at once: of one kind, and no more than fit the cache."""
-        at_once = max(1, CACHE // self.family.working_set(self.task, self.local.batch_size))
+        at_once = self.family.at_once(self.task, self.local.batch_size, CACHE)
         kinds: dict[Hashable, list[int]] = {}
         for client in self.clients:
             kinds.setdefault(kind(client), []).append(client)

@@ -13,7 +13,7 @@ from torch import Tensor
 from federation.models import ElasticFamily
 from federation.tensors import Parameters
 from federation.world_model import Cost
-from scenarios.baselines.contract import Answer, Trial, single_model
+from scenarios.baselines.contract import Answer, Trial, monolith_cost, single_model
 from scenarios.baselines.federated import Federated
 
 COMPONENTS = 3
@@ -70,5 +70,4 @@ class Mixture(Federated[Mixed]):
 
     def cost(self, trial: Trial, family: ElasticFamily) -> Cost:
         """The query of a client that nobody knows, which asks all components."""
-        size, multiplies = family.parameters(trial.task), family.multiplies(trial.task)
-        return Cost(self.components * size, self.components * size, 2 * self.components * multiplies)
+        return monolith_cost(family, trial.task).times(self.components)

@@ -1,14 +1,13 @@
 """The federation itself: encoder, prior, charts, experts, head, router, composition."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from federation.experts import Expert
 from federation.scenario import Scenario
 from federation.task import Task
-from scenarios.baselines.contract import Contender, Method, Trial, WorldRun, training_flops
+from federation.world_model import WorldModel
+from scenarios.baselines.contract import Answer, Contender, Method, Trial, WorldRun, training_flops
 from server.app import federate
 from server.history import RoundRecord
 from server.state import ServerState, world_model
@@ -41,18 +40,17 @@ def run_world(trial: Trial) -> WorldRun:
     return WorldRun(outcome, grid.traffic, flops, tuple(curve))
 
 
-def contender(run: WorldRun) -> Contender:
-    """A finished run as a contender."""
-    world = run.outcome.world
+def contender(run: WorldRun, context: bool = False) -> Contender:
+    """A finished run as a contender, which looks at the groups that it is told of only as `context`."""
+    world, traffic = run.outcome.world, run.traffic
+    raw = world.untempered()
 
-    def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
-        return world.predict(inputs)
+    def asked(model: WorldModel) -> Answer:
+        return lambda inputs, groups: model.predict(inputs, groups if context else None)
 
-    def untempered(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
-        return world.untempered().predict(inputs)
-
-    traffic = run.traffic
-    return Contender(answer, world.cost(), traffic.up, traffic.down, run.training_flops, run.curve, untempered)
+    return Contender(
+        asked(world), world.cost(), traffic.up, traffic.down, run.training_flops, run.curve, untempered=asked(raw)
+    )
 
 
 def scaled(trial: Trial) -> Scenario:
