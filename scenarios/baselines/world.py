@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from federation.experts import Expert
-from federation.scenario import Scenario
+from federation.scenario import Scenario, TrainingPhase
 from federation.task import Task
 from federation.world_model import WorldModel
 from scenarios.baselines.contract import Answer, Contender, Method, Trial, WorldRun, training_flops
@@ -54,14 +54,20 @@ def contender(run: WorldRun, context: bool = False) -> Contender:
 
 
 def scaled(trial: Trial) -> Scenario:
-    """The scenario with the trial's learning rate and share of rounds."""
-    scenario, share = trial.scenario, trial.share
+    """The scenario with the trial's share of rounds, and its factor on the rates that travel with each order.
+
+    Clients open the scenario for themselves: a change of any field that does not travel would not reach them.
+    """
+    scenario, share, factor = trial.scenario, trial.share, trial.factor
 
     def fewer(rounds: int) -> int:
         return max(1, round(share * rounds)) if rounds else 0
 
-    local = scenario.local.model_copy(update={"learning_rate": trial.learning_rate})
-    return scenario.with_rounds(fewer).model_copy(update={"local": local})
+    def faster(phase: TrainingPhase) -> TrainingPhase:
+        return phase.model_copy(update={"learning_rate": factor * phase.learning_rate})
+
+    shorter = scenario.with_rounds(fewer)
+    return shorter.model_copy(update={"prior": faster(shorter.prior), "experts": faster(shorter.experts)})
 
 
 def _interim(state: ServerState, scenario: Scenario, task: Task, inputs: Tensor) -> Tensor:
