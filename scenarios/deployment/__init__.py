@@ -1,0 +1,1 @@
+"""Real deployments: the folder that describes one, its certificates and keys, and what is done with it."""
