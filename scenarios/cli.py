@@ -1,4 +1,4 @@
-"""The command line: `manifold list | show | plan | simulate | compare | ablate | sweep | report`.
+"""The command line: `manifold list | show | plan | simulate | deploy | compare | ablate | sweep | report`.
 
 Exit status: 0 done, 1 the run failed, 2 the input is wrong (with one line that says what, and what to do).
 """
@@ -22,6 +22,7 @@ from scenarios import sweep as sweeps
 from scenarios.baselines import METHODS
 from scenarios.compare import check_methods
 from scenarios.compare import compare as run_comparison
+from scenarios.deployment.cli import app as deploy
 from scenarios.display import Bars, Silent, comparison_tables, plan_tables, simulation_lines
 from scenarios.engines import Engine, Kind
 from scenarios.experiment import Experiment, Result, begun, planned
@@ -35,6 +36,7 @@ from scenarios.simulate import simulate as run_simulation
 from server.app import Outcome
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(deploy, name="deploy")
 
 Reference = Annotated[str, typer.Argument(metavar="SCENARIO", help="name of a scenario, or path of a scenario file")]
 Set = Annotated[
