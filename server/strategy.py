@@ -160,13 +160,19 @@ class ManifoldStrategy(Strategy):
                 accepted.append(contribution)
                 self._node_of.update(zip(contribution.clients, nodes, strict=True))
             except (ValueError, KeyError) as error:
-                refused.append(str(error))
+                refused.append(self._named(reply, str(error)))
         if not self._idle(step):
             self._check_failures(step, len(accepted), refused)
         if step != ROLL_CALL:
             total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
             self._finish(step, total, tuple(refused))
         return None, None
+
+    def _named(self, reply: Message, cause: str) -> str:
+        """Why a reply is refused, with the node that was asked; simulated ones are no more than their clients."""
+        if self._grid.simulated is not None:
+            return cause
+        return f"node {self._grid.sender(reply)}: {cause}"
 
     def _finish(self, step: Step, total: Contribution, refused: tuple[str, ...]) -> None:
         """The next state, and the record of the round; both are written down before anybody is told."""
