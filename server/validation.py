@@ -54,7 +54,7 @@ def check_sender(
     Only where its node has left may a client come from another one.
 
     Args:
-        sender: the node from which the reply came.
+        sender: the node that was asked.
         node_of: the node of each client that has answered before.
         online: nodes that are there.
     Raises:
