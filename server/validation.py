@@ -92,20 +92,20 @@ def check_sender(
     Only where its node has left may a client come from another one.
 
     Args:
-        sender: the node from which the reply came.
+        sender: the node that was asked.
         node_of: the node of each client that has answered before.
         online: nodes that are there.
     Raises:
         ValueError: the reply names several clients, another node, or somebody else's client.
     """
     if len(clients) != 1 or list(nodes) != [sender]:
-        raise ValueError(f"answers for clients {list(clients)} of nodes {list(nodes)}, may for its own")
+        raise ValueError(f"node {sender}: answers for clients {list(clients)} of nodes {list(nodes)}, may for its own")
     (client,) = clients
     owner = node_of.get(client, sender)
     if owner != sender and owner in online:
-        raise ValueError(f"answers for client {client}, which is node {owner}'s")
+        raise ValueError(f"node {sender}: answers for client {client}, which is node {owner}'s")
     if other := [number for number, node in node_of.items() if node == sender and number != client]:
-        raise ValueError(f"answers for client {client}, but is client {other[0]}")
+        raise ValueError(f"node {sender}: answers for client {client}, but is client {other[0]}")
 
 
 def _misfits(sums: Parameters, expected: dict[str, Shape]) -> list[tuple[str, object, Shape]]:

@@ -1,6 +1,5 @@
 """A grid whose rounds may end before everybody has answered: over-selection, deadlines, asynchronous rounds."""
 
-import logging
 import time
 from collections.abc import Iterable
 
@@ -11,10 +10,7 @@ from flwr.supercore.run import Run
 from federation.engine.local import NAP, WEEK, LocalGrid
 
 PAUSE = 0.2
-"""Seconds between two looks at a network for answers; Flower's own grid takes 3."""
-
-
-LOG = logging.getLogger("manifold")
+"""Seconds between two looks at a network for answers."""
 
 
 class Waiting(Grid):
@@ -35,7 +31,7 @@ class Waiting(Grid):
         self.deadline: float | None = None
         self.keeps = False
         self.at_work: dict[str, Message] = {}
-        self._nodes: dict[str, int] = {}  # by message: those that were asked last, or are still at work
+        self._node_of: dict[str, int] = {}
 
     @property
     def clock(self) -> float:
@@ -47,15 +43,19 @@ class Waiting(Grid):
         limits = [limit for limit in (timeout, self.deadline) if limit is not None]
         limit = min(limits) if limits else None
         sent = list(messages)
-        if isinstance(self._grid, LocalGrid) and self.enough is None and not self.at_work:
-            return self._grid.send_and_receive(sent, timeout=limit)
+        if self.simulated is not None and self.enough is None and not self.at_work:
+            return self.simulated.send_and_receive(sent, timeout=limit)
         names = self._grid.push_messages(sent)
         self.at_work |= {name: message for name, message in zip(names, sent, strict=True) if name}
-        self._nodes = {name: message.metadata.dst_node_id for name, message in self.at_work.items()}
+        self._node_of = {name: message.metadata.dst_node_id for name, message in self.at_work.items()}
         replies = self._received(len(self.at_work) if self.enough is None else self.enough, limit)
         if not self.keeps:
             self.abandon()
         return replies
+
+    def sender(self, reply: Message) -> int:
+        """The node that was asked: a network answers in its own name for one that is gone."""
+        return self._node_of.get(reply.metadata.reply_to_message_id, reply.metadata.src_node_id)
 
     def rest(self) -> None:
         """Let time pass, where nobody is there who could be asked.
@@ -71,17 +71,10 @@ class Waiting(Grid):
         else:
             self.simulated.clock += NAP
 
-    def sender(self, reply: Message) -> int:
-        """The node that was asked for a reply; where it does not answer, Flower does in its place, and names itself."""
-        return self._nodes.get(reply.metadata.reply_to_message_id, reply.metadata.src_node_id)
-
     def abandon(self) -> None:
         """Give up on whoever is still at work."""
         if self.simulated is not None:
             self.simulated.receive(self.at_work, enough=0)
-        elif self.at_work:
-            nodes = sorted(message.metadata.dst_node_id for message in self.at_work.values())
-            LOG.warning("no answer in time from node %s", ", ".join(map(str, nodes)))
         self.at_work.clear()
 
     def _received(self, enough: int, limit: float | None) -> list[Message]:
