@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from scenarios.deployment import credentials
 from scenarios.deployment.layout import Description, Layout
 from scenarios.deployment.services import USER, services
 
@@ -57,16 +58,15 @@ def render(layout: Layout, folder: str = ".", user: str = str(USER), build: str 
 
 
 def write(layout: Layout) -> None:
-    """Write a deployment's compose file. What its containers must read stays its owner's, unless that is root.
+    """Write a deployment's compose file, in which containers run as the owner of its other files.
 
-    Containers run as the owner of the deployment's files; those of root are handed over to `USER`, as no container runs
-    as root.
+    Since none may run as root, what they must read of root's is handed over to `USER`.
     """
     owner = layout.root.stat().st_uid
     if owner == 0:
         for path in {file for service in services(layout) for file in (*service.files.values(), service.data) if file}:
             os.chown(path, USER, USER)
-    layout.compose.write_text(render(layout, user=str(owner or USER)), encoding="utf-8")
+    credentials.write(layout.compose, render(layout, user=str(owner or USER)).encode(), credentials.PUBLIC)
 
 
 def example(sites: int) -> Layout:

@@ -1,5 +1,6 @@
 """The compose file: one source for any number of sites, valid, and with no way from a site to another."""
 
+import os
 import subprocess
 import sys
 from itertools import combinations
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from scenarios.deployment.compose import example, render
+from scenarios.deployment.init import initialise
 
 ROOT = Path(__file__).parents[2]
 CONFINED = {
@@ -79,6 +81,16 @@ def test_every_container_is_confined(stack):
 def test_containers_run_as_the_owner_of_their_files(sites):
     users = {service["user"] for service in yaml.safe_load(render(example(sites), user="1000"))["services"].values()}
     assert users == {"1000:49999"}
+
+
+def test_a_new_deployment_has_its_compose_file_and_its_containers_may_read_its_files(tmp_path):
+    layout = initialise(tmp_path / "mine", sites=2)
+    stack = yaml.safe_load(layout.compose.read_text(encoding="utf-8"))
+    [user] = {int(service["user"].split(":")[0]) for service in stack["services"].values()}
+    files = [layout.root / secret["file"] for secret in stack["secrets"].values()]
+    assert user > 0
+    assert {path.stat().st_uid for path in (*files, *(site.data for site in layout.sites))} == {user}
+    assert layout.ca_key.stat().st_uid == os.geteuid()
 
 
 def test_a_key_is_seen_by_its_supernode_alone_and_data_by_its_clients_alone(stack, sites):
