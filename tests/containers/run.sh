@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# A deployment in real containers, from images to world model, and what must be impossible meanwhile.
+#
+# Needs Docker with its compose plugin, or podman with podman-compose, and `manifold` installed; says so and is skipped
+# where there is no engine. Settings, by environment variables:
+#   BUILD_OPTIONS  further words for `docker build` or `podman build`, such as --build-arg BASE_IMAGE=...
+#   BUILD=0        take the images that are there
+#   SITES          how many; 2 where it is not said
+#   MANIFOLD       the command; .venv/bin/manifold where it is not said
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+SITES=${SITES:-2} MANIFOLD=${MANIFOLD:-.venv/bin/manifold} IMAGE=manifold-federation:containers-test
+ROUNDS=(prior experts head router)
+
+if docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; then
+    ENGINE=docker COMPOSE="docker compose"
+elif command -v podman-compose >/dev/null && podman info >/dev/null 2>&1; then
+    ENGINE=podman COMPOSE=podman-compose
+else
+    echo "skipped: no container engine that answers; install Docker with its compose plugin, or podman and podman-compose"
+    exit 0
+fi
+
+WORK=$(mktemp -d) PROJECT=deployment-$$
+DEPLOYMENT=$WORK/$PROJECT
+trap 'compose down --volumes >/dev/null 2>&1 || true; rm -rf "$WORK"' EXIT
+
+say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
+fail() { say "FAILED: $*"; compose logs 2>&1 | tail -n 60; exit 1; }
+compose() { $COMPOSE --file "$DEPLOYMENT/compose.yaml" "$@"; }
+container() { # the identifier of a service's container
+    $ENGINE ps --quiet --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.service=$1"
+}
+inside() { # SERVICE COMMAND...
+    local service=$1; shift
+    $ENGINE exec "$(container "$service")" "$@"
+}
+refused() { # WHAT COMMAND...: the command must fail
+    local what=$1; shift
+    if "$@" >/dev/null 2>&1; then fail "$what"; fi
+}
+addresses() { $ENGINE inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' "$(container "$1")"; }
+reach() { # SERVICE HOST PORT
+    inside "$1" python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)' "$2" "$3"
+}
+status_of() { # SERVICE PATH: what the gateway answers a request from there
+    inside "$1" python3 -c '
+import http.client, ssl, sys
+to = http.client.HTTPSConnection("gateway", 8443, context=ssl.create_default_context(cafile="/run/secrets/ca.crt"))
+to.request("POST" if "/v1/" in sys.argv[1] else "GET", sys.argv[1])
+print(to.getresponse().status)' "$2"
+}
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+if [ "${BUILD:-1}" != 0 ]; then
+    say "build"
+    # shellcheck disable=SC2086
+    for target in manifold gateway; do
+        $ENGINE build ${BUILD_OPTIONS:-} --target $target --tag "$IMAGE${target/#manifold/}" . >"$WORK/build.log" 2>&1 ||
+            { tail -n 30 "$WORK/build.log"; exit 1; }
+    done
+fi
+
+say "init, for $SITES sites"
+$MANIFOLD deploy init --sites "$SITES" --image "$IMAGE" \
+    --control-port "$(free_port)" --gateway-port "$(free_port)" "$DEPLOYMENT"
+$MANIFOLD deploy check "$DEPLOYMENT"
+
+sites=$(seq 0 $((SITES - 1)))
+services=(superlink superexec-server gateway)
+for n in $sites; do services+=("supernode-site-$n" "superexec-site-$n"); done
+
+say "up, the sites before the server"
+for ((i = ${#services[@]} - 1; i >= 0; i--)); do compose up --detach --no-deps "${services[i]}" >/dev/null 2>&1; done
+$MANIFOLD deploy up "$DEPLOYMENT" >/dev/null 2>&1
+for _ in $(seq 120); do
+    if inside superlink python3 /etc/manifold/health.py https://localhost:8000/health 2>/dev/null; then break; fi
+    sleep 3
+done
+$MANIFOLD deploy register "$DEPLOYMENT"
+for n in $sites; do
+    for _ in $(seq 120); do
+        if inside "superexec-site-$n" python3 /etc/manifold/health.py "http://supernode-site-$n:9094/health" 2>/dev/null; then break; fi
+        sleep 3
+    done
+done
+
+say "containers: user, root, rights"
+for service in "${services[@]}"; do
+    [ "$(inside "$service" id -u)" != 0 ] || fail "$service runs as root"
+    inside "$service" grep -Eq '^[^ ]+ / [^ ]+ ro,' /proc/mounts || fail "$service can write to its root"
+    inside "$service" grep -q '^CapEff:[[:space:]]*0*$' /proc/self/status || fail "$service has capabilities"
+    inside "$service" grep -q '^NoNewPrivs:[[:space:]]*1$' /proc/self/status || fail "$service may gain rights"
+done
+
+say "networks: each site sees the gateway, and nobody else"
+for n in $sites; do
+    reach "supernode-site-$n" gateway 8443 || fail "site $n does not reach the gateway"
+    reach "superexec-site-$n" "supernode-site-$n" 9094 || fail "the clients of site $n do not reach its SuperNode"
+    refused "the clients of site $n reach the gateway" reach "superexec-site-$n" gateway 8443
+    for own in "supernode-site-$n" "superexec-site-$n"; do
+        for address in superlink $(addresses superlink); do
+            refused "$own reaches the SuperLink at $address" reach "$own" "$address" 8000
+        done
+        for m in $sites; do
+            if [ "$m" != "$n" ]; then
+                for address in "supernode-site-$m" $(addresses "supernode-site-$m"); do
+                    refused "$own reaches site $m at $address" reach "$own" "$address" 9094
+                done
+            fi
+        done
+    done
+done
+
+say "gateway: the Control API is refused"
+[ "$(status_of supernode-site-0 /health)" = 200 ] || fail "no health through the gateway"
+for path in /v1/control/start-run /v1/control/list-runs /v1/runtime/acquire-task /v1/fleet/../control/start-run; do
+    [ "$(status_of supernode-site-0 "$path")" = 404 ] || fail "the gateway lets $path pass"
+done
+
+say "files: key and data apart, data read-only"
+for n in $sites; do
+    refused "the clients of site $n see its key" inside "superexec-site-$n" test -e /run/secrets/key
+    refused "the SuperNode of site $n sees its data" inside "supernode-site-$n" test -e /data
+    inside "superexec-site-$n" grep -Eq '^[^ ]+ /data [^ ]+ ro,' /proc/mounts || fail "site $n can change its data"
+done
+
+say "run: digits, ${#ROUNDS[@]} phases of one round"
+rounds=(); for phase in "${ROUNDS[@]}"; do rounds+=(--set "$phase.rounds=1"); done
+$MANIFOLD deploy run "$DEPLOYMENT" digits "${rounds[@]}" || fail "the run failed"
+$MANIFOLD deploy status "$DEPLOYMENT"
+
+say "fetch"
+$MANIFOLD deploy fetch "$DEPLOYMENT" --out "$WORK/world"
+"$(dirname "$MANIFOLD")/python" - "$WORK/world" <<'END'
+import sys, torch
+from federation.world_model import WorldModel
+answers = WorldModel.load(sys.argv[1]).predict(torch.zeros(2, 64))
+assert answers.shape == (2, 10) and torch.allclose(answers.sum(1), torch.ones(2)), answers
+print(f"the world model answers: {tuple(answers.shape)}")
+END
+
+say "down"
+$MANIFOLD deploy down "$DEPLOYMENT" >/dev/null 2>&1
+[ -z "$($ENGINE ps --quiet --filter "label=com.docker.compose.project=$PROJECT")" ] || fail "containers are left"
+say "all good"
