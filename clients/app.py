@@ -5,14 +5,25 @@ from collections.abc import Sequence
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from clients.member import Member, Memory
+from clients.member import LostError, Member, Memory
 from clients.stages import STAGES
+from clients.stages.again import tell_again
 from clients.stages.training import train_models, weighed
 from clients.training import learning_rate
 from federation.contribution import EVERYWHERE, WEIGHT, Answers, Contribution, Weighed, coverage_mean
 from federation.engine import Asked, Served
 from federation.models import ElasticFamily
-from federation.records import ACTION, ARRAYS, CONFIG, TRAFFIC, Order, contribution_record, read_model, to_arrays
+from federation.records import (
+    ACTION,
+    ARRAYS,
+    CONFIG,
+    TRAFFIC,
+    Order,
+    contribution_record,
+    forgotten_record,
+    read_model,
+    to_arrays,
+)
 from federation.scenario import Opened, open_run
 from federation.tensors import nbytes
 
@@ -27,7 +38,10 @@ def contribute(message: Message, context: Context) -> Message:
     opened = open_run(context.run_config)
     member = _member(opened, int(context.node_config["partition-id"]), context.state)
     order = Order.from_record(message.content)
-    total = _answers([order], [member], opened).total([0])
+    try:
+        total = _answers([order], [member], opened).total([0])
+    except LostError:
+        return Message(forgotten_record(member.number), reply_to=message)
     if member.memory.changed:
         context.state[MEMORY] = member.memory.record()
     return Message(contribution_record(total, order.stage, order.round, [context.node_id]), reply_to=message)
@@ -102,7 +116,9 @@ def _sorted_out(asked: Asked, answers: Answers) -> tuple[list[int], dict[int, st
 
 def _answers(orders: Sequence[Order], cohort: Sequence[Member], opened: Opened) -> Answers:
     """What the members send in answer to orders of one stage and round."""
-    return STAGES[orders[0].stage](orders, cohort, opened.scenario, opened.federation().task)
+    scenario, task = opened.scenario, opened.federation().task
+    tell_again(orders, cohort, scenario, task)
+    return STAGES[orders[0].stage](orders, cohort, scenario, task)
 
 
 def _fitted(body: RecordDict, cohort: Sequence[Member], opened: Opened) -> Weighed:

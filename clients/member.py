@@ -11,11 +11,15 @@ from federation.data import ClientData
 from federation.records import to_arrays
 
 
+class LostError(KeyError):
+    """A client does not remember what it was told, as after a restart."""
+
+
 class Memory(MutableMapping[str, Tensor]):
     """What a client keeps between rounds, in Flower's per-client state; a tensor is decoded when it is asked for.
 
     Raises:
-        KeyError: nothing of that name is remembered, as after a restart of the client.
+        LostError: nothing of that name is remembered.
     """
 
     def __init__(self, kept: ArrayRecord | None = None) -> None:
@@ -26,7 +30,7 @@ class Memory(MutableMapping[str, Tensor]):
         if name in self._written:
             return self._written[name]
         if name not in self._kept:
-            raise KeyError(f"the client remembers no {name!r}; it was not there when it was told")
+            raise LostError(f"the client remembers no {name!r}; it was not there when it was told")
         return torch.from_numpy(self._kept[name].numpy())
 
     def __setitem__(self, name: str, tensor: Tensor) -> None:

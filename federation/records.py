@@ -21,6 +21,12 @@ KNOWN = "known"
 VARIANCES = "variances"
 """Name of the variances of experts with Gaussian heads, among an order's tensors."""
 
+AGAIN = "again"
+"""Prefix of what an order tells once more, to clients that have lost what they were told."""
+
+FORGOTTEN = "forgotten"
+"""Marks the reply of a client that has lost what it was told, as after a restart."""
+
 ACTION = "train.contribute"
 """The Flower message type of every order."""
 
@@ -43,6 +49,17 @@ class Stage(StrEnum):
     NOVELTY = "novelty"
     SPAWN = "spawn"
     GROWTH = "growth"
+
+
+class ForgottenError(KeyError):
+    """A client lacks what it was told earlier in the run; the server tells it again."""
+
+    def __init__(self, client: int) -> None:
+        super().__init__(client)
+        self.client = client
+
+    def __str__(self) -> str:
+        return f"client {self.client}: has lost what it was told, as after a restart; it is told again"
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,11 @@ def contribution_record(contribution: Contribution, stage: Stage, round_: int, n
     return RecordDict({ARRAYS: to_arrays(named), CONFIG: config})
 
 
+def forgotten_record(client: int) -> RecordDict:
+    """The reply of a client that lacks what it was told."""
+    return RecordDict({CONFIG: ConfigRecord({FORGOTTEN: client})})
+
+
 def read_contribution(
     record: RecordDict, stage: Stage, rounds: Collection[int]
 ) -> tuple[Contribution, tuple[int, ...], int]:
@@ -110,7 +132,10 @@ def read_contribution(
 
     Raises:
         ValueError: the reply answers another stage, or none of the rounds that may be answered, or lacks a part.
+        ForgottenError: the client must be told again.
     """
+    if CONFIG in record.config_records and isinstance(client := record.config_records[CONFIG].get(FORGOTTEN), int):
+        raise ForgottenError(client)
     if ARRAYS not in record.array_records or CONFIG not in record.config_records:
         raise ValueError("the reply lacks its arrays or its config")
     config = record.config_records[CONFIG]

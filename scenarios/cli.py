@@ -1,4 +1,4 @@
-"""The command line: `manifold list | show | plan | simulate | compare | ablate | sweep | report`.
+"""The command line: `manifold list | show | plan | simulate | compare | resume | ablate | sweep | report`.
 
 Exit status: 0 done, 1 the run failed, 2 the input is wrong (with one line that says what, and what to do).
 """
@@ -16,23 +16,22 @@ import typer
 from rich.console import Console
 
 from federation.rules import InputError
-from federation.scenario import open_run, open_scenario, run_config, scenario_names
+from federation.scenario import open_scenario, scenario_names
 from scenarios import ablate as ablations
 from scenarios import sweep as sweeps
 from scenarios.baselines import METHODS
 from scenarios.compare import check_methods
-from scenarios.compare import compare as run_comparison
-from scenarios.display import Bars, Silent, comparison_tables, plan_tables, simulation_lines
-from scenarios.engines import Engine, Kind
+from scenarios.display import Bars, Silent, plan_tables
+from scenarios.engines import Kind
 from scenarios.experiment import Experiment, Result, begun, planned
 from scenarios.experiment import run as run_experiment
+from scenarios.jobs import Compare, Job, Simulate, unfinished
+from scenarios.journal import Journal
 from scenarios.overrides import alternatives, collected
 from scenarios.plan import plan as make_plan
-from scenarios.report import gather, render
-from scenarios.runs import RunFolder, check_out, versions
+from scenarios.report import render
+from scenarios.runs import RunFolder
 from scenarios.sheet import Sheet
-from scenarios.simulate import simulate as run_simulation
-from server.app import Outcome
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -111,14 +110,8 @@ def simulate(
     quiet: Quiet = False,
 ) -> None:
     """Run one federation and save its world model."""
-    overrides = collected(set_, config, data_dir)
-    folder = _started(scenario, overrides, seed, out)
-    with Silent() if quiet or json_ else Bars() as progress:
-        simulation = run_simulation(scenario, overrides, seed, progress, Engine(engine, workers, ray_address))
-    _keep(folder, simulation.run.outcome)
-    result = {**simulation.dump(), "out": str(folder.path)}
-    folder.write_json("simulation.json", simulation.dump())
-    print(json.dumps(result)) if json_ else simulation_lines(result)
+    job = Simulate(**_where(scenario, set_, config, data_dir, seed, engine, workers, ray_address))
+    _work(job, job.begin(out), json_, quiet)
 
 
 @app.command()
@@ -138,24 +131,24 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Compare the world model with monoliths and rivals at equal budget, and write a report."""
-    overrides, names = collected(set_, config, data_dir), check_methods(methods.split(","))
-    folder = _started(scenario, overrides, seed, out)
-    with Silent() if quiet or json_ else Bars() as progress:
-        comparison = run_comparison(
-            scenario,
-            overrides,
-            range(seed, seed + seeds),
-            names,
-            progress,
-            Engine(engine, workers, ray_address),
-            on_score=lambda score: folder.append("metrics.jsonl", score.dump()),
-        )
-    _keep(folder, comparison.world.outcome)
-    result, gathered = comparison.dump(), gather(comparison)
-    folder.write_json("comparison.json", result)
-    folder.write_json("report.json", gathered)
-    folder.write_text("report.html", render(result, gathered))
-    print(json.dumps({**result, "out": str(folder.path)})) if json_ else comparison_tables(result, folder.path)
+    names = tuple(check_methods(methods.split(",")))
+    where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
+    job = Compare(**where, methods=names, seeds=seeds)
+    _work(job, job.begin(out), json_, quiet)
+
+
+@app.command()
+def resume(
+    run: Annotated[Path, typer.Argument(help="folder of a simulation or a comparison that was stopped")],
+    rounds: Annotated[
+        int | None, typer.Option("--round", min=1, help="go on after this round; default the last checkpoint")
+    ] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with a run that was stopped, to the same result as if it had not been."""
+    folder = RunFolder(run)
+    _work(unfinished(folder), folder, json_, quiet, rounds)
 
 
 @app.command()
@@ -225,21 +218,38 @@ def report(run: Annotated[Path, typer.Argument(help="folder of a finished compar
     Console().print(f"{run / 'report.html'}")
 
 
-def _started(scenario: str, overrides: dict[str, Any], seed: int, out: Path | None) -> RunFolder:
-    """The folder of a new run, made once its configuration and its data are known to be good."""
-    check_out(out)
-    opened = open_run(run_config(scenario, overrides, seed))
-    opened.federation()
-    folder = RunFolder.create(out, opened.scenario.name)
-    folder.write_json("config.json", {"scenario": scenario, "versions": versions(), "settings": opened.scenario.dump()})
-    return folder
+def _where(
+    scenario: str,
+    set_: list[str] | None,
+    config: Path | None,
+    data_dir: Path | None,
+    seed: int,
+    engine: Kind,
+    workers: int | None,
+    ray_address: str | None,
+) -> dict[str, Any]:
+    """What all jobs are told."""
+    return {
+        "reference": scenario,
+        "overrides": collected(set_, config, data_dir),
+        "seed": seed,
+        "engine": engine,
+        "workers": workers,
+        "ray_address": ray_address,
+    }
 
 
-def _keep(folder: RunFolder, outcome: Outcome) -> None:
-    """Write the rounds and the world model of a finished run."""
-    for record in outcome.history:
-        folder.append("metrics.jsonl", record.dump())
-    outcome.world.save(folder.path)
+def _work(job: Job, folder: RunFolder, json_: bool, quiet: bool, rounds: int | None = None) -> None:
+    """Run a job, or what is left of it, and print its result; whoever stops it is told how to go on."""
+    journal = Journal(folder)
+    try:
+        with Silent() if quiet or json_ else Bars() as progress:
+            result = {**job.run(folder, progress, journal, rounds), "out": str(folder.path)}
+    except KeyboardInterrupt:
+        print(f"stopped; manifold resume {folder.path} goes on", file=sys.stderr)
+        raise
+    journal.close()
+    print(json.dumps(result)) if json_ else job.show(result, folder.path)
 
 
 def _trials(

@@ -1,7 +1,7 @@
 """The honest comparison: same data, same search, same budget, several seeds, two protocols that are never mixed."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from scenarios.baselines import METHODS, Contender, Method, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
 from scenarios.engines import RAY, Engine
+from scenarios.journal import Journal, Score
 from scenarios.statistics import mean_interval, summary
 
 WORLD = "world"
@@ -35,29 +36,6 @@ class Progress(Protocol):
     def begin(self, label: str, rounds: int) -> None: ...
 
     def advance(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Score:
-    """One method on one seed.
-
-    `ece` is the expected calibration error on the union test at the temperature that fits held-out samples best,
-    `ece_untempered` the same at temperature one; None for values.
-    """
-
-    seed: int
-    method: str
-    union: float
-    local: float | None
-    ece: float | None
-    ece_untempered: float | None
-    factor: float
-    seconds: float
-    contender: Contender
-
-    def dump(self) -> dict[str, Any]:
-        """Plain data for a line of JSON."""
-        return {name: value for name, value in vars(self).items() if name != "contender"}
 
 
 @dataclass(frozen=True)
@@ -142,11 +120,14 @@ def compare(
     progress: Progress,
     engine: Engine = RAY,
     visit: Visit = in_order,
-    on_score: Callable[[Score], None] = lambda score: None,
+    journal: Journal | None = None,
 ) -> Comparison:
-    """Run all methods on all seeds. Learning rates are searched on the first seed, for all methods alike."""
-    scores: list[Score] = []
-    factors: dict[str, float] = {}
+    """Run all methods on all seeds. Learning rates are searched on the first seed, for all methods alike.
+
+    Args:
+        journal: what is finished already, and where all that is finished is kept.
+    """
+    journal, scores = journal or Journal(), list[Score]()
     compositions: list[dict[str, float]] = []
     coverages: list[Coverage] = []
     first: tuple[Opened, WorldRun] | None = None
@@ -160,19 +141,24 @@ def compare(
             if reason := method.absent(trial):
                 skipped[name] = reason
                 continue
-            if name not in factors:
-                factors[name] = _searched(method, trial, progress)
-            trial = replace(trial, factor=factors[name])
+            factor = journal.factor(name)
+            if factor is None:
+                factor = _searched(method, trial, progress)
+                journal.keep_factor(name, factor)
+            trial = replace(trial, factor=factor)
             progress.begin(f"{name}, seed {seed}", _rounds(method, trial))
-            began = time.perf_counter()
+            began, score = time.perf_counter(), journal.score(seed, name)
             if name == WORLD:
-                run = run_world(trial)
+                checkpoints, resumed = journal.checkpoints(opened.scenario), journal.resumed(opened.scenario)
+                run = run_world(replace(trial, checkpoints=checkpoints, resumed=resumed))
                 first = first or (opened, run)
                 trial, trained = replace(trial, world=run, size=run.outcome.world.cost()), contender(run)
-            else:
+            elif score is None:
                 trained = method.run(trial)
-            scores.append(_score(trial, method, trained, time.perf_counter() - began))
-            on_score(scores[-1])
+            if score is None:
+                score = _score(trial, method, trained, time.perf_counter() - began)
+                journal.keep_score(score)
+            scores.append(score)
         world = trial.finished().outcome.world
         compositions.append(world.design.composition)
         coverages.append(coverage(world, opened.federation().union_test))

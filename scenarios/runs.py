@@ -66,6 +66,13 @@ class RunFolder:
         except ValueError as error:
             raise InputError(f"{path} is damaged ({error}); begin again in another folder by --out") from None
 
+    def mended_lines(self, name: str) -> list[Any]:
+        """The same, and the file is left with whole lines alone, so that others can be added."""
+        lines = self.read_lines(name)
+        if lines:
+            self.write_text(name, "".join(json.dumps(line) + "\n" for line in lines))
+        return lines
+
     def read_json(self, name: str) -> Any:
         """A file of this run.
 

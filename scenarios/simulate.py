@@ -12,6 +12,7 @@ from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
 from scenarios.compare import WORLD, Progress, on_confidence, on_held_out, on_local, on_union
 from scenarios.engines import RAY, Engine
+from scenarios.journal import Journal
 from scenarios.seams import seam_score
 
 SCORES: dict[str, Callable[[WorldRun, FederatedData], float | None]] = {
@@ -54,12 +55,29 @@ class Simulation:
 
 
 def simulate(
-    reference: str, overrides: Mapping[str, Any], seed: int, progress: Progress, engine: Engine = RAY
+    reference: str,
+    overrides: Mapping[str, Any],
+    seed: int,
+    progress: Progress,
+    engine: Engine = RAY,
+    journal: Journal | None = None,
+    rounds: int | None = None,
 ) -> Simulation:
-    """Run all phases of a scenario."""
-    config = run_config(reference, overrides, seed)
+    """Run all phases of a scenario.
+
+    Args:
+        journal: where checkpoints are kept; what is there is gone on from.
+        rounds: the checkpoint to go on from; the last one without it.
+    """
+    config, journal = run_config(reference, overrides, seed), journal or Journal()
     opened = open_run(config)
-    trial = Trial(opened, engine.grids(opened, config), on_round=progress.advance)
+    trial = Trial(
+        opened,
+        engine.grids(opened, config),
+        on_round=progress.advance,
+        checkpoints=journal.checkpoints(opened.scenario),
+        resumed=journal.resumed(opened.scenario, rounds),
+    )
     progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
     run = run_world(trial)
     scores = {name: score(run, opened.federation()) for name, score in SCORES.items()}

@@ -13,9 +13,10 @@ from federation.manifold import Chart
 from federation.scenario import Scenario, open_run
 from federation.task import Task
 from federation.world_model import WorldModel
+from server.checkpoint import Checkpoint, Checkpoints
 from server.history import RoundRecord
 from server.state import ServerState, world_model
-from server.strategy import ManifoldStrategy, Observer
+from server.strategy import ManifoldStrategy, Observer, Score
 
 NODES_TIMEOUT, ROUND_TIMEOUT = 120.0, 3600.0
 
@@ -38,17 +39,24 @@ def federate(
     clients: int,
     observe: Observer = lambda record, state: None,
     start: ServerState | None = None,
+    *,
+    score: Score | None = None,
+    checkpoints: Checkpoints | None = None,
+    resumed: Checkpoint | None = None,
 ) -> Outcome:
     """Run all phases of a scenario over a grid.
 
     Args:
         start: prior and encoders to keep as they are, so that what comes out can be joined with what else began there.
+        score: see `ManifoldStrategy`, as for all that follows.
     Raises:
         RoundLostError: a round brought no usable reply.
     """
     _wait_for_nodes(grid, clients)
-    strategy = ManifoldStrategy(scenario, task, clients, observe, start)
-    strategy.start(grid, ArrayRecord(), num_rounds=len(strategy.steps), timeout=ROUND_TIMEOUT)
+    strategy = ManifoldStrategy(
+        scenario, task, clients, observe, start, score=score, checkpoints=checkpoints, resumed=resumed
+    )
+    strategy.start(grid, ArrayRecord(), timeout=ROUND_TIMEOUT)
     state = strategy.state
     return Outcome(world_model(state, scenario, task), tuple(strategy.history), state.charts)
 

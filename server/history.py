@@ -22,6 +22,7 @@ class RoundRecord:
         silent: clients that were asked and did not answer in time.
         clock: seconds since the run began when the round ended; virtual ones in a simulation.
         residual: ||Phi(theta) - theta|| / ||theta|| of the models that this round trained (eq. 23).
+        score: of the federation if it stopped here, where somebody asked for it.
     """
 
     number: int
@@ -35,6 +36,7 @@ class RoundRecord:
     seconds: float
     silent: int = 0
     clock: float = 0.0
+    score: float | None = None
 
     def dump(self) -> dict[str, Any]:
         """Plain data for a line of JSON."""

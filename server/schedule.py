@@ -48,7 +48,14 @@ UNCHARTED = {Stage.CENSUS, Stage.PRIOR, Stage.ENCODER, Stage.CHARTING, Stage.SPA
 """Stages for which a client needs no region: nodes that have not answered yet are asked, too."""
 
 EVIDENCED = {Stage.HEAD, Stage.ROUTER, Stage.COMPOSITION, Stage.NOVELTY}
-"""Stages that only those can serve who took part in the evidence stage."""
+"""Stages that need what clients remember of the experts."""
+
+REMEMBERED: dict[Stage, set[Stage]] = {
+    Stage.COUPLING: set(),
+    Stage.REACH: EVIDENCED | {Stage.EVIDENCE},
+    Stage.EVIDENCE: EVIDENCED,
+}
+"""Stages in which a client is told what it must remember in others; there it is told again where it does not."""
 
 ELASTIC = {Stage.PRIOR, Stage.EXPERTS, Stage.COUPLING, Stage.GROWTH}
 """Stages in which each client trains the size that is its own."""
@@ -91,3 +98,7 @@ TRAINED = {Stage.PRIOR, Stage.EXPERTS, Stage.COUPLING, Stage.HEAD, Stage.ROUTER,
 def gradient_rounds(scenario: Scenario, task: Task) -> int:
     """Rounds of gradient steps, all phases together: what every federated rival gets."""
     return sum(step.stage in TRAINED for step in schedule(scenario, task))
+
+
+ROLL_CALL = Step(Stage.CENSUS, -1, 1)
+"""Asked of deployed clients first when a run is resumed, to learn which node is which client."""

@@ -1,6 +1,6 @@
 """The server's state between rounds: a frozen value; each round yields the next."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from federation.context import Context, shares
-from federation.experts import Expert, begun, committee, scattered
+from federation.experts import Expert, begun, committee, trunk_of
 from federation.manifold import Atlas, Chart, Encoder
 from federation.manifold.coupling import neighbours
 from federation.manifold.regions import region_charts
 from federation.randomness import torch_generator
-from federation.records import LABELS, VARIANCES
+from federation.records import LABELS
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, prefixed, single
+from federation.tensors import Parameters, single
 from federation.world_model import NOTHING_NOVEL, WorldModel
 
 
@@ -89,6 +89,21 @@ def initial(scenario: Scenario, task: Task) -> ServerState:
     """The state before the first round: a fresh foundation prior."""
     parameters = single(scenario.model.init(task, torch_generator(scenario.seed, "prior")))
     return ServerState(prior=Model(parameters, scenario.aggregation.init(parameters)))
+
+
+def rejoined(state: ServerState, scenario: Scenario) -> ServerState:
+    """A state as it was before it was written down: encoders ask the prior's trunk again, which is not kept twice."""
+    trunk = trunk_of(scenario.model, state.prior.parameters)
+
+    def whole(encoder: Encoder) -> Encoder:
+        return replace(encoder, trunk=trunk)
+
+    return replace(
+        state,
+        encoders=tuple(whole(encoder) for encoder in state.encoders),
+        candidates=tuple(replace(found, encoder=whole(found.encoder)) for found in state.candidates),
+        encoder=None if state.encoder is None else whole(state.encoder),
+    )
 
 
 def start_of(state: ServerState) -> ServerState:
@@ -197,58 +212,3 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
     )
     experts = {region: state.expert(region) for region in range(len(state.experts))}
     return WorldModel(design, state.encoder, state.atlas, experts, state.router, state.head, state.prior.parameters)
-
-
-def prior_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
-    """The prior, where an encoder in question asks for it."""
-    asked = any(rule.uses_prior for rule in scenario.encoders)
-    return prefixed("prior", state.prior.parameters) if asked else {}
-
-
-def encoder_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
-    """The encoders in question, as `Scenario.fitted` reads them."""
-    tensors = prior_tensors(state, scenario)
-    for number, encoder in enumerate(state.encoders):
-        tensors |= prefixed(f"encoders/{number}", encoder.weights)
-    return tensors
-
-
-def candidate_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
-    """The federation under each encoder in question."""
-    tensors = encoder_tensors(state, scenario)
-    for number, found in enumerate(state.candidates):
-        home = found.atlas.tensors() | {"region_of_client": torch.tensor(found.region_of_client)}
-        tensors |= prefixed(f"charted/{number}", home)
-    return tensors
-
-
-def coupling_tensors(
-    state: ServerState, scenario: Scenario, region: int, cut: Callable[[int], Expert], placed: bool
-) -> dict[str, Tensor]:
-    """What clients of a region download beside their own expert: the neighbours' experts, and the variances of all, the
-    own first. Those who are not `placed` yet also get what tells them where regions meet.
-    """
-    assert state.encoder is not None
-    assert state.atlas is not None
-    around = (region, *state.neighbours[region])
-    tensors = {VARIANCES: torch.tensor([state.experts[number].variance for number in around])}
-    tensors |= prefixed("neighbours", scattered({place: cut(number) for place, number in enumerate(around[1:])}))
-    if not placed:
-        tensors |= prefixed("encoder", state.encoder.weights) | prior_tensors(state, scenario)
-        tensors |= prefixed("atlas", state.atlas.part(around).tensors())
-    return tensors
-
-
-def chart_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
-    """What tells clients where their samples lie."""
-    assert state.encoder is not None
-    assert state.atlas is not None
-    tensors = prefixed("encoder", state.encoder.weights) | prefixed("atlas", state.atlas.tensors())
-    return tensors | prefixed("router", state.router) | prior_tensors(state, scenario)
-
-
-def evidence_tensors(state: ServerState, reached: tuple[int, ...]) -> dict[str, Tensor]:
-    """The experts that a client's samples reach, with the variances of their Gaussian heads, and the generalist."""
-    experts = {region: state.expert(region) for region in reached}
-    variances = {VARIANCES: torch.tensor([state.experts[region].variance for region in reached])}
-    return prefixed("experts", scattered(experts)) | prefixed("prior", state.prior.parameters) | variances

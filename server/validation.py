@@ -1,5 +1,7 @@
 """What comes from the network is checked against what was asked, before any arithmetic."""
 
+from collections.abc import Collection, Mapping, Sequence
+
 import torch
 
 from federation.composition import candidates, usable
@@ -42,6 +44,30 @@ def check(contribution: Contribution, stage: Stage, state: ServerState, scenario
             _check_charts(who, sums, state, task)
         if stage is Stage.SPAWN and state.encoder is not None:
             _check_chart(who, shapes(sums), state.encoder(torch.zeros(1, *task.input_shape)).shape[1])
+
+
+def check_sender(
+    clients: Sequence[int], nodes: Sequence[int], sender: int, node_of: Mapping[int, int], online: Collection[int]
+) -> None:
+    """Refuse a deployed node that speaks for another: each answers for one client, always the same.
+
+    Only where its node has left may a client come from another one.
+
+    Args:
+        sender: the node from which the reply came.
+        node_of: the node of each client that has answered before.
+        online: nodes that are there.
+    Raises:
+        ValueError: the reply names several clients, another node, or somebody else's client.
+    """
+    if len(clients) != 1 or list(nodes) != [sender]:
+        raise ValueError(f"node {sender}: answers for clients {list(clients)} of nodes {list(nodes)}, may for its own")
+    (client,) = clients
+    owner = node_of.get(client, sender)
+    if owner != sender and owner in online:
+        raise ValueError(f"node {sender}: answers for client {client}, which is node {owner}'s")
+    if other := [number for number, node in node_of.items() if node == sender and number != client]:
+        raise ValueError(f"node {sender}: answers for client {client}, but is client {other[0]}")
 
 
 def _misfits(sums: Parameters, expected: dict[str, Shape]) -> list[tuple[str, object, Shape]]:

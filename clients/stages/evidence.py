@@ -22,16 +22,21 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     """Nothing leaves but the number of samples that are ready."""
     contributions = []
     for order, member in zip(orders, cohort, strict=True):
-        experts, data, regions = gathered(under("experts", order.tensors)), member.data, int(order.settings["regions"])
-        prior = Expert(under("prior", order.tensors))
-        variances = torch.ones(regions).index_copy(0, torch.tensor(list(experts)), order.tensors[VARIANCES])
-        answers = _answers(experts, regions, scenario, task, data.train.inputs)
-        member.memory["train/likelihoods"] = _likelihoods(answers, data.train.targets, task, variances)
-        member.memory["held_out/experts"] = _answers(experts, regions, scenario, task, data.held_out.inputs)
-        member.memory["held_out/prior"] = prior.answers(scenario.model, task, data.held_out.inputs)
-        ready = torch.tensor(float(len(data.train)), dtype=torch.float64)
+        remember(order, member, scenario, task)
+        ready = torch.tensor(float(len(member.data.train)), dtype=torch.float64)
         contributions.append(Contribution((member.number,), {EVERYWHERE: {"ready": ready}}))
     return Listed(contributions)
+
+
+def remember(order: Order, member: Member, scenario: Scenario, task: Task) -> None:
+    """Keep what an order's experts and its prior say of the member's samples."""
+    experts, data, regions = gathered(under("experts", order.tensors)), member.data, int(order.settings["regions"])
+    prior = Expert(under("prior", order.tensors))
+    variances = torch.ones(regions).index_copy(0, torch.tensor(list(experts)), order.tensors[VARIANCES])
+    answers = _answers(experts, regions, scenario, task, data.train.inputs)
+    member.memory["train/likelihoods"] = _likelihoods(answers, data.train.targets, task, variances)
+    member.memory["held_out/experts"] = _answers(experts, regions, scenario, task, data.held_out.inputs)
+    member.memory["held_out/prior"] = prior.answers(scenario.model, task, data.held_out.inputs)
 
 
 def _answers(

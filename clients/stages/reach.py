@@ -11,11 +11,15 @@ from torch import Tensor
 
 from clients.member import Member
 from federation.contribution import Contribution, Listed
+from federation.data import Samples
 from federation.records import Order
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import single
 from federation.world_model import WorldModel
+
+PARTS = ("train", "held_out")
+"""The samples that a member keeps the places of."""
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
@@ -23,15 +27,21 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     contributions = []
     for order, member in zip(orders, cohort, strict=True):
         world = charted(order, scenario, task)
+        remember(world, member)
         share = torch.zeros(world.design.regions, dtype=torch.float64)
-        for part, samples in (("train", member.data.train), ("held_out", member.data.held_out)):
-            places = _places(world, samples.inputs)
-            for name, tensor in places.items():
-                member.memory[f"{part}/{name}"] = tensor
-            latent, scores = places["latent"][None], places["scores"][None]
+        for part in PARTS:
+            latent, scores = (member.memory[f"{part}/{name}"][None] for name in ("latent", "scores"))
             share += scenario.router.rule.logits(single(world.router), latent, scores)[0].softmax(1).sum(0)
         contributions.append(Contribution((member.number,), {member.number: {"share": share / share.sum()}}))
     return Listed(contributions)
+
+
+def remember(world: WorldModel, member: Member) -> None:
+    """Keep where the member's samples lie."""
+    for part in PARTS:
+        samples: Samples = getattr(member.data, part)
+        for name, tensor in _places(world, samples.inputs).items():
+            member.memory[f"{part}/{name}"] = tensor
 
 
 def charted(order: Order, scenario: Scenario, task: Task) -> WorldModel:

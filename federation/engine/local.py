@@ -2,7 +2,7 @@
 
 import traceback
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import inf, prod
@@ -15,7 +15,8 @@ from flwr.supercore.run import Run
 
 from federation.availability import DAY, Always, AvailabilityRule
 from federation.engine.identity import RUN, assume_identity
-from federation.records import TRAFFIC
+from federation.records import TRAFFIC, from_arrays, to_arrays
+from federation.tensors import Parameters
 
 NAP, WEEK = 60.0, 7 * DAY
 """Seconds that pass between two looks for clients, and in which somebody must come."""
@@ -30,6 +31,24 @@ class Traffic:
 
     down: int = 0
     up: int = 0
+
+
+@dataclass(frozen=True)
+class Memories:
+    """What a simulated federation knows between two rounds, while nobody is at work.
+
+    Attributes:
+        clock: virtual seconds.
+        sendings: batches of messages so far, by which delays are drawn.
+        down, up: bytes so far.
+        nodes: the tensors that each node keeps, by record.
+    """
+
+    clock: float
+    sendings: int
+    down: int
+    up: int
+    nodes: Mapping[int, Mapping[str, Parameters]]
 
 
 def in_order(messages: Sequence[Message]) -> Sequence[Message]:
@@ -61,7 +80,7 @@ class LocalGrid(Grid):
     ) -> None:
         assume_identity()
         self.availability, self.clock = availability or Always(), 0.0
-        self._seed, self._sendings = int(run_config.get("seed", 0)), count()
+        self._seed, self._sendings = int(run_config.get("seed", 0)), 0
         self._on_the_way: dict[str, tuple[float, int, Message]] = {}
         self._visit, self.on_reply = visit, on_reply
         self.clients, self.run_config = clients, dict(run_config)
@@ -121,7 +140,8 @@ class LocalGrid(Grid):
             else:
                 self._answered(refusal(message, f"no node {node}", ErrorCode.NODE_UNAVAILABLE))
         clients = np.array([message.metadata.dst_node_id - 1 for message in known], dtype=np.int64)
-        seconds = self.availability.seconds(clients, next(self._sendings), self._seed)
+        seconds = self.availability.seconds(clients, self._sendings, self._seed)
+        self._sendings += bool(sent)
         for message, client, taken in zip(known, clients.tolist(), seconds.tolist(), strict=True):
             self._on_the_way[message.metadata.message_id] = self.clock + taken, client, message
         return [message.metadata.message_id for message in sent]
@@ -165,6 +185,23 @@ class LocalGrid(Grid):
     def expects(self, message_id: str) -> bool:
         """Whether a reply to this message may still come."""
         return message_id in self._on_the_way
+
+    def memories(self) -> Memories:
+        """All that is known now; whoever is at work is forgotten."""
+        nodes = {
+            node: {name: from_arrays(record) for name, record in state.array_records.items()}
+            for node, state in self.states.items()
+        }
+        return Memories(self.clock, self._sendings, self.traffic.down, self.traffic.up, nodes)
+
+    def remember(self, memories: Memories) -> None:
+        """Go on from there."""
+        self.clock, self._sendings = memories.clock, memories.sendings
+        self.traffic = Traffic(memories.down, memories.up)
+        self.states = {
+            node: RecordDict({name: to_arrays(tensors) for name, tensors in records.items()})
+            for node, records in memories.nodes.items()
+        }
 
     def _answered(self, reply: Message) -> None:
         self.traffic.up += payload(reply)

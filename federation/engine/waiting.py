@@ -20,10 +20,12 @@ class Waiting(Grid):
         enough: answers that end a round; all without it.
         deadline: seconds that end a round, if they are fewer than Flower's own timeout.
         keeps: whether messages without an answer stay at work when a round ends.
+        simulated: the grid, where it is one in this process.
     """
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
+        self.simulated = grid if isinstance(grid, LocalGrid) else None
         self._began, self._rested = time.monotonic(), 0.0
         self.enough: int | None = None
         self.deadline: float | None = None
@@ -33,7 +35,7 @@ class Waiting(Grid):
     @property
     def clock(self) -> float:
         """Seconds since the run began, virtual ones where the grid simulates them."""
-        return self._grid.clock if isinstance(self._grid, LocalGrid) else time.monotonic() - self._began
+        return time.monotonic() - self._began if self.simulated is None else self.simulated.clock
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         self._rested = 0.0
@@ -58,23 +60,23 @@ class Waiting(Grid):
         self._rested += NAP
         if self._rested > WEEK:
             raise RuntimeError("nobody who could be asked has been online for a week; see availability")
-        if isinstance(self._grid, LocalGrid):
-            self._grid.clock += NAP
-        else:
+        if self.simulated is None:
             time.sleep(NAP)
+        else:
+            self.simulated.clock += NAP
 
     def abandon(self) -> None:
         """Give up on whoever is still at work."""
-        if isinstance(self._grid, LocalGrid):
-            self._grid.receive(self.at_work, enough=0)
+        if self.simulated is not None:
+            self.simulated.receive(self.at_work, enough=0)
         self.at_work.clear()
 
     def _received(self, enough: int, limit: float | None) -> list[Message]:
         """Replies; whoever is in them, also in one that stands for many, is no longer at work."""
-        if isinstance(self._grid, LocalGrid):
-            replies = self._grid.receive(self.at_work, enough, limit, keep=True)
+        if self.simulated is not None:
+            replies = self.simulated.receive(self.at_work, enough, limit, keep=True)
             for name in list(self.at_work):
-                if not self._grid.expects(name):
+                if not self.simulated.expects(name):
                     del self.at_work[name]
             return replies
         replies, until = [], None if limit is None else time.monotonic() + limit

@@ -1,7 +1,7 @@
 """The shared encoder z = g(x): charted space, in which all regions are described."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from federation.manifold.features import FeatureMap, Flat, Trunk, no_trunk
+from federation.packing import DERIVED
 from federation.rules import Rule
 from federation.tensors import Parameters, count
 
@@ -89,7 +90,7 @@ class Encoder:
 
     rule: EncoderRule
     weights: Parameters
-    trunk: Trunk = no_trunk
+    trunk: Trunk = field(default=no_trunk, metadata=DERIVED)
 
     def __call__(self, inputs: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples latent"]:
         return self.rule.apply(self.weights, inputs, self.trunk)

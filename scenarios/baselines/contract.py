@@ -1,9 +1,10 @@
 """What a method of a comparison gets, and what it must give back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from math import ceil
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from federation.task import Task
 from federation.tensors import Parameters, single
 from federation.world_model import Cost
 from server.app import Outcome
+from server.checkpoint import Checkpoint, Checkpoints
 from server.schedule import gradient_rounds
 
 Answer = Callable[[Tensor, NDArray[np.int64]], Tensor]
@@ -48,6 +50,8 @@ class Trial:
         world: this seed's world model; None only for the world model itself.
         size: parameters of this seed's world model, to which monoliths are sized.
         on_round: called after each round, for progress.
+        checkpoints: where the world model's run is written down, if anywhere.
+        resumed: what it goes on from.
     """
 
     opened: Opened
@@ -57,6 +61,8 @@ class Trial:
     world: WorldRun | None = None
     size: Cost | None = None
     on_round: Callable[[], None] = lambda: None
+    checkpoints: Checkpoints | None = None
+    resumed: Checkpoint | None = None
 
     @property
     def scenario(self) -> Scenario:
@@ -123,6 +129,26 @@ class Contender:
     training_flops: float = 0.0
     curve: tuple[tuple[int, float], ...] = field(default=())
     untempered: Answer | None = None
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data: all but the answers."""
+        return {
+            "cost": asdict(self.cost),
+            "bytes_up": self.bytes_up,
+            "bytes_down": self.bytes_down,
+            "training_flops": self.training_flops,
+            "curve": self.curve,
+        }
+
+    @staticmethod
+    def load(data: Mapping[str, Any]) -> "Contender":
+        """The inverse of `dump`. Whoever asks what it answers is told that it is gone."""
+        curve = tuple((int(round_), float(score)) for round_, score in data["curve"])
+        return Contender(_gone, **{**data, "cost": Cost(**data["cost"]), "curve": curve})
+
+
+def _gone(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
+    raise ValueError("this method was trained before the comparison was resumed; only its scores are known")
 
 
 class Method(ABC):

@@ -9,7 +9,6 @@ from federation.task import Task
 from federation.world_model import WorldModel
 from scenarios.baselines.contract import Answer, Contender, Method, Trial, WorldRun, training_flops
 from server.app import federate
-from server.history import RoundRecord
 from server.state import ServerState, world_model
 
 
@@ -25,19 +24,26 @@ class World(Method):
 def run_world(trial: Trial) -> WorldRun:
     """Run all phases, and keep what the other methods need."""
     scenario, task, grid, probe = scaled(trial), trial.task, trial.grid(), trial.probe()
-    curve: list[tuple[int, float]] = []
-    gradient_rounds = 0
 
-    def observe(record: RoundRecord, state: ServerState) -> None:
-        nonlocal gradient_rounds
-        trial.on_round()
-        if record.visited:
-            gradient_rounds += 1
-            curve.append((gradient_rounds, task.score(_interim(state, scenario, task, probe.inputs), probe.targets)))
+    for record in trial.resumed.history if trial.resumed else ():
+        trial.on_round() if record.visited else None
 
-    outcome = federate(grid, scenario, task, len(trial.federation.clients), observe)
+    def score(state: ServerState) -> float:
+        return task.score(_interim(state, scenario, task, probe.inputs), probe.targets)
+
+    outcome = federate(
+        grid,
+        scenario,
+        task,
+        len(trial.federation.clients),
+        lambda record, state: trial.on_round() if record.visited else None,
+        score=score,
+        checkpoints=trial.checkpoints,
+        resumed=trial.resumed,
+    )
     flops = sum(training_flops(record.multiplies) for record in outcome.history)
-    return WorldRun(outcome, grid.traffic, flops, tuple(curve))
+    scores = [record.score for record in outcome.history if record.score is not None]
+    return WorldRun(outcome, grid.traffic, flops, tuple(enumerate(scores, 1)))
 
 
 def contender(run: WorldRun, context: bool = False) -> Contender:

@@ -1,0 +1,20 @@
+"""A client that came late, or lost its memory in a restart, is told again within the order that needs it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from clients.member import Member
+from clients.stages import evidence, reach
+from federation.records import AGAIN, Order
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.tensors import under
+
+
+def tell_again(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> None:
+    """Those whose order says so remember where their samples lie and what the experts say of them."""
+    for order, member in zip(orders, cohort, strict=True):
+        if told := under(AGAIN, order.tensors):
+            repeated = replace(order, tensors=told)
+            reach.remember(reach.charted(repeated, scenario, task), member)
+            evidence.remember(repeated, member, scenario, task)

@@ -1,0 +1,147 @@
+"""What the command line runs and can go on with: a job is written down in its folder before it begins."""
+
+import json
+from abc import abstractmethod
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from federation.rules import InputError, Rule, Several
+from federation.scenario import Opened, open_run, run_config
+from scenarios.compare import Progress
+from scenarios.compare import compare as run_comparison
+from scenarios.display import comparison_tables, simulation_lines
+from scenarios.engines import Engine, Kind
+from scenarios.journal import Journal
+from scenarios.report import gather, render
+from scenarios.runs import RunFolder, check_out, versions
+from scenarios.simulate import simulate as run_simulation
+from server.app import Outcome
+
+CONFIG, JOB = "config.json", "job"
+
+
+class Job(Rule):
+    """One command with all that determines its result.
+
+    Attributes:
+        reference: the scenario's name or path.
+        seed: the first one.
+        engine, workers, ray_address: as `scenarios.engines.Engine` has them.
+    """
+
+    reference: str
+    overrides: dict[str, Any]
+    seed: int
+    engine: Kind = "cohort"
+    workers: int | None = None
+    ray_address: str | None = None
+
+    @property
+    @abstractmethod
+    def result(self) -> str:
+        """The file that is written last."""
+
+    @abstractmethod
+    def run(self, folder: RunFolder, progress: Progress, journal: Journal, rounds: int | None = None) -> dict[str, Any]:
+        """Do what is left to do, write it down, and give the result as plain data.
+
+        Args:
+            rounds: the checkpoint to go on from; the last one without it.
+        """
+
+    @abstractmethod
+    def show(self, result: dict[str, Any], folder: Path) -> None:
+        """The result on the terminal."""
+
+    @cached_property
+    def opened(self) -> Opened:
+        """The scenario on the first seed."""
+        return open_run(run_config(self.reference, self.overrides, self.seed))
+
+    @property
+    def runs_on(self) -> Engine:
+        """How clients are run."""
+        return Engine(self.engine, self.workers, self.ray_address)
+
+    def begin(self, out: Path | None) -> RunFolder:
+        """The folder of a new run, made once its configuration and its data are known to be good."""
+        check_out(out)
+        self.opened.federation()
+        config = run_config(self.reference, self.overrides, self.seed)
+        placed = {"reference": config["scenario"], "overrides": json.loads(str(config["overrides"]))}
+        folder = RunFolder.create(out, self.opened.scenario.name)
+        settings = self.opened.scenario.dump()
+        folder.write_json(CONFIG, {JOB: {**self.dump(), **placed}, "versions": versions(), "settings": settings})
+        return folder
+
+
+class Simulate(Job):
+    """One federation."""
+
+    @property
+    def result(self) -> str:
+        return "simulation.json"
+
+    def run(self, folder: RunFolder, progress: Progress, journal: Journal, rounds: int | None = None) -> dict[str, Any]:
+        simulation = run_simulation(
+            self.reference, self.overrides, self.seed, progress, self.runs_on, journal=journal, rounds=rounds
+        )
+        _keep(folder, simulation.run.outcome)
+        folder.write_json(self.result, simulation.dump())
+        return simulation.dump()
+
+    def show(self, result: dict[str, Any], folder: Path) -> None:
+        simulation_lines(result)
+
+
+class Compare(Job):
+    """The world model and its rivals, on several seeds."""
+
+    methods: Several[str]
+    seeds: int
+
+    @property
+    def result(self) -> str:
+        return "comparison.json"
+
+    def run(self, folder: RunFolder, progress: Progress, journal: Journal, rounds: int | None = None) -> dict[str, Any]:
+        if rounds is not None:
+            raise InputError("a comparison goes on from its last checkpoint; leave --round out")
+        seeds = range(self.seed, self.seed + self.seeds)
+        comparison = run_comparison(
+            self.reference, self.overrides, seeds, self.methods, progress, self.runs_on, journal=journal
+        )
+        _keep(folder, comparison.world.outcome)
+        result, gathered = comparison.dump(), gather(comparison)
+        folder.write_json("report.json", gathered)
+        folder.write_text("report.html", render(result, gathered))
+        folder.write_json(self.result, result)
+        return result
+
+    def show(self, result: dict[str, Any], folder: Path) -> None:
+        comparison_tables(result, folder)
+
+
+def unfinished(folder: RunFolder) -> Job:
+    """The job that was begun in a folder.
+
+    Raises:
+        InputError: there is none, or it is finished, or it was begun with other versions of what it depends on.
+    """
+    config = folder.read_json(CONFIG)
+    if JOB not in config:
+        raise InputError(f"{folder.path} holds no run; name the folder of one that was stopped")
+    job = Job.model_validate_json(json.dumps(config[JOB]))
+    if (folder.path / job.result).exists():
+        raise InputError(f"{folder.path} is finished; its results are in {job.result}")
+    changed = [f"{name} {old}" for name, old in config["versions"].items() if versions().get(name) != old]
+    if changed:
+        raise InputError(f"{folder.path} was begun with {', '.join(changed)}; go on with these, or begin it again")
+    return job
+
+
+def _keep(folder: RunFolder, outcome: Outcome) -> None:
+    """Write the rounds and the world model of a finished run."""
+    folder.write_text("metrics.jsonl", "".join(json.dumps(record.dump()) + "\n" for record in outcome.history))
+    outcome.world.save(folder.path)

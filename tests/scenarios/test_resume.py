@@ -1,0 +1,134 @@
+"""Runs that are stopped go on to the result that they would have had."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from scenarios.cli import main
+from scenarios.display import Silent
+from tests.small import flags
+
+SIMULATE = ("simulate", "digits", "--quiet", *flags())
+COMPARE = ("compare", "digits", "--methods", "world,fedavg,head,oracle", "--seeds", "2", "--quiet", *flags())
+
+
+def status(*arguments):
+    with pytest.raises(SystemExit) as exit_:
+        main(list(arguments))
+    return exit_.value.code
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("scenarios.journal.SHARE", 1.0)  # a checkpoint after every round
+
+
+def stopped_after(rounds, monkeypatch, *arguments):
+    """The command, interrupted as by Ctrl-C after so many rounds of training of all methods together."""
+    left = rounds
+
+    def advance(self):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Silent, "advance", advance)
+        assert status(*arguments) != 0
+
+
+def results(folder, name):
+    """What a finished run holds, but for the time that it took."""
+
+    def timeless(value):
+        if isinstance(value, dict):
+            return {key: timeless(inner) for key, inner in value.items() if key != "seconds"}
+        return [timeless(inner) for inner in value] if isinstance(value, list) else value
+
+    rounds = [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
+    files = {file.name for file in Path(folder).iterdir()}
+    return timeless(json.loads(Path(folder, name).read_text())), timeless(rounds), files
+
+
+def same_weights(one, other):
+    mine, theirs = (load_file(Path(folder, "world_model.safetensors")) for folder in (one, other))
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("rounds", [1, 5])
+def test_a_simulation_that_was_stopped_goes_on_to_the_same_world_model(rounds, monkeypatch, capsys):
+    assert status(*SIMULATE, "--out", "whole") == 0
+    stopped_after(rounds, monkeypatch, *SIMULATE, "--out", "stopped")
+    assert "manifold resume stopped goes on" in capsys.readouterr().err
+    assert any(Path("stopped/checkpoints/seed-0").iterdir())
+    assert status("resume", "stopped", "--quiet") == 0
+    assert results("stopped", "simulation.json") == results("whole", "simulation.json")
+    same_weights("stopped", "whole")
+    assert status("resume", "stopped") == 2
+    assert "stopped is finished; its results are in simulation.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rounds", [8, 17])
+def test_a_comparison_that_was_stopped_trains_only_what_is_left(rounds, monkeypatch):
+    assert status(*COMPARE, "--out", "whole") == 0
+    stopped_after(rounds, monkeypatch, *COMPARE, "--out", "stopped")
+    done = Path("stopped/scores.jsonl")
+    before = done.read_text() if done.exists() else ""
+    assert status("resume", "stopped", "--quiet") == 0
+    assert done.read_text().startswith(before)
+    assert results("stopped", "comparison.json") == results("whole", "comparison.json")
+    assert len(done.read_text().splitlines()) == 2 * 4
+    same_weights("stopped", "whole")
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(monkeypatch):
+    stopped_after(1, monkeypatch, *SIMULATE, "--out", "stopped")
+    for file in Path("stopped/checkpoints/seed-0").iterdir():
+        file.unlink()
+    assert status("resume", "stopped", "--quiet") == 0
+    assert Path("stopped/simulation.json").is_file()
+
+
+def test_a_damaged_checkpoint_is_refused_and_an_earlier_one_can_be_taken(monkeypatch, capsys):
+    stopped_after(4, monkeypatch, *SIMULATE, "--out", "stopped")
+    *_, good, last = sorted(Path("stopped/checkpoints/seed-0").iterdir())
+    last.write_bytes(last.read_bytes()[:1000])
+    capsys.readouterr()
+    assert status("resume", "stopped", "--quiet") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert last.name in error
+    number = int(good.stem.removeprefix("round-"))
+    assert f"the last good one is that of --round {number}" in error
+    assert status("resume", "stopped", "--quiet", "--round", str(number)) == 0
+
+
+@pytest.mark.parametrize(
+    ("prepare", "cause"),
+    [
+        (lambda: None, "stopped holds no readable config.json"),
+        (lambda: Path("stopped/config.json").write_text('{"sweep": {}}'), "stopped holds no run"),
+        (
+            lambda: Path("stopped/config.json").write_text(
+                json.dumps(
+                    {
+                        "job": {"kind": "simulate", "reference": "digits", "overrides": {}, "seed": 0},
+                        "versions": {"torch": "1.0"},
+                    }
+                )
+            ),
+            "stopped was begun with torch 1.0; go on with these, or begin it again",
+        ),
+    ],
+)
+def test_a_folder_in_which_nothing_can_be_gone_on_with_is_refused(prepare, cause, capsys):
+    Path("stopped").mkdir()
+    prepare()
+    assert status("resume", "stopped") == 2
+    assert cause in capsys.readouterr().err
