@@ -15,6 +15,7 @@ from federation.task import Task
 from federation.world_model import WorldModel
 from server.checkpoint import Checkpoint, Checkpoints
 from server.history import RoundRecord
+from server.schedule import schedule
 from server.state import ServerState, world_model
 from server.strategy import ManifoldStrategy, Observer, Score
 
@@ -66,7 +67,12 @@ def main(grid: Grid, context: Context) -> None:
     """Run the scenario that the run configuration names, and save the world model under `out`."""
     opened = open_run(context.run_config)
     federation = opened.federation()
-    outcome = federate(grid, opened.scenario, federation.task, len(federation.clients))
+    rounds = len(schedule(opened.scenario, federation.task))
+
+    def tell(record: RoundRecord, state: ServerState) -> None:
+        print(record.line(rounds), flush=True)
+
+    outcome = federate(grid, opened.scenario, federation.task, len(federation.clients), tell)
     out = Path(str(context.run_config["out"])).expanduser()
     out.mkdir(parents=True, exist_ok=True)
     outcome.world.save(out)

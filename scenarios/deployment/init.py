@@ -61,10 +61,15 @@ def write_connection(home: Path, address: str, ca: Path) -> None:
     credentials.write(home / "config.toml", text.encode(), credentials.PRIVATE)
 
 
-def _make_folders(layout: Layout) -> None:
-    root = layout.root
+def check_new(root: Path) -> None:
+    """Refuse a folder with anything in it."""
     if root.exists() and not (root.is_dir() and not any(root.iterdir())):
         raise InputError(f"{root} exists already and is not empty; name a new folder")
+
+
+def _make_folders(layout: Layout) -> None:
+    root = layout.root
+    check_new(root)
     folders = [root, layout.ca.parent, root / "keys", root / "secrets", layout.flower_home, root / "data"]
     try:
         for folder in (*folders, *(site.data for site in layout.sites)):
