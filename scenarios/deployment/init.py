@@ -72,7 +72,7 @@ def _make_folders(layout: Layout) -> None:
     check_new(root)
     folders = [root, layout.ca.parent, root / "keys", root / "secrets", layout.flower_home, root / "data"]
     try:
-        for folder in (*folders, *(site.data for site in layout.sites)):
+        for folder in (*folders, layout.server_data, *(site.data for site in layout.sites)):
             folder.mkdir(parents=folder == root, exist_ok=folder == root)
             folder.chmod(credentials.FOLDER)
     except OSError as error:

@@ -104,6 +104,7 @@ def _superexec(layout: Layout) -> Service:
         health=f"https://superlink:{SUPERLINK}/health",
         networks=("server",),
         volumes={"results": "/results"},
+        data=layout.server_data,
         memory=4096,
         cpus=2,
         pids=512,
@@ -151,7 +152,7 @@ def _site(layout: Layout, site: Site, one_pod: bool) -> tuple[Service, Service]:
         target="manifold",
         image=layout.description.image,
         command=(
-            *("flower-superexec", "--runtime-api-address", address, "--insecure"),
+            *("/etc/manifold/clients.sh", "flower-superexec", "--runtime-api-address", address, "--insecure"),
             *("--superexec-auth-secret-file", f"{SECRETS}/superexec"),
         ),
         files={"superexec": site.secret},

@@ -89,7 +89,8 @@ def test_a_new_deployment_has_its_compose_file_and_its_containers_may_read_its_f
     [user] = {int(service["user"].split(":")[0]) for service in stack["services"].values()}
     files = [layout.root / secret["file"] for secret in stack["secrets"].values()]
     assert user > 0
-    assert {path.stat().st_uid for path in (*files, *(site.data for site in layout.sites))} == {user}
+    folders = [layout.server_data, *(site.data for site in layout.sites)]
+    assert {path.stat().st_uid for path in (*files, *folders)} == {user}
     assert layout.ca_key.stat().st_uid == os.geteuid()
 
 
