@@ -62,11 +62,15 @@ def write(layout: Layout) -> None:
 
     Since none may run as root, what they must read of root's is handed over to `USER`.
     """
-    owner = layout.root.stat().st_uid
-    if owner == 0:
+    if layout.root.stat().st_uid == 0:
         for path in {file for service in services(layout) for file in (*service.files.values(), service.data) if file}:
             os.chown(path, USER, USER)
-    credentials.write(layout.compose, render(layout, user=str(owner or USER)).encode(), credentials.PUBLIC)
+    credentials.write(layout.compose, render(layout, user=user_of(layout)).encode(), credentials.PUBLIC)
+
+
+def user_of(layout: Layout) -> str:
+    """Number of the user that a deployment's containers run as."""
+    return str(layout.root.stat().st_uid or USER)
 
 
 def example(sites: int) -> Layout:

@@ -26,8 +26,12 @@ Manifest = dict[str, Any]
 
 
 def render(layout: Layout) -> str:
-    """All manifests of a deployment, for `kubectl apply`."""
-    return str(yaml.safe_dump_all(manifests(layout), sort_keys=False, width=120))
+    """All manifests of a deployment, for `kubectl apply`, below the commands that make what they only name."""
+    commands = [f"kubectl create namespace {NAMESPACE}", *secret_commands(layout)]
+    lines = ["To make the secrets first, so that these manifests hold none:", *commands]
+    return "".join(f"# {line}\n" for line in lines) + str(
+        yaml.safe_dump_all(manifests(layout), sort_keys=False, width=120, explicit_start=True)
+    )
 
 
 def secret_commands(layout: Layout) -> list[str]:
