@@ -18,7 +18,7 @@ import torch
 import typer
 
 from federation.randomness import generator
-from federation.scenario import open_scenario
+from federation.scenario import open_run, open_scenario, run_config
 from scenarios.cli import main
 from scenarios.journal import CHECKPOINTS
 from server.checkpoint import Checkpoints
@@ -72,12 +72,13 @@ def damaged(folder: Path, settings: dict[str, Any]) -> int:
 
 def crash(
     kills: Annotated[int, typer.Option(min=1)] = 50,
-    rounds: Annotated[int, typer.Option(min=1, help="of each phase")] = 4,
+    rounds: Annotated[int, typer.Option(min=1, help="of each phase")] = 10,
     seed: int = 0,
 ) -> None:
     """Count how many killed runs come to the undisturbed result."""
     torch.set_num_threads(1)
     settings = {"partition.clients": 5, "local.epochs": 1, **{f"{phase}.rounds": rounds for phase in ROUNDS}}
+    open_run(run_config("digits", settings, 0)).federation()  # so that hardly any time passes before the first round
     phases = [word for phase in ROUNDS for word in ("--set", f"{phase}.rounds={rounds}")]
     draw, counts = generator(seed, "crash"), {"same": 0, "damaged": 0, "before_first_checkpoint": 0, "at_the_end": 0}
     with tempfile.TemporaryDirectory() as place:

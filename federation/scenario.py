@@ -152,6 +152,7 @@ class Scenario(Frozen):
     availability: AvailabilityRule = Always()
     pacing: PacingRule = Synchronous()
     fraction: float = Field(default=1.0, gt=0, le=1, description="share of the clients asked in each round")
+    quorum: float = Field(default=0, ge=0, le=1, description="share of them without whose answers a run stops")
     max_failures: int | None = Field(default=None, ge=0, description="refused replies in a round that end the run")
     encoder: EncoderRule = PrincipalComponents()
     other_encoders: Several[EncoderRule] = Field(default=(), description="the best on held-out samples is taken")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import inf, isfinite
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from scenarios.baselines.world import contender, run_world
 from scenarios.engines import RAY, Engine
 from scenarios.journal import Journal, Score
 from scenarios.statistics import mean_interval, summary
+from server.strategy import RoundLostError
 
 WORLD = "world"
 PROTOCOLS = ("union", "local", "ece", "ece_untempered")
@@ -74,6 +76,7 @@ class Comparison:
             "context": self._protocols([name for name in self.methods if METHODS[name].context]),
             "budget": {name: _budget(self.of(name)) for name in self.methods},
             "learning_rate_factor": {name: self.of(name)[0].factor for name in self.methods},
+            "learning_rate_factor_per_seed": {name: [s.factor for s in self.of(name)] for name in self.methods},
             "skipped": dict(self.skipped),
             "composition": self.compositions[0],
             "composition_per_seed": list(self.compositions),
@@ -141,23 +144,18 @@ def compare(
             if reason := method.absent(trial):
                 skipped[name] = reason
                 continue
-            factor = journal.factor(name)
-            if factor is None:
-                factor = _searched(method, trial, progress)
-                journal.keep_factor(name, factor)
-            trial = replace(trial, factor=factor)
-            progress.begin(f"{name}, seed {seed}", _rounds(method, trial))
-            began, score = time.perf_counter(), journal.score(seed, name)
-            if name == WORLD:
-                checkpoints, resumed = journal.checkpoints(opened.scenario), journal.resumed(opened.scenario)
-                run = run_world(replace(trial, checkpoints=checkpoints, resumed=resumed))
-                first = first or (opened, run)
-                trial, trained = replace(trial, world=run, size=run.outcome.world.cost()), contender(run)
-            elif score is None:
-                trained = method.run(trial)
-            if score is None:
-                score = _score(trial, method, trained, time.perf_counter() - began)
-                journal.keep_score(score)
+            if journal.factors(name) is None:
+                journal.keep_factors(name, _searched(method, trial, progress))
+            score = journal.score(seed, name)
+            if score is None or name == WORLD:
+                began = time.perf_counter()
+                trained, used, run = _trained(method, trial, journal, progress)
+                if run is not None:
+                    first = first or (opened, run)
+                    trial = replace(trial, world=run, size=run.outcome.world.cost())
+                if score is None:
+                    score = _score(trial, method, trained, used, time.perf_counter() - began)
+                    journal.keep_score(score)
             scores.append(score)
         world = trial.finished().outcome.world
         compositions.append(world.design.composition)
@@ -166,29 +164,56 @@ def compare(
     return Comparison(reference, first[0], first[1], tuple(scores), skipped, tuple(compositions), tuple(coverages))
 
 
-def _score(trial: Trial, method: Method, trained: Contender, seconds: float) -> Score:
+def _trained(
+    method: Method, trial: Trial, journal: Journal, progress: Progress
+) -> tuple[Contender, float, WorldRun | None]:
+    """A method at the best learning rate that does not diverge, the factor of that rate, and the run if it is the world
+    model's. What went well in a short run may diverge in a whole one: then the next best is taken."""
+    *better, last = journal.factors(method.name) or (1.0,)
+    for factor in (*better, last):
+        now = replace(trial, factor=factor)
+        progress.begin(f"{method.name}, seed {trial.scenario.seed}", _rounds(method, now))
+        run = None
+        try:
+            if method.name == WORLD:
+                checkpoints = journal.checkpoints(now.scenario, factor)
+                run = run_world(replace(now, checkpoints=checkpoints, resumed=journal.resumed(now.scenario, factor)))
+            trained = contender(run) if run else method.run(now)
+        except RoundLostError:
+            if factor == last:
+                raise
+            continue
+        if factor == last or isfinite(on_held_out(trained, trial.federation)):
+            break
+    return trained, factor, run
+
+
+def _score(trial: Trial, method: Method, trained: Contender, factor: float, seconds: float) -> Score:
     """Ask a trained method for all test samples."""
     federation = trial.federation
     union, local = on_union(trained, federation, _told(method, federation)), on_local(trained, federation)
     ece, untempered = on_confidence(method, trained, federation) if trial.task.classifies else (None, None)
-    return Score(trial.scenario.seed, method.name, union, local, ece, untempered, trial.factor, seconds, trained)
+    return Score(trial.scenario.seed, method.name, union, local, ece, untempered, factor, seconds, trained)
 
 
-def _searched(method: Method, trial: Trial, progress: Progress) -> float:
-    """The learning-rate factor with the best score on samples held out inside the federation, after short runs.
+def _searched(method: Method, trial: Trial, progress: Progress) -> tuple[float, ...]:
+    """Learning-rate factors by their score on samples held out inside the federation after short runs, the best first.
 
     Where the best lies at the end of the grid, the grid is continued in that direction.
     """
     search = trial.scenario.search
     grid = sorted(search.factors)
     if not method.searched or len(grid) < 2:
-        return grid[len(grid) // 2] if method.searched else 1.0
+        return (grid[len(grid) // 2] if method.searched else 1.0,)
     found: dict[float, float] = {}
 
     def measure(factor: float) -> None:
         short = replace(trial, factor=factor, share=search.share)
         progress.begin(f"{method.name}, learning rate x{factor:g}", _rounds(method, short))
-        found[factor] = on_held_out(method.run(short), trial.federation)
+        try:
+            found[factor] = on_held_out(method.run(short), trial.federation)
+        except RoundLostError:
+            found[factor] = -inf
 
     for factor in grid:
         measure(factor)
@@ -198,7 +223,7 @@ def _searched(method: Method, trial: Trial, progress: Progress) -> float:
         if beyond is None:
             break
         measure(beyond)
-    return max(found, key=lambda factor: found[factor])
+    return tuple(sorted(found, key=lambda factor: -found[factor]))
 
 
 def _rounds(method: Method, trial: Trial) -> int:
@@ -264,7 +289,7 @@ def on_held_out(trained: Contender, federation: FederatedData) -> float:
     """
     held_out, _ = _held_out(federation)
     answers = trained.answer(held_out.inputs, np.full(len(held_out), UNKNOWN_CLIENT))
-    return federation.task.score(answers, held_out.targets) if bool(answers.isfinite().all()) else -float("inf")
+    return federation.task.score(answers, held_out.targets) if bool(answers.isfinite().all()) else -inf
 
 
 def _budget(scores: Sequence[Score]) -> dict[str, float]:

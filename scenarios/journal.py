@@ -50,14 +50,14 @@ class Journal:
     def __init__(self, folder: RunFolder | None = None) -> None:
         self._folder = folder
         self._scores = {(score.seed, score.method): score for score in map(Score.load, self._lines(SCORES))}
-        self._factors: dict[str, float] = {line["method"]: line["factor"] for line in self._lines(FACTORS)}
+        self._factors = {line["method"]: tuple(line["factors"]) for line in self._lines(FACTORS)}
 
     def score(self, seed: int, method: str) -> Score | None:
         """That of a method that is finished."""
         return self._scores.get((seed, method))
 
-    def factor(self, method: str) -> float | None:
-        """The learning-rate factor of a method that was searched."""
+    def factors(self, method: str) -> tuple[float, ...] | None:
+        """The learning-rate factors of a method that was searched, the best first."""
         return self._factors.get(method)
 
     def keep_score(self, score: Score) -> None:
@@ -66,25 +66,25 @@ class Journal:
         if self._folder is not None:
             self._folder.append(SCORES, score.dump())
 
-    def keep_factor(self, method: str, factor: float) -> None:
+    def keep_factors(self, method: str, factors: tuple[float, ...]) -> None:
         """A search is finished."""
-        self._factors[method] = factor
+        self._factors[method] = factors
         if self._folder is not None:
-            self._folder.append(FACTORS, {"method": method, "factor": factor})
+            self._folder.append(FACTORS, {"method": method, "factors": factors})
 
-    def checkpoints(self, scenario: Scenario) -> Checkpoints | None:
-        """Those of the world model on the scenario's seed."""
+    def checkpoints(self, scenario: Scenario, factor: float = 1.0) -> Checkpoints | None:
+        """Those of the world model on the scenario's seed, at a factor on its learning rate."""
         if self._folder is None:
             return None
-        return Checkpoints(self._folder.path / CHECKPOINTS / f"seed-{scenario.seed}", scenario, SHARE)
+        return Checkpoints(self._folder.path / CHECKPOINTS / f"seed-{scenario.seed}-x{factor:g}", scenario, SHARE)
 
-    def resumed(self, scenario: Scenario, rounds: int | None = None) -> Checkpoint | None:
+    def resumed(self, scenario: Scenario, factor: float = 1.0, rounds: int | None = None) -> Checkpoint | None:
         """The last checkpoint, or that after so many rounds; None where a run has not come so far.
 
         Raises:
             InputError: it cannot be used.
         """
-        found = self.checkpoints(scenario)
+        found = self.checkpoints(scenario, factor)
         return found.read(rounds) if found is not None and (found.rounds or rounds is not None) else None
 
     def close(self) -> None:

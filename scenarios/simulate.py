@@ -76,7 +76,7 @@ def simulate(
         engine.grids(opened, config),
         on_round=progress.advance,
         checkpoints=journal.checkpoints(opened.scenario),
-        resumed=journal.resumed(opened.scenario, rounds),
+        resumed=journal.resumed(opened.scenario, rounds=rounds),
     )
     progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
     run = run_world(trial)

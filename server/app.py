@@ -1,8 +1,10 @@
 """The Flower ServerApp. It knows only Flower's abstract Grid, so it runs in simulation and in deployment alike."""
 
 import json
+import shutil
 import time
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from flwr.app import ArrayRecord, Context
@@ -10,12 +12,12 @@ from flwr.serverapp import Grid, ServerApp
 
 from federation.engine import LocalGrid
 from federation.manifold import Chart
+from federation.rules import InputError
 from federation.scenario import Scenario, open_run
 from federation.task import Task
 from federation.world_model import WorldModel
 from server.checkpoint import Checkpoint, Checkpoints
 from server.history import RoundRecord
-from server.schedule import schedule
 from server.state import ServerState, world_model
 from server.strategy import ManifoldStrategy, Observer, Score
 
@@ -53,7 +55,7 @@ def federate(
     Raises:
         RoundLostError: a round brought no usable reply.
     """
-    _wait_for_nodes(grid, clients)
+    _wait_for_nodes(grid, clients, ceil(scenario.quorum * clients) or clients)
     strategy = ManifoldStrategy(
         scenario, task, clients, observe, start, score=score, checkpoints=checkpoints, resumed=resumed
     )
@@ -66,30 +68,47 @@ def federate(
 def main(grid: Grid, context: Context) -> None:
     """Run the scenario that the run configuration names, and save the world model under `out`."""
     opened = open_run(context.run_config)
-    federation = opened.federation()
-    rounds = len(schedule(opened.scenario, federation.task))
-
-    def tell(record: RoundRecord, state: ServerState) -> None:
-        print(record.line(rounds), flush=True)
-
-    outcome = federate(grid, opened.scenario, federation.task, len(federation.clients), tell)
-    out = Path(str(context.run_config["out"])).expanduser()
+    federation, out = opened.federation(), Path(str(context.run_config["out"])).expanduser()
+    checkpoints = Checkpoints(out / "checkpoints", opened.scenario)
+    resuming = bool(context.run_config.get("resume", False))
+    if checkpoints.rounds and not resuming:
+        raise InputError(f"{out} holds a run that was stopped; go on with it by resume=true, or name another by out")
+    outcome = federate(
+        grid,
+        opened.scenario,
+        federation.task,
+        len(federation.clients),
+        _told,
+        checkpoints=checkpoints,
+        resumed=checkpoints.read() if checkpoints.rounds else None,
+    )
     out.mkdir(parents=True, exist_ok=True)
     outcome.world.save(out)
     lines = [json.dumps(record.dump()) for record in outcome.history]
     (out / "metrics.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     score = federation.task.score(outcome.world.predict(federation.union_test.inputs), federation.union_test.targets)
+    shutil.rmtree(checkpoints.folder, ignore_errors=True)
     print(f"union {federation.task.metric} {score:.4f}; world model in {out}", flush=True)
 
 
-def _wait_for_nodes(grid: Grid, clients: int) -> None:
-    """Deployed nodes come one after another; begin when all are there. Simulated ones come as their rule says."""
+def _told(record: RoundRecord, state: ServerState) -> None:
+    """One line a round in the server's log; what it says is written down already."""
+    loss = "" if record.loss is None else f", loss {record.loss:.4f}"
+    print(f"round {record.number}: {record.stage}, {record.answered} clients{loss}, {record.seconds:.1f} s", flush=True)
+
+
+def _wait_for_nodes(grid: Grid, clients: int, needed: int) -> None:
+    """Deployed nodes come one after another; begin when all are there, or after some time with as many as are needed.
+    Simulated ones come as their rule says."""
     if isinstance(grid, LocalGrid):
         return
     deadline = time.monotonic() + NODES_TIMEOUT
     while (here := len(list(grid.get_node_ids()))) < clients:
         if time.monotonic() > deadline:
+            if here >= needed:
+                return
             raise RuntimeError(
-                f"{here} of {clients} nodes after {NODES_TIMEOUT:.0f} s; start the others, or ask for fewer clients"
+                f"{here} of {clients} nodes after {NODES_TIMEOUT:.0f} s, {needed} are needed; start the others, "
+                "ask for fewer clients, or set quorum"
             )
         time.sleep(0.5)

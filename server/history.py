@@ -42,14 +42,6 @@ class RoundRecord:
         """Plain data for a line of JSON."""
         return asdict(self)
 
-    def line(self, rounds: int) -> str:
-        """One line for a log, of a run of so many rounds."""
-        told = [f"{self.answered} clients"]
-        told += [f"{self.silent} silent"] if self.silent else []
-        told += [f"{len(self.refused)} refused"] if self.refused else []
-        told += [f"loss {self.loss:.4f}"] if self.loss is not None else []
-        return f"round {self.number} of {rounds}, {self.stage}: {', '.join(told)}, {self.seconds:.1f} s"
-
 
 def residual_variance(sums: Parameters, task: Task) -> float | None:
     """Mean squared residual of a coordinate over the samples that one model was trained on, just before each step; None

@@ -20,6 +20,9 @@ class Step:
     before: int = 0
     after: int = 0
 
+    def __str__(self) -> str:
+        return f"{self.stage} round {self.round + 1}"
+
     @property
     def share(self) -> float:
         """Share of the stage's own rounds that are done: 0 in the first round."""

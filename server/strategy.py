@@ -4,8 +4,9 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
+from math import ceil
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
@@ -36,6 +37,9 @@ Score = Callable[[ServerState], float]
 
 PATIENCE = 3
 """Rounds of training in a row that may pass without any answer."""
+
+RETRIES = 3
+"""How often those who are missing are asked again, after a pause, where the quorum does not hold."""
 
 LOG = logging.getLogger("manifold")
 
@@ -78,7 +82,9 @@ class ManifoldStrategy(Strategy):
         self._node_of: dict[int, int] = {}
         self._versions: dict[int, ServerState] = {}  # by round: those from which clients at work have begun
         self._aware: dict[Stage, set[int]] = {stage: set() for stage in REMEMBERED}
-        self._asked, self._empty = 0, self._resumed.empty
+        self._asked: dict[int, Order] = {}
+        self._empty = self._resumed.empty
+        self._online: set[int] = set()
         self._began = time.monotonic()
 
     def summary(self) -> None:
@@ -135,13 +141,13 @@ class ManifoldStrategy(Strategy):
             wanted = len(numbers) + len(strangers) + len(busy)
         kind_of = {self._node_of[n]: self._kind(step, n) for n in numbers}
         kind_of |= dict.fromkeys(strangers, Kind(EVERYWHERE, FULL))
-        self._asked = len(kind_of)
-        self._grid.enough = pacing.enough(wanted) if pacing.enough(wanted) < self._asked + len(busy) else None
+        self._grid.enough = pacing.enough(wanted) if pacing.enough(wanted) < len(kind_of) + len(busy) else None
         self._grid.deadline, self._grid.keeps = pacing.deadline, pacing.buffers
         order_of = {
             kind: order(step, kind, self.state, self.scenario, self.task) for kind in dict.fromkeys(kind_of.values())
         }
-        return self._messages({node: order_of[kind] for node, kind in kind_of.items()})
+        self._asked = {node: order_of[kind] for node, kind in kind_of.items()}
+        return self._messages(self._asked)
 
     def pacing(self, stage: Stage) -> PacingRule:
         """How long the rounds of a stage wait: what is asked of everybody once waits for everybody, and only the
@@ -153,7 +159,26 @@ class ManifoldStrategy(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        step, accepted, refused = self._left[server_round - 1], [], []
+        step = self._left[server_round - 1]
+        accepted, refused = self._sorted_out(replies, step)
+        for _ in range(RETRIES):
+            if len(clients_of(accepted)) >= self._quorum(step):
+                break
+            self._report(step, accepted, refused)
+            self._grid.rest()
+            more, refused = self._sorted_out(self._grid.send_and_receive(self._again(accepted)), step)
+            accepted += more
+        if not self._idle(step):
+            self._report(step, accepted, refused)
+            self._check_failures(step, accepted, refused)
+        if step != ROLL_CALL:
+            total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
+            self._finish(step, total, tuple(refused))
+        return None, None
+
+    def _sorted_out(self, replies: Iterable[Message], step: Step) -> tuple[list[Contribution], list[str]]:
+        """The contributions that can be used, and the causes why the others can not."""
+        accepted, refused = [], []
         for reply in replies:
             try:
                 contribution, nodes = self._accepted(reply, step)
@@ -161,12 +186,27 @@ class ManifoldStrategy(Strategy):
                 self._node_of.update(zip(contribution.clients, nodes, strict=True))
             except (ValueError, KeyError) as error:
                 refused.append(str(error))
-        if not self._idle(step):
-            self._check_failures(step, len(accepted), refused)
-        if step != ROLL_CALL:
-            total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
-            self._finish(step, total, tuple(refused))
-        return None, None
+        return accepted, refused
+
+    def _quorum(self, step: Step) -> int:
+        """How many clients must answer: a share of all that the stage asks, whether they are there or not."""
+        share = self.scenario.quorum * (1.0 if step.stage in EVERYBODY else self.scenario.fraction)
+        able = self.clients if step.stage in UNCHARTED else len(self._able(step.stage))
+        return 0 if self._grid.keeps else ceil(share * able)
+
+    def _again(self, accepted: list[Contribution]) -> list[Message]:
+        """The orders of those who have not answered but are there, once more."""
+        done, online = {self._node_of[number] for number in clients_of(accepted)}, set(self._grid.get_node_ids())
+        self._asked = {node: order for node, order in self._asked.items() if node in online or node in done}
+        return self._messages({node: order for node, order in self._asked.items() if node not in done})
+
+    def _report(self, step: Step, accepted: list[Contribution], refused: list[str]) -> None:
+        """Name in the log those whose replies cannot be used, and deployed ones that are missing."""
+        for cause in refused:
+            LOG.warning("%s: refused, %s", step, cause)
+        missing = sorted(self._node_of.keys() - set(clients_of(accepted)))
+        if self._grid.simulated is None and step.stage in EVERYBODY and missing:
+            LOG.warning("%s: goes on without clients %s", step, ", ".join(map(str, missing)))
 
     def _finish(self, step: Step, total: Contribution, refused: tuple[str, ...]) -> None:
         """The next state, and the record of the round; both are written down before anybody is told."""
@@ -176,7 +216,7 @@ class ManifoldStrategy(Strategy):
         before = self.state
         self.state = advanced(before, step.stage, total, self.scenario, self.task, self.clients)
         loss, visited, multiplies = trained_sums(total)
-        silent = 0 if self._grid.keeps else max(0, self._asked - len(total.clients) - len(refused))
+        silent = 0 if self._grid.keeps else max(0, len(self._asked) - len(total.clients) - len(refused))
         record = RoundRecord(
             len(self.history) + 1,
             step.stage,
@@ -213,17 +253,17 @@ class ManifoldStrategy(Strategy):
             self._grid.simulated.memories() if self._grid.simulated is not None else None,
         )
 
-    def _check_failures(self, step: Step, accepted: int, refused: list[str]) -> None:
-        """Name the refused in the log, and end the run where too few are left or too many are refused."""
-        where, limit = f"{step.stage} round {step.round + 1}", self.scenario.max_failures
-        for cause in refused:
-            LOG.warning("%s: refused, %s", where, cause)
+    def _check_failures(self, step: Step, accepted: list[Contribution], refused: list[str]) -> None:
+        """End the run where too few are left or too many are refused."""
+        limit, there, quorum = self.scenario.max_failures, len(clients_of(accepted)), self._quorum(step)
+        cause = refused[0] if refused else "no client answered in time"
         self._empty = 0 if accepted else self._empty + 1
         if not accepted and (refused or step.stage not in TRAINED or self._empty > PATIENCE):
-            cause = refused[0] if refused else "no client answered in time"
-            raise RoundLostError(f"{where}: no usable reply of {len(refused)}; {cause}")
+            raise RoundLostError(f"{step}: no usable reply of {len(refused)}; {cause}")
         if limit is not None and len(refused) > limit:
-            raise RoundLostError(f"{where}: {len(refused)} replies refused, max_failures={limit}; {refused[0]}")
+            raise RoundLostError(f"{step}: {len(refused)} replies refused, max_failures={limit}; {cause}")
+        if there < quorum:
+            raise RoundLostError(f"{step}: {there} clients answered, the quorum is {quorum}; {cause}")
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -240,7 +280,8 @@ class ManifoldStrategy(Strategy):
     def _here(self, step: Step, busy: set[int]) -> tuple[list[int], list[int]]:
         """Clients that are online and idle, and, if the stage asks them, nodes of which nothing is known yet."""
         online = self._grid.get_node_ids()
-        there = set(online) - busy
+        self._online = set(online)
+        there = self._online - busy
         known = sorted(number for number in self._able(step.stage) if self._node_of[number] in there)
         seen = set(self._node_of.values()) if step.stage in UNCHARTED else there
         return known, [node for node in online if node not in seen and node in there]
@@ -275,26 +316,39 @@ class ManifoldStrategy(Strategy):
         Raises:
             ValueError: an error reply, a stale one, or sums that do not fit what was asked.
         """
+        sender = self._grid.sender(reply)
         if reply.has_error():
-            raise ValueError(reply.error.reason or f"error {reply.error.code}")
+            raise ValueError(self._named(sender, reply.error))
         try:
             contribution, nodes, round_ = read_contribution(reply.content, step.stage, self._versions)
         except ForgottenError as error:
-            if self._node_of.get(error.client) == reply.metadata.src_node_id:
+            if self._node_of.get(error.client) == sender:
                 for clients in self._aware.values():
                     clients.discard(error.client)
             raise
         if not all(0 <= number < self.clients for number in contribution.clients):
             raise ValueError(f"client {contribution.clients[0]}: not of this federation of {self.clients}")
         if self._grid.simulated is None:
-            online = set(self._grid.get_node_ids())
-            check_sender(contribution.clients, nodes, reply.metadata.src_node_id, self._node_of, online)
+            check_sender(contribution.clients, nodes, sender, self._node_of, self._online)
         check(contribution, step.stage, self.state, self.scenario, self.task)
         if round_ == step.round:
             return contribution, nodes
         began, now = (partial(self._start, step.stage, state) for state in (self._versions[round_], self.state))
         return caught_up(contribution, began, now, self.pacing(step.stage).weight(step.round - round_)), nodes
 
+    def _named(self, sender: int, error: Error) -> str:
+        """An error with who it is about; simulated clients say so themselves."""
+        if self._grid.simulated is not None:
+            return error.reason or f"error {error.code}"
+        client = next((number for number, node in self._node_of.items() if node == sender), None)
+        who = f"node {sender}" if client is None else f"client {client}"
+        return f"{who}: error {error.code}{f', {error.reason}' * bool(error.reason)}"
+
     def _start(self, stage: Stage, state: ServerState, region: int) -> Parameters:
         """The model that clients of a region begin from in a state."""
         return (state.prior if stage is Stage.PRIOR else state.experts[region]).parameters
+
+
+def clients_of(contributions: Iterable[Contribution]) -> list[int]:
+    """All clients whose sums are in them."""
+    return [number for contribution in contributions for number in contribution.clients]

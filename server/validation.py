@@ -23,16 +23,28 @@ from server.state import ServerState
 
 Shape = tuple[int, ...]
 
+METRICS = {"metric/loss", "metric/visited", "metric/multiplies"}
+"""What may stand beside the sums of any stage, a number each."""
+
+OWN_NUMBER = (Stage.CHARTING, Stage.REACH, Stage.SPAWN)
+"""Stages in which a client's sums stand under its own number."""
+
+AMOUNTS = {WEIGHT, LABELS, "samples", "count", "share", "visited", "multiplies"}
+"""Parts of the names of sums that count something."""
+
 
 def check(contribution: Contribution, stage: Stage, state: ServerState, scenario: Scenario, task: Task) -> None:
     """Refuse sums that do not fit.
 
     Raises:
-        ValueError: a sum is missing, of the wrong shape, or not finite; the text names the clients.
+        ValueError: a sum is missing, unknown, of the wrong shape or type, not finite, or concerns a region that is none
+            of the clients' business; the text names the clients.
     """
     who = "client " + ", ".join(map(str, contribution.clients[:3]))
-    if not contribution.finite():
-        raise ValueError(f"{who}: NaN or infinity in its sums")
+    if foreign := contribution.sums.keys() - _regions(contribution.clients, stage, state):
+        raise ValueError(f"{who}: sums of region {min(foreign)}, which it was not asked for")
+    for sums in contribution.sums.values():
+        _check_numbers(who, sums)
     sizes = {scenario.sizes.of(contribution.clients[0], scenario.seed), FULL}  # a newcomer's own is not known yet
     for region, sums in contribution.sums.items():
         options = [expected_shapes(stage, state, scenario, task, size, region) for size in sizes]
@@ -40,10 +52,36 @@ def check(contribution: Contribution, stage: Stage, state: ServerState, scenario
         if misfits:
             name, got, shape = misfits[0]
             raise ValueError(f"{who}: {name} of region {region} is {got}, expected {list(shape)}")
+        if options[0] and (strange := sums.keys() - options[0].keys() - METRICS):
+            raise ValueError(f"{who}: {min(strange)} of region {region} is no sum of {stage}")
+        if any(sums[name].shape for name in METRICS & sums.keys()):
+            raise ValueError(f"{who}: a metric of region {region} is no single number")
         if stage is Stage.CHARTING:
             _check_charts(who, sums, state, task)
         if stage is Stage.SPAWN and state.encoder is not None:
             _check_chart(who, shapes(sums), state.encoder(torch.zeros(1, *task.input_shape)).shape[1])
+
+
+def _regions(clients: Sequence[int], stage: Stage, state: ServerState) -> set[int]:
+    """The regions under which clients may send sums in a stage."""
+    if stage in OWN_NUMBER:
+        return set(clients)
+    if stage is Stage.GROWTH:
+        return {len(state.experts) - 1}
+    if stage in (Stage.EXPERTS, Stage.COUPLING):
+        return {state.region_of_client[client] for client in clients}
+    return {EVERYWHERE}
+
+
+def _check_numbers(who: str, sums: Parameters) -> None:
+    """Single or double precision, finite, and no fewer than none of what is counted."""
+    for name, tensor in sums.items():
+        if tensor.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"{who}: {name} holds {tensor.dtype}, expected float32 or float64")
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{who}: NaN or infinity in its sums")
+        if AMOUNTS & set(name.split("/")) and bool((tensor < 0).any()):
+            raise ValueError(f"{who}: {name} is negative")
 
 
 def check_sender(
@@ -54,7 +92,7 @@ def check_sender(
     Only where its node has left may a client come from another one.
 
     Args:
-        sender: the node from which the reply came.
+        sender: the node that was asked.
         node_of: the node of each client that has answered before.
         online: nodes that are there.
     Raises:

@@ -10,7 +10,7 @@ from flwr.supercore.run import Run
 from federation.engine.local import NAP, WEEK, LocalGrid
 
 PAUSE = 0.2
-"""Seconds between two looks at a network for answers; Flower's own grid takes 3."""
+"""Seconds between two looks at a network for answers."""
 
 
 class Waiting(Grid):
@@ -31,6 +31,7 @@ class Waiting(Grid):
         self.deadline: float | None = None
         self.keeps = False
         self.at_work: dict[str, Message] = {}
+        self._node_of: dict[str, int] = {}
 
     @property
     def clock(self) -> float:
@@ -42,14 +43,19 @@ class Waiting(Grid):
         limits = [limit for limit in (timeout, self.deadline) if limit is not None]
         limit = min(limits) if limits else None
         sent = list(messages)
-        if isinstance(self._grid, LocalGrid) and self.enough is None and not self.at_work:
-            return self._grid.send_and_receive(sent, timeout=limit)
+        if self.simulated is not None and self.enough is None and not self.at_work:
+            return self.simulated.send_and_receive(sent, timeout=limit)
         names = self._grid.push_messages(sent)
         self.at_work |= {name: message for name, message in zip(names, sent, strict=True) if name}
+        self._node_of = {name: message.metadata.dst_node_id for name, message in self.at_work.items()}
         replies = self._received(len(self.at_work) if self.enough is None else self.enough, limit)
         if not self.keeps:
             self.abandon()
         return replies
+
+    def sender(self, reply: Message) -> int:
+        """The node that was asked: a network answers in its own name for one that is gone."""
+        return self._node_of.get(reply.metadata.reply_to_message_id, reply.metadata.src_node_id)
 
     def rest(self) -> None:
         """Let time pass, where nobody is there who could be asked.

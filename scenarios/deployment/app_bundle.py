@@ -9,7 +9,7 @@ import tomli_w
 
 PACKAGES = ("federation", "clients", "server", "scenarios")
 NAME = "manifold-federation"
-DEFAULTS = {"scenario": "digits", "overrides": "{}", "seed": 0, "out": "runs/flower", "resume": 0}
+DEFAULTS = {"scenario": "digits", "overrides": "{}", "seed": 0, "out": "runs/flower", "resume": False}
 """Flower takes no setting of a run that has no default in its app."""
 
 

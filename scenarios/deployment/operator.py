@@ -98,7 +98,7 @@ class Operator:
                 control.RegisterNode(RegisterNodeRequest(public_key=key, name=name))
         return list(new)
 
-    def start(self, config: Mapping[str, str | int]) -> int:
+    def start(self, config: Mapping[str, str | int | bool]) -> int:
         """Start a run of this installation's app; gives its number."""
         with tempfile.TemporaryDirectory() as folder:
             content = build_fab_from_disk(write_app(Path(folder) / "app"))

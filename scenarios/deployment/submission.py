@@ -72,7 +72,7 @@ def started(layout: Layout, operator: Operator, run: Run, results: PurePath, res
         resume: go on from the last checkpoint in its folder.
     """
     config = run_config(run.scenario, run.overrides, run.seed) | {"out": str(results / run.name)}
-    number = operator.start(config | ({"resume": 1} if resume else {}))
+    number = operator.start(config | {"resume": resume})
     known = run.model_copy(update={"number": number})
     with layout.runs.open("a", encoding="utf-8") as file:
         file.write(known.model_dump_json() + "\n")

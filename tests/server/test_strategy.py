@@ -1,7 +1,9 @@
 """The rounds of the server: what it asks, what it refuses, and what it makes of the sums."""
 
+import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
@@ -10,6 +12,7 @@ from clients.app import app
 from federation.confidence import fitted_temperature, temperature_losses
 from federation.data import Samples
 from federation.engine import SerialGrid
+from federation.engine.local import refusal
 from federation.joining import joined
 from federation.records import ARRAYS, CONFIG, Stage, from_arrays
 from federation.scenario import open_run, run_config
@@ -19,6 +22,7 @@ from server.app import federate
 from server.schedule import schedule
 from server.state import start_of
 from server.strategy import ManifoldStrategy, RoundLostError
+from server.validation import check_sender
 from tests.small import ROUNDS
 
 CONFIGURATION = run_config("digits", ROUNDS, 0)
@@ -67,6 +71,36 @@ def wrong_shape(reply):
         record[name] = Array(torch.ones(7, 7, 7).numpy())
 
 
+def negative_weight(reply):
+    record = reply.content.array_records[ARRAYS]
+    for name in [name for name in record if "/weight/" in name]:
+        record[name] = Array(np.asarray(-record[name].numpy()))
+
+
+def complex_numbers(reply):
+    record = reply.content.array_records[ARRAYS]
+    for name in list(record):
+        record[name] = Array(record[name].numpy().astype(complex))
+
+
+def unknown_sum(reply):
+    record = reply.content.array_records[ARRAYS]
+    region = next(iter(record)).partition("/")[0]
+    record[f"{region}/metric"] = Array(torch.ones(2).numpy())
+
+
+def metric_of_many(reply):
+    record = reply.content.array_records[ARRAYS]
+    for name in [name for name in record if name.endswith("/metric/loss")]:
+        record[name] = Array(torch.ones(2).numpy())
+
+
+def another_region(reply):
+    record = reply.content.array_records[ARRAYS]
+    for name in list(record):
+        record[f"{CULPRIT + 1}/{name.partition('/')[2]}"] = record[name]
+
+
 def somebody_else(reply):
     reply.content.config_records[CONFIG]["clients"] = [1_000]
 
@@ -78,6 +112,11 @@ def somebody_else(reply):
         (stale, "stale reply"),
         (empty, "lacks its arrays"),
         (wrong_shape, "expected"),
+        (negative_weight, "is negative"),
+        (complex_numbers, "holds torch.complex128, expected float32 or float64"),
+        (unknown_sum, "metric of region"),
+        (metric_of_many, "is no single number"),
+        (another_region, "which it was not asked for"),
         (somebody_else, "not of this federation"),
     ],
 )
@@ -330,3 +369,68 @@ def test_a_run_may_begin_from_another_s_prior_and_encoders(finished):
     queries = federation.union_test.inputs
     assert torch.equal(second.world.predict(queries), outcome.world.predict(queries))
     assert joined(outcome.world, second.world).design.regions == 2 * outcome.world.design.regions
+
+
+class Absent(SerialGrid):
+    """Clients 0 and 1 crash in the first round of the experts, as often as is said."""
+
+    def __init__(self, config, crashes):
+        super().__init__(app, 5, config)
+        self._crashes = crashes
+
+    def serve(self, messages):
+        for message, reply in zip(messages, super().serve(messages), strict=True):
+            config = message.content.config_records[CONFIG]
+            lost = (config["stage"], config["round"]) == (Stage.EXPERTS, 0) and message.metadata.dst_node_id <= 2
+            self._crashes -= lost
+            yield refusal(message, "crashed") if lost and self._crashes >= 0 else reply
+
+
+def with_quorum(quorum, crashes):
+    config = run_config("digits", ROUNDS | {"quorum": quorum}, 0)
+    opened = open_run(config)
+    return federate(Absent(config, crashes), opened.scenario, opened.federation().task, 5)
+
+
+def experts_round(outcome):
+    return next(record for record in outcome.history if record.stage == Stage.EXPERTS)
+
+
+def test_a_round_goes_on_with_those_who_answered_if_the_quorum_holds():
+    record = experts_round(with_quorum(0.6, crashes=2))
+    assert (record.answered, record.refused) == (3, ("crashed", "crashed"))
+
+
+def test_without_the_quorum_those_who_are_missing_are_asked_again_and_nothing_is_lost():
+    record = experts_round(with_quorum(0.8, crashes=2))
+    assert (record.answered, record.refused, record.silent) == (5, (), 0)
+    whole = with_quorum(0.8, crashes=0)
+    again = with_quorum(0.8, crashes=2)
+    for name, tensor in whole.world.tensors().items():
+        torch.testing.assert_close(again.world.tensors()[name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_stops_where_the_quorum_is_not_to_be_had():
+    with pytest.raises(RoundLostError, match="experts round 1: 3 clients answered, the quorum is 4; crashed"):
+        with_quorum(0.8, crashes=100)
+
+
+@pytest.mark.parametrize(
+    ("clients", "nodes", "sender", "cause"),
+    [
+        ([1], [11], 11, ""),
+        ([4], [14], 14, ""),
+        ([0], [99], 99, ""),  # its node has left
+        ([1, 2], [11, 12], 11, "node 11: answers for clients [1, 2] of nodes [11, 12], may for its own"),
+        ([2], [12], 11, "node 11: answers for clients [2] of nodes [12], may for its own"),
+        ([2], [11], 11, "node 11: answers for client 2, which is node 12's"),
+        ([4], [11], 11, "node 11: answers for client 4, but is client 1"),
+    ],
+)
+def test_a_deployed_node_speaks_for_its_own_client_alone(clients, nodes, sender, cause):
+    node_of, online = {0: 10, 1: 11, 2: 12}, {11, 12, 14, 99}
+    if not cause:
+        check_sender(clients, nodes, sender, node_of, online)
+        return
+    with pytest.raises(ValueError, match=re.escape(cause)):
+        check_sender(clients, nodes, sender, node_of, online)
