@@ -27,6 +27,9 @@ trap 'compose down --volumes >/dev/null 2>&1 || true; rm -rf "$WORK"' EXIT
 
 say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
 fail() { say "FAILED: $*"; compose logs 2>&1 | tail -n 60; exit 1; }
+quiet() { # COMMAND...: shows what it says only if it fails
+    "$@" >"$WORK/last.log" 2>&1 || { tail -n 40 "$WORK/last.log"; fail "$*"; }
+}
 compose() { $COMPOSE --file "$DEPLOYMENT/compose.yaml" "$@"; }
 container() { # the identifier of a service's container
     $ENGINE ps --quiet --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.service=$1"
@@ -55,29 +58,28 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 if [ "${BUILD:-1}" != 0 ]; then
     say "build"
     # shellcheck disable=SC2086
-    for target in manifold gateway; do
-        $ENGINE build ${BUILD_OPTIONS:-} --target $target --tag "$IMAGE${target/#manifold/}" . >"$WORK/build.log" 2>&1 ||
-            { tail -n 30 "$WORK/build.log"; exit 1; }
-    done
+    build() { quiet $ENGINE build ${BUILD_OPTIONS:-} --target "$1" --tag "$2" .; }
+    build manifold "$IMAGE"
+    build gateway "$IMAGE-gateway"
 fi
 
 say "init, for $SITES sites"
-$MANIFOLD deploy init --sites "$SITES" --image "$IMAGE" \
+"$MANIFOLD" deploy init --sites "$SITES" --image "$IMAGE" \
     --control-port "$(free_port)" --gateway-port "$(free_port)" "$DEPLOYMENT"
-$MANIFOLD deploy check "$DEPLOYMENT"
+"$MANIFOLD" deploy check "$DEPLOYMENT"
 
 sites=$(seq 0 $((SITES - 1)))
 services=(superlink superexec-server gateway)
 for n in $sites; do services+=("supernode-site-$n" "superexec-site-$n"); done
 
 say "up, the sites before the server"
-for ((i = ${#services[@]} - 1; i >= 0; i--)); do compose up --detach --no-deps "${services[i]}" >/dev/null 2>&1; done
-$MANIFOLD deploy up "$DEPLOYMENT" >/dev/null 2>&1
+for ((i = ${#services[@]} - 1; i >= 0; i--)); do quiet compose up --detach --no-deps "${services[i]}"; done
+quiet "$MANIFOLD" deploy up "$DEPLOYMENT"
 for _ in $(seq 120); do
     if inside superlink python3 /etc/manifold/health.py https://localhost:8000/health 2>/dev/null; then break; fi
     sleep 3
 done
-$MANIFOLD deploy register "$DEPLOYMENT"
+"$MANIFOLD" deploy register "$DEPLOYMENT"
 for n in $sites; do
     for _ in $(seq 120); do
         if inside "superexec-site-$n" python3 /etc/manifold/health.py "http://supernode-site-$n:9094/health" 2>/dev/null; then break; fi
@@ -127,11 +129,11 @@ done
 
 say "run: digits, ${#ROUNDS[@]} phases of one round"
 rounds=(); for phase in "${ROUNDS[@]}"; do rounds+=(--set "$phase.rounds=1"); done
-$MANIFOLD deploy run "$DEPLOYMENT" digits "${rounds[@]}" || fail "the run failed"
-$MANIFOLD deploy status "$DEPLOYMENT"
+"$MANIFOLD" deploy run "$DEPLOYMENT" digits "${rounds[@]}" || fail "the run failed"
+"$MANIFOLD" deploy status "$DEPLOYMENT"
 
 say "fetch"
-$MANIFOLD deploy fetch "$DEPLOYMENT" --out "$WORK/world"
+"$MANIFOLD" deploy fetch "$DEPLOYMENT" --out "$WORK/world"
 "$(dirname "$MANIFOLD")/python" - "$WORK/world" <<'END'
 import sys, torch
 from federation.world_model import WorldModel
@@ -141,6 +143,6 @@ print(f"the world model answers: {tuple(answers.shape)}")
 END
 
 say "down"
-$MANIFOLD deploy down "$DEPLOYMENT" >/dev/null 2>&1
+quiet "$MANIFOLD" deploy down "$DEPLOYMENT"
 [ -z "$($ENGINE ps --quiet --filter "label=com.docker.compose.project=$PROJECT")" ] || fail "containers are left"
 say "all good"
