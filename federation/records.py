@@ -143,8 +143,12 @@ def read_contribution(
     if stage_ != str(stage) or not isinstance(round_, int) or round_ not in rounds:
         expected = f"{stage} {', '.join(map(str, rounds))}"
         raise ValueError(f"stale reply: answers {stage_!r} {round_!r}, expected {expected}")
+    try:
+        tensors = from_arrays(record.array_records[ARRAYS])
+    except (TypeError, ValueError, EOFError, MemoryError) as error:
+        raise ValueError(f"arrays that cannot be read: {error}") from None
     sums: dict[int, dict[str, Tensor]] = {}
-    for full, tensor in from_arrays(record.array_records[ARRAYS]).items():
+    for full, tensor in tensors.items():
         region, _, name = full.partition("/")
         sums.setdefault(int(region), {})[name] = tensor
     clients, nodes = (tuple(int(str(n)) for n in _list(config.get(name))) for name in ("clients", "nodes"))

@@ -1,4 +1,4 @@
-"""The command line: `manifold list | show | plan | simulate | compare | resume | ablate | sweep | report`.
+"""The command line: `manifold list | show | plan | simulate | deploy | compare | resume | ablate | sweep | report`.
 
 Exit status: 0 done, 1 the run failed, 2 the input is wrong (with one line that says what, and what to do).
 """
@@ -21,6 +21,7 @@ from scenarios import ablate as ablations
 from scenarios import sweep as sweeps
 from scenarios.baselines import METHODS
 from scenarios.compare import check_methods
+from scenarios.deployment.cli import app as deploy
 from scenarios.display import Bars, Silent, plan_tables
 from scenarios.engines import Kind
 from scenarios.experiment import Experiment, Result, begun, planned
@@ -34,6 +35,7 @@ from scenarios.runs import RunFolder
 from scenarios.sheet import Sheet
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(deploy, name="deploy")
 
 Reference = Annotated[str, typer.Argument(metavar="SCENARIO", help="name of a scenario, or path of a scenario file")]
 Set = Annotated[

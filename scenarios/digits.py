@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 
 from federation.data import Dataset, Samples
 from federation.manifold import ChartRule, PrincipalComponents
@@ -41,6 +40,8 @@ TEST_SHARE = 0.2
 
 def load(settings: DataSettings, seed: int) -> Dataset:
     """1,797 images of 8 x 8 pixels in 0..1; a fifth of each class is the union test."""
+    from sklearn.datasets import load_digits  # takes longer to import than everything else here
+
     images, labels = load_digits(return_X_y=True)
     inputs, targets = torch.tensor(images / 16, dtype=torch.float32), torch.tensor(labels, dtype=torch.int64)
     draw = generator(0, "digits test")

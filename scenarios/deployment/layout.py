@@ -81,7 +81,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Layout:
-    """A deployment's folder. `state` and `logs` are there only where its processes run without containers."""
+    """A deployment's folder. `state`, `logs`, `results` and `live` are there where it has run without containers."""
 
     root: Path
     description: Description
@@ -159,6 +159,21 @@ class Layout:
     @property
     def logs(self) -> Path:
         return self.root / "logs"
+
+    @property
+    def results(self) -> Path:
+        """What ServerApps write, a folder a run."""
+        return self.root / "results"
+
+    @property
+    def live(self) -> Path:
+        """Which processes run now."""
+        return self.root / "live.json"
+
+    @property
+    def runs(self) -> Path:
+        """The runs that were started from here, a line each."""
+        return self.root / "runs.jsonl"
 
     @property
     def private(self) -> tuple[Path, ...]:

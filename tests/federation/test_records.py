@@ -1,11 +1,12 @@
 """Orders and contributions survive the wire, and what does not answer the question is refused."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from flwr.app import ConfigRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,6 +138,29 @@ def test_sums_of_no_region_are_refused():
     record = reply()
     record[ARRAYS] = to_arrays({"weight": torch.zeros(1)})
     with pytest.raises(ValueError, match="weight"):
+        read_contribution(record, Stage.EXPERTS, [3])
+
+
+def _array(data: bytes, kind: str = "numpy.ndarray") -> Array:
+    return Array("float32", (1,), kind, data)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        Array(np.array(["words"])),
+        _array(Array(np.ones(3, dtype=np.float32)).data[:-3]),
+        _array(b""),
+        _array(b"nonsense"),
+        _array(pickle.dumps([1])),
+        _array(Array(np.ones(1, dtype=np.float32)).data, "pickle"),
+        _array(Array(np.ones(3, dtype=np.float32)).data.replace(b"(3,), }          ", b"(99999999999,), }")),
+    ],
+)
+def test_arrays_that_cannot_be_read_are_refused(array):
+    record = reply()
+    record[ARRAYS] = ArrayRecord({"0/n": array})
+    with pytest.raises(ValueError, match="arrays that cannot be read"):
         read_contribution(record, Stage.EXPERTS, [3])
 
 

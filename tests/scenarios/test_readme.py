@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 LINES = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
-COMMANDS = [line for line in LINES if line.startswith("manifold ")]
+COMMANDS = [line for line in LINES if line.startswith("manifold ") and not line.startswith("manifold deploy ")]
+"""Those of deployments are run against a real one, in tests/deployment/test_processes.py."""
 SHRUNK = {name: value for name, value in ROUNDS.items() if not name.startswith("partition")} | {"data.limit": 300}
 DATA = os.environ.get("MANIFOLD_DATA", str(ROOT.parent / "shared" / "data"))
 

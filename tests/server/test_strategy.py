@@ -398,3 +398,47 @@ def test_a_deployed_node_speaks_for_its_own_client_alone(clients, nodes, sender,
         return
     with pytest.raises(ValueError, match=re.escape(cause)):
         check_sender(clients, nodes, sender, node_of, online)
+
+
+def another_region(reply):
+    record = reply.content.array_records[ARRAYS]
+    for name in list(record):
+        region, _, rest = name.partition("/")
+        record[f"{int(region) + 1}/{rest}"] = record.pop(name)
+
+
+def unasked(reply):
+    record = reply.content.array_records[ARRAYS]
+    region = next(iter(record)).partition("/")[0]
+    record[f"{region}/metric/visited"] = Array(torch.ones(2).numpy())
+
+
+def scaled(weight, model):
+    def spoil(reply):
+        record = reply.content.array_records[ARRAYS]
+        for name, tensor in from_arrays(record).items():
+            if "metric" not in name:
+                record[name] = Array((tensor * (weight if "/weight/" in name else model)).numpy())
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "cause"),
+    [
+        (another_region, "may send them of its own alone"),
+        (unasked, "metric/visited [2] was not asked for"),
+        (scaled(-1.0, -1.0), "expected its samples"),
+        (scaled(1e9, 1e9), "expected its samples"),
+        (scaled(1.0, 1e9), "holds weights beyond 1e+06"),
+    ],
+    ids=["region", "unasked", "negative", "heavy", "large"],
+)
+def test_what_is_well_formed_but_was_not_asked_for_is_refused(spoil, cause):
+    opened = open_run(CONFIGURATION)
+    federation = opened.federation()
+    strategy = ManifoldStrategy(opened.scenario, federation.task, len(federation.clients))
+    strategy.start(Faulty(spoil), ArrayRecord(), num_rounds=2)
+    [refused] = strategy.history[1].refused
+    assert cause in refused
+    assert refused.startswith("client 3: ")

@@ -1,0 +1,191 @@
+"""Real deployments: real sites, a real server, TLS and authenticated nodes, in containers or on this machine."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from federation.rules import InputError
+from federation.scenario import scenario_names
+from scenarios.deployment.check import problems
+from scenarios.deployment.containers import RESULTS, Containers
+from scenarios.deployment.init import initialise
+from scenarios.deployment.layout import IMAGE, Layout, Ports
+from scenarios.deployment.live import Live
+from scenarios.deployment.submission import Run, described, followed, prepared, recorded, started
+from scenarios.deployment.up import operator_of, run_here, serve_here, sound
+from scenarios.overrides import collected
+from scenarios.runs import RunFolder, check_out
+
+app = typer.Typer(no_args_is_help=True, help=__doc__)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="folder of the deployment")]
+Sites = Annotated[int | None, typer.Option("--sites", min=1, help="number of sites")]
+Scenario = Annotated[str | None, typer.Argument(metavar="SCENARIO", help="name of a scenario")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="override a field; may be repeated")
+]
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file of overrides")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder of npz files (or MANIFOLD_DATA)")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="seed of all draws")]
+Resume = Annotated[bool, typer.Option("--resume", help="go on from the last checkpoint of the last run")]
+Tool = Annotated[str | None, typer.Option("--compose", help="command that reads compose files; default what is here")]
+Name = Annotated[str | None, typer.Option("--run", help="name of the run; default the last one")]
+
+
+@app.command()
+def init(
+    folder: Folder,
+    sites: Annotated[int, typer.Option("--sites", min=1, help="number of sites")] = 3,
+    host: Annotated[
+        list[str] | None, typer.Option("--host", help="further name or address of the server; may be repeated")
+    ] = None,
+    control_port: Annotated[int, typer.Option(min=1, max=65535, help="the SuperLink's, for the operator")] = 8000,
+    gateway_port: Annotated[int, typer.Option(min=1, max=65535, help="the gateway's, for the sites")] = 8443,
+    image: Annotated[str, typer.Option(help="image of the containers")] = IMAGE,
+) -> None:
+    """Make a new deployment's folder: certificates, keys, secrets and a compose file. Nothing is written over."""
+    layout = initialise(folder, sites, host or (), Ports(control=control_port, gateway=gateway_port), image)
+    print(f"{folder}: {sites} sites; keep {layout.ca_key} and {layout.root / 'keys'} to yourself")
+
+
+@app.command()
+def check(folder: Folder) -> None:
+    """Look for what is wrong with a deployment's folder; one line each, and exit status 2 where there is anything."""
+    found = problems(Layout.load(folder))
+    for problem in found:
+        print(problem, file=sys.stderr)
+    if found:
+        raise typer.Exit(2)
+    print("all good")
+
+
+@app.command()
+def up(
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="folder of the deployment")] = None,
+    scenario: Scenario = None,
+    local: Annotated[bool, typer.Option("--local", help="without containers, on this machine, for one run")] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="with --local: stay up until Ctrl-C, for `manifold deploy run`")
+    ] = False,
+    sites: Sites = None,
+    set_: Set = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option("--out", help="new folder for the results")] = None,
+    compose: Tool = None,
+) -> None:
+    """Start a deployment: its containers, or with --local processes of this machine that run one scenario and end."""
+    if not local:
+        if folder is None:
+            raise InputError("name the folder of the deployment whose containers shall start, or use --local")
+        return Containers.of(sound(Layout.load(folder)), compose).up()
+    if folder is not None and scenario is None and str(folder) in scenario_names():
+        folder, scenario = None, str(folder)
+    if serve:
+        return serve_here(folder, sites, _show)
+    kept = run_here(folder, scenario or "digits", collected(set_, config, data_dir), seed, sites, out, _show)
+    return print(f"world model in {kept}")
+
+
+@app.command()
+def register(folder: Folder) -> None:
+    """Make the sites' keys known to the SuperLink; those that it knows already are left alone."""
+    layout = Layout.load(folder)
+    new = operator_of(layout).register(layout)
+    print(f"registered {', '.join(new)}" if new else f"all {len(layout.sites)} sites were registered already")
+
+
+@app.command()
+def run(
+    folder: Folder,
+    scenario: Scenario = None,
+    set_: Set = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    resume: Resume = False,
+) -> None:
+    """Run a scenario on a deployment that is up, and follow it to its end."""
+    layout = Layout.load(folder)
+    wanted = _wanted(layout, scenario, set_, config, data_dir, seed, resume)
+    results = layout.results.resolve() if Live.load(layout) else RESULTS
+    operator = operator_of(layout)
+    submitted = started(layout, operator, wanted, results, resume)
+    print(f"run {submitted.number}, {submitted.name}", flush=True)
+    followed(operator, submitted, _show)
+
+
+@app.command()
+def status(folder: Folder) -> None:
+    """The nodes that the SuperLink knows, and its runs."""
+    operator, console = operator_of(Layout.load(folder)), Console()
+    nodes, runs = Table("site", "node", "status"), Table("run", "status", "why")
+    for node in operator.nodes():
+        nodes.add_row(node.name, str(node.number), node.status)
+    for one in operator.runs():
+        runs.add_row(str(one.number), one.status, one.details)
+    console.print(nodes)
+    console.print(runs)
+
+
+@app.command()
+def fetch(
+    folder: Folder,
+    out: Annotated[Path, typer.Option("--out", help="new folder for the results")],
+    name: Name = None,
+    compose: Tool = None,
+) -> None:
+    """Copy a run's world model and metrics from the server."""
+    layout = Layout.load(folder)
+    known = recorded(layout, name)
+    check_out(out)
+    source = layout.results / known.name
+    containers = None if source.is_dir() else Containers.of(layout, compose)
+    kept = RunFolder.create(out, known.name)
+    if containers is None:
+        shutil.copytree(source, kept.path, dirs_exist_ok=True)
+    else:
+        containers.fetch(known.name, kept.path)
+    kept.write_text("run.json", described(known))
+    print(f"world model in {kept.path}")
+
+
+@app.command()
+def down(folder: Folder, compose: Tool = None) -> None:
+    """End a deployment: its processes on this machine, or its containers. What the server holds stays."""
+    layout = Layout.load(folder)
+    if live := Live.load(layout):
+        live.end()
+        layout.live.unlink(missing_ok=True)
+    elif layout.logs.is_dir():
+        print("nothing runs")
+    else:
+        Containers.of(layout, compose).down()
+
+
+def _wanted(
+    layout: Layout,
+    scenario: str | None,
+    set_: list[str] | None,
+    config: Path | None,
+    data_dir: Path | None,
+    seed: int,
+    resume: bool,
+) -> Run:
+    if not resume and scenario is not None:
+        if scenario not in scenario_names():
+            raise InputError(f"scenario {scenario!r}: sites know them by name; known: {', '.join(scenario_names())}")
+        return prepared(layout, scenario, collected(set_, config, data_dir), seed)
+    if resume and not (scenario or set_ or config or data_dir or seed):
+        return recorded(layout)
+    raise InputError("expected either SCENARIO with its settings, or --resume alone, which goes on with the last run")
+
+
+def _show(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,134 @@
+"""A run of a deployment: what is asked of it, how it is followed, and when it has failed."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from federation.rules import Frozen, InputError
+from federation.scenario import open_run, open_scenario, run_config
+from scenarios.deployment.layout import Layout
+from scenarios.deployment.operator import COMPLETED, Operator
+from scenarios.deployment.operator import Run as State
+
+NOISE = re.compile(r"^(\x1b\[\d+m)?(INFO|DEBUG) |^Successfully installed |^\s*$")
+"""What Flower itself says of each step."""
+
+SAVED = "world model in"
+"""How the ServerApp says that it has written its results."""
+
+
+class RunFailedError(RuntimeError):
+    """A run failed, or ended without results. The message says why."""
+
+
+class Run(Frozen):
+    """A run that was started from a deployment's folder.
+
+    Attributes:
+        number: the SuperLink's.
+        name: of the folder of its results at the server.
+    """
+
+    number: int
+    name: str
+    scenario: str
+    overrides: Mapping[str, Any]
+    seed: int
+
+
+def fitted(scenario: str, overrides: Mapping[str, Any], sites: int) -> dict[str, Any]:
+    """Overrides with as many clients as there are sites, where the scenario lets one choose.
+
+    Raises:
+        InputError: the overrides ask for another number of clients.
+    """
+    asked = overrides.get("partition.clients")
+    if asked not in (None, sites):
+        raise InputError(f"partition.clients={asked}, but the deployment has {sites} sites; leave it out")
+    chooses = hasattr(open_scenario(scenario, overrides).scenario.partition, "clients")
+    return {**overrides, "partition.clients": sites} if chooses else dict(overrides)
+
+
+def prepared(layout: Layout, scenario: str, overrides: Mapping[str, Any], seed: int) -> Run:
+    """A run that may be started; its number is not known yet.
+
+    Raises:
+        InputError: there is no such scenario, or it cannot be configured like this.
+    """
+    chosen = fitted(scenario, overrides, len(layout.sites))
+    title = open_run(run_config(scenario, chosen, seed)).scenario.name
+    name = f"{title}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    return Run(number=0, name=name, scenario=scenario, overrides=chosen, seed=seed)
+
+
+def started(layout: Layout, operator: Operator, run: Run, results: PurePath, resume: bool = False) -> Run:
+    """Start a run, and note it in the deployment's folder.
+
+    Args:
+        results: folder at the server in which each run has one of its own.
+        resume: go on from the last checkpoint in its folder.
+    """
+    config = run_config(run.scenario, run.overrides, run.seed) | {"out": str(results / run.name)}
+    number = operator.start(config | {"resume": resume})
+    known = run.model_copy(update={"number": number})
+    with layout.runs.open("a", encoding="utf-8") as file:
+        file.write(known.model_dump_json() + "\n")
+    return known
+
+
+def recorded(layout: Layout, name: str | None = None) -> Run:
+    """A run that was started from this folder: the last one of that name, or of all.
+
+    Raises:
+        InputError: there was none.
+    """
+    lines = layout.runs.read_text(encoding="utf-8").splitlines() if layout.runs.is_file() else []
+    runs = [Run.model_validate_json(line) for line in lines]
+    found = [run for run in runs if name in (None, run.name)]
+    if not found:
+        known = ", ".join(dict.fromkeys(run.name for run in runs)) or "none"
+        raise InputError(f"no run{f' {name}' if name else ''} was started from {layout.root}; known: {known}")
+    return found[-1]
+
+
+def followed(
+    operator: Operator, run: Run, show: Callable[[str], None], check: Callable[[], None] = lambda: None
+) -> None:
+    """Show what the ServerApp says until a run ends.
+
+    Args:
+        show: is given each line that matters.
+        check: what it raises ends the waiting.
+    Raises:
+        RunFailedError: the run failed, or ended without results.
+    """
+    lines: list[str] = []
+
+    def told(piece: str) -> None:
+        for line in piece.splitlines():
+            if not NOISE.match(line):
+                lines.append(line)
+                show(line)
+
+    judge(operator.follow(run.number, told, check), lines)
+
+
+def judge(state: State, log: list[str]) -> None:
+    """Refuse a run that has not done what it should.
+
+    Raises:
+        RunFailedError: it failed, was stopped, or has written no results.
+    """
+    if state.status != COMPLETED:
+        cause = state.details or next((line for line in reversed(log) if line.strip()), "nothing was said")
+        raise RunFailedError(f"run {state.number} {state.status}: {' '.join(cause.split())}")
+    if not any(SAVED in line for line in log):
+        raise RunFailedError(f"run {state.number} ended without results; its last word: {log[-1] if log else 'none'}")
+
+
+def described(run: Run) -> str:
+    """What a run was asked, for its folder."""
+    return json.dumps(run.dump(), indent=2) + "\n"

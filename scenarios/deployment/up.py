@@ -1,0 +1,139 @@
+"""A whole deployment on this machine for as long as it is wanted, from free ports to the last process's end."""
+
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from federation.rules import InputError
+from federation.scenario import open_run, open_scenario, run_config
+from scenarios.deployment.check import problems
+from scenarios.deployment.init import check_new, initialise
+from scenarios.deployment.layout import Layout
+from scenarios.deployment.live import Live
+from scenarios.deployment.local import LocalDeployment, Ports
+from scenarios.deployment.operator import Operator
+from scenarios.deployment.processes import Processes
+from scenarios.deployment.submission import described, fitted, followed, prepared, started
+from scenarios.runs import RUNS, RunFolder, check_out
+
+DEFAULT_SITES = 3
+Show = Callable[[str], None]
+"""Is given lines to print."""
+
+
+def run_here(
+    folder: Path | None,
+    scenario: str,
+    overrides: Mapping[str, Any],
+    seed: int,
+    sites: int | None,
+    out: Path | None,
+    show: Show,
+) -> Path:
+    """Start a deployment, run a scenario on it, and end all its processes; gives the folder of the results.
+
+    Args:
+        folder: of the deployment, an old or a new one; inside that of the results where it is not set.
+        sites: those of the deployment, or the scenario's clients, where it is not set.
+        out: a new folder for the results.
+    Raises:
+        RunFailedError: the run failed.
+        ProcessLostError: a process ended that should not.
+    """
+    check_out(out)
+    known = _existing(folder, sites)
+    count = sites or (len(known.sites) if known else _clients(scenario, overrides, seed))
+    chosen = fitted(scenario, overrides, count)
+    if (clients := _clients(scenario, chosen, seed)) != count:
+        raise InputError(f"{scenario} has {clients} clients, but there are {count} sites; use --sites {clients}")
+    kept = RunFolder.create(out, open_scenario(scenario, chosen).scenario.name)
+    layout = known or initialise(folder or kept.path / "deployment", count)
+    with running(layout, show) as here:
+        run = started(layout, here.operator, prepared(layout, scenario, chosen, seed), layout.results.resolve())
+        followed(here.operator, run, show, here.processes.check)
+    shutil.copytree(layout.results / run.name, kept.path, dirs_exist_ok=True)
+    kept.write_text("run.json", described(run))
+    return kept.path
+
+
+def serve_here(folder: Path | None, sites: int | None, show: Show) -> None:
+    """Keep a deployment up until a signal ends it, for runs that others start."""
+    known = _existing(folder, sites)
+    place = folder or RUNS / f"deployment-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    with running(known or initialise(place, sites or DEFAULT_SITES), show) as here:
+        show(f"up; `manifold deploy run {here.layout.root} SCENARIO` runs on it, Ctrl-C ends it")
+        while True:
+            here.processes.check()
+            time.sleep(1)
+
+
+@contextmanager
+def running(layout: Layout, show: Show) -> Iterator[LocalDeployment]:
+    """A deployment whose processes all end when the block does, also where a signal ends it."""
+    with terminable(), Processes() as processes:
+        here = LocalDeployment(layout, processes, Ports.free(len(layout.sites)))
+        try:
+            show(
+                f"starting a SuperLink on {here.operator.address} and {len(layout.sites)} sites; logs in {layout.logs}"
+            )
+            here.start()
+            Live.of(here.ports.superlink, processes.all).save(layout)
+            yield here
+        finally:
+            processes.end()
+            layout.live.unlink(missing_ok=True)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within, SIGTERM and SIGHUP interrupt like Ctrl-C, so that everything is ended in order."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def operator_of(layout: Layout) -> Operator:
+    """Where the deployment's SuperLink is: one that runs on this machine now, or the containers'."""
+    live = Live.load(layout)
+    return Operator(f"127.0.0.1:{live.port if live else layout.description.ports.control}", layout.ca)
+
+
+def sound(layout: Layout) -> Layout:
+    """The layout, if nothing is wrong with it.
+
+    Raises:
+        InputError: something is; the first problem.
+    """
+    if found := problems(layout):
+        raise InputError(f"{found[0]} ({len(found)} problems; `manifold deploy check {layout.root}` shows all)")
+    return layout
+
+
+def _existing(folder: Path | None, sites: int | None) -> Layout | None:
+    """The deployment in a folder, if one is there and may be started."""
+    if folder is None or not (folder / "deployment.json").exists():
+        if folder is not None:
+            check_new(folder)
+        return None
+    layout = sound(Layout.load(folder))
+    if sites not in (None, len(layout.sites)):
+        raise InputError(f"{folder} has {len(layout.sites)} sites, not {sites}; leave --sites out")
+    if Live.load(layout):
+        raise InputError(f"{folder} is up already; end it by `manifold deploy down {folder}`")
+    return layout
+
+
+def _clients(scenario: str, overrides: Mapping[str, Any], seed: int) -> int:
+    return len(open_run(run_config(scenario, overrides, seed)).federation().clients)
