@@ -23,28 +23,29 @@ from server.state import ServerState
 
 Shape = tuple[int, ...]
 
-METRICS = {"metric/loss", "metric/visited", "metric/multiplies"}
-"""What may stand beside the sums of any stage, a number each."""
+CHARTS = (Stage.CHARTING, Stage.SPAWN)
+"""Stages in which the names of the sums depend on a client's classes."""
 
-OWN_NUMBER = (Stage.CHARTING, Stage.REACH, Stage.SPAWN)
-"""Stages in which a client's sums stand under its own number."""
+METRICS = ("metric/loss", "metric/visited", "metric/multiplies")
+"""One number each, that come beside a model."""
 
-AMOUNTS = {WEIGHT, LABELS, "samples", "count", "share", "visited", "multiplies"}
-"""Parts of the names of sums that count something."""
+MOST_SAMPLES, LARGEST = 1e9, 1e6
+"""Bounds of the samples of a reply, and of the weights of a model, far beyond any that were ever of use."""
 
 
 def check(contribution: Contribution, stage: Stage, state: ServerState, scenario: Scenario, task: Task) -> None:
     """Refuse sums that do not fit.
 
     Raises:
-        ValueError: a sum is missing, unknown, of the wrong shape or type, not finite, or concerns a region that is none
-            of the clients' business; the text names the clients.
+        ValueError: a sum is missing, of the wrong shape, or not finite; the text names the clients.
     """
     who = "client " + ", ".join(map(str, contribution.clients[:3]))
-    if foreign := contribution.sums.keys() - _regions(contribution.clients, stage, state):
-        raise ValueError(f"{who}: sums of region {min(foreign)}, which it was not asked for")
-    for sums in contribution.sums.values():
-        _check_numbers(who, sums)
+    if any(tensor.is_complex() for sums in contribution.sums.values() for tensor in sums.values()):
+        raise ValueError(f"{who}: complex numbers in its sums")
+    if not contribution.finite():
+        raise ValueError(f"{who}: NaN or infinity in its sums")
+    if strange := contribution.sums.keys() - _regions(contribution, stage, state):
+        raise ValueError(f"{who}: sums of region {min(strange)}, may send them of its own alone")
     sizes = {scenario.sizes.of(contribution.clients[0], scenario.seed), FULL}  # a newcomer's own is not known yet
     for region, sums in contribution.sums.items():
         options = [expected_shapes(stage, state, scenario, task, size, region) for size in sizes]
@@ -52,36 +53,12 @@ def check(contribution: Contribution, stage: Stage, state: ServerState, scenario
         if misfits:
             name, got, shape = misfits[0]
             raise ValueError(f"{who}: {name} of region {region} is {got}, expected {list(shape)}")
-        if options[0] and (strange := sums.keys() - options[0].keys() - METRICS):
-            raise ValueError(f"{who}: {min(strange)} of region {region} is no sum of {stage}")
-        if any(sums[name].shape for name in METRICS & sums.keys()):
-            raise ValueError(f"{who}: a metric of region {region} is no single number")
+        if stage not in CHARTS:
+            _check_values(who, sums, options[0])
         if stage is Stage.CHARTING:
             _check_charts(who, sums, state, task)
         if stage is Stage.SPAWN and state.encoder is not None:
             _check_chart(who, shapes(sums), state.encoder(torch.zeros(1, *task.input_shape)).shape[1])
-
-
-def _regions(clients: Sequence[int], stage: Stage, state: ServerState) -> set[int]:
-    """The regions under which clients may send sums in a stage."""
-    if stage in OWN_NUMBER:
-        return set(clients)
-    if stage is Stage.GROWTH:
-        return {len(state.experts) - 1}
-    if stage in (Stage.EXPERTS, Stage.COUPLING):
-        return {state.region_of_client[client] for client in clients}
-    return {EVERYWHERE}
-
-
-def _check_numbers(who: str, sums: Parameters) -> None:
-    """Single or double precision, finite, and no fewer than none of what is counted."""
-    for name, tensor in sums.items():
-        if tensor.dtype not in (torch.float32, torch.float64):
-            raise ValueError(f"{who}: {name} holds {tensor.dtype}, expected float32 or float64")
-        if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{who}: NaN or infinity in its sums")
-        if AMOUNTS & set(name.split("/")) and bool((tensor < 0).any()):
-            raise ValueError(f"{who}: {name} is negative")
 
 
 def check_sender(
@@ -106,6 +83,30 @@ def check_sender(
         raise ValueError(f"node {sender}: answers for client {client}, which is node {owner}'s")
     if other := [number for number, node in node_of.items() if node == sender and number != client]:
         raise ValueError(f"node {sender}: answers for client {client}, but is client {other[0]}")
+
+
+def _regions(contribution: Contribution, stage: Stage, state: ServerState) -> set[int]:
+    """Under what the clients of a contribution may send sums."""
+    if stage in (Stage.CHARTING, Stage.REACH, Stage.SPAWN):
+        return set(contribution.clients)
+    if stage in (Stage.EXPERTS, Stage.COUPLING):
+        return {state.region_of_client[client] for client in contribution.clients}
+    return {len(state.experts) - 1 if stage is Stage.GROWTH else EVERYWHERE}
+
+
+def _check_values(who: str, sums: Parameters, expected: Collection[str]) -> None:
+    """Refuse sums that nobody asked for, weights that are none, and models out of all bounds."""
+    for name, tensor in sums.items():
+        if name not in expected and (name not in METRICS or tensor.dim()):
+            raise ValueError(f"{who}: {name} {list(tensor.shape)} was not asked for")
+        if name in METRICS and float(tensor) < 0:
+            raise ValueError(f"{who}: {name} is {float(tensor):g}, expected no less than 0")
+        if f"{WEIGHT}/{name}" in sums:
+            weight = float(sums[f"{WEIGHT}/{name}"])
+            if not 0 <= weight <= MOST_SAMPLES:
+                raise ValueError(f"{who}: its weight is {weight:g}, expected its samples, at most {MOST_SAMPLES:g}")
+            if tensor.numel() and float(tensor.abs().max()) > weight * LARGEST:
+                raise ValueError(f"{who}: {name} holds weights beyond {LARGEST:g}")
 
 
 def _misfits(sums: Parameters, expected: dict[str, Shape]) -> list[tuple[str, object, Shape]]:

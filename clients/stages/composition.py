@@ -9,6 +9,7 @@ from torch import Tensor
 from clients.member import Member
 from federation.composition import candidates, pooled, usable
 from federation.contribution import EVERYWHERE, Contribution, Listed
+from federation.manifold.atlas import NEVER
 from federation.records import Order
 from federation.routing import gates, shared
 from federation.scenario import Scenario
@@ -61,7 +62,8 @@ def held_out_parts(
     if task.classifies:
         parts["charts"] = memory["chart_logits"].softmax(-1)
     logits = _shared_logits(order, member, scenario) if together else _logits(order, member, scenario, "held_out")
-    parts["mixture"] = (gates(logits, scenario.router.rule.top).unsqueeze(-1) * memory["experts"]).sum(1)
+    here = torch.where(memory["there"] > 0, logits, NEVER)  # an expert that was not downloaded has no say
+    parts["mixture"] = (gates(here, scenario.router.rule.top).unsqueeze(-1) * memory["experts"]).sum(1)
     if task.classifies:
         head = single(under("head", order.tensors))
         outputs = memory["chart_logits"] + scenario.head.network.apply(head, memory["latent"][None])[0]

@@ -33,8 +33,10 @@ def remember(order: Order, member: Member, scenario: Scenario, task: Task) -> No
     experts, data, regions = gathered(under("experts", order.tensors)), member.data, int(order.settings["regions"])
     prior = Expert(under("prior", order.tensors))
     variances = torch.ones(regions).index_copy(0, torch.tensor(list(experts)), order.tensors[VARIANCES])
+    there = torch.zeros(regions).index_fill(0, torch.tensor(list(experts)), 1.0)
     answers = _answers(experts, regions, scenario, task, data.train.inputs)
-    member.memory["train/likelihoods"] = _likelihoods(answers, data.train.targets, task, variances)
+    member.memory["train/likelihoods"] = there * _likelihoods(answers, data.train.targets, task, variances)
+    member.memory["held_out/there"] = there
     member.memory["held_out/experts"] = _answers(experts, regions, scenario, task, data.held_out.inputs)
     member.memory["held_out/prior"] = prior.answers(scenario.model, task, data.held_out.inputs)
 

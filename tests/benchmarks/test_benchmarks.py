@@ -61,3 +61,8 @@ def test_joined_halves_are_about_as_good_as_the_same_clients_trained_together():
     printed = line("benchmarks.joining", "--seeds", "1")
     assert printed["joined"] > max(printed["half 1"], printed["half 2"])
     assert abs(printed["joined"] - printed["together"]) < 0.03
+
+
+def test_killed_simulations_come_to_the_undisturbed_result():
+    printed = line("benchmarks.crash", "--kills", "2", "--rounds", "2")
+    assert (printed["kills"], printed["same"], printed["damaged"]) == (2, 2, 0)

@@ -84,6 +84,19 @@ def test_a_sweep_is_resumed():
     assert run(["sweep", "--resume", "runs/mine", "--workers", "0"]) == 0
 
 
+def test_a_run_is_resumed(monkeypatch, capsys):
+    assert "manifold resume runs/mine" in COMMANDS
+    with monkeypatch.context() as patched:
+        patched.setattr("scenarios.jobs.Simulate.run", _stopped)
+        assert run(small("manifold simulate digits")) != 0
+    assert "manifold resume runs/mine goes on" in capsys.readouterr().err
+    assert run(["resume", "runs/mine"]) == 0
+
+
+def _stopped(*arguments):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("target", ["demo", "test", "lint"])
 def test_make_knows_the_target(target):
     done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
