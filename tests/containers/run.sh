@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # A deployment in real containers, from images to world model, and what must be impossible meanwhile.
 #
-# Needs Docker with its compose plugin, or podman with podman-compose, and `manifold` installed; says so and is skipped
-# where there is no engine. Settings, by environment variables:
+# Needs Docker with its compose plugin, or podman with podman-compose; says so and is skipped where neither answers.
+# Settings, by environment variables:
 #   BUILD_OPTIONS  further words for `docker build` or `podman build`, such as --build-arg BASE_IMAGE=...
 #   BUILD=0        take the images that are there
 #   SITES          how many; 2 where it is not said
-#   MANIFOLD       the command; .venv/bin/manifold where it is not said
+#   PYTHON         with the project's dependencies; .venv/bin/python where it is not said
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-SITES=${SITES:-2} MANIFOLD=${MANIFOLD:-.venv/bin/manifold} IMAGE=manifold-federation:containers-test
+SITES=${SITES:-2} PYTHON=${PYTHON:-.venv/bin/python} IMAGE=manifold-federation:containers-test
 ROUNDS=(prior experts head router)
 
 if docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; then
@@ -31,6 +31,7 @@ quiet() { # COMMAND...: shows what it says only if it fails
     "$@" >"$WORK/last.log" 2>&1 || { tail -n 40 "$WORK/last.log"; fail "$*"; }
 }
 compose() { $COMPOSE --file "$DEPLOYMENT/compose.yaml" "$@"; }
+manifold() { "$PYTHON" -m scenarios.cli "$@"; }
 container() { # the identifier of a service's container
     $ENGINE ps --quiet --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.service=$1"
 }
@@ -64,9 +65,9 @@ if [ "${BUILD:-1}" != 0 ]; then
 fi
 
 say "init, for $SITES sites"
-"$MANIFOLD" deploy init --sites "$SITES" --image "$IMAGE" \
+manifold deploy init --sites "$SITES" --image "$IMAGE" \
     --control-port "$(free_port)" --gateway-port "$(free_port)" "$DEPLOYMENT"
-"$MANIFOLD" deploy check "$DEPLOYMENT"
+manifold deploy check "$DEPLOYMENT"
 
 sites=$(seq 0 $((SITES - 1)))
 services=(superlink superexec-server gateway)
@@ -74,12 +75,12 @@ for n in $sites; do services+=("supernode-site-$n" "superexec-site-$n"); done
 
 say "up, the sites before the server"
 for ((i = ${#services[@]} - 1; i >= 0; i--)); do quiet compose up --detach --no-deps "${services[i]}"; done
-quiet "$MANIFOLD" deploy up "$DEPLOYMENT"
+quiet manifold deploy up "$DEPLOYMENT"
 for _ in $(seq 120); do
     if inside superlink python3 /etc/manifold/health.py https://localhost:8000/health 2>/dev/null; then break; fi
     sleep 3
 done
-"$MANIFOLD" deploy register "$DEPLOYMENT"
+manifold deploy register "$DEPLOYMENT"
 for n in $sites; do
     for _ in $(seq 120); do
         if inside "superexec-site-$n" python3 /etc/manifold/health.py "http://supernode-site-$n:9094/health" 2>/dev/null; then break; fi
@@ -128,21 +129,25 @@ for n in $sites; do
 done
 
 say "run: digits, ${#ROUNDS[@]} phases of one round"
-rounds=(); for phase in "${ROUNDS[@]}"; do rounds+=(--set "$phase.rounds=1"); done
-"$MANIFOLD" deploy run "$DEPLOYMENT" digits "${rounds[@]}" || fail "the run failed"
-"$MANIFOLD" deploy status "$DEPLOYMENT"
+settings=(); for phase in "${ROUNDS[@]}"; do settings+=(--set "$phase.rounds=1"); done
+manifold deploy run "$DEPLOYMENT" digits "${settings[@]}" || fail "the run failed"
+manifold deploy status "$DEPLOYMENT"
 
-say "fetch"
-"$MANIFOLD" deploy fetch "$DEPLOYMENT" --out "$WORK/world"
-"$(dirname "$MANIFOLD")/python" - "$WORK/world" <<'END'
-import sys, torch
+say "fetch, and compare with the simulation"
+manifold deploy fetch "$DEPLOYMENT" --out "$WORK/world"
+quiet manifold simulate digits "${settings[@]}" --set "partition.clients=$SITES" --workers 0 --out "$WORK/simulated"
+"$PYTHON" - "$WORK/world" "$WORK/simulated" <<'END'
+import sys
+import torch
 from federation.world_model import WorldModel
-answers = WorldModel.load(sys.argv[1]).predict(torch.zeros(2, 64))
-assert answers.shape == (2, 10) and torch.allclose(answers.sum(1), torch.ones(2)), answers
-print(f"the world model answers: {tuple(answers.shape)}")
+inputs = torch.rand(1000, 64, generator=torch.Generator().manual_seed(0))
+deployed, simulated = (WorldModel.load(folder).predict(inputs) for folder in sys.argv[1:])
+difference = float((deployed - simulated).abs().max())
+print(f"answers of deployment and simulation differ by {difference:.1e} at most")
+sys.exit(difference > 1e-5)
 END
 
 say "down"
-quiet "$MANIFOLD" deploy down "$DEPLOYMENT"
+quiet manifold deploy down "$DEPLOYMENT"
 [ -z "$($ENGINE ps --quiet --filter "label=com.docker.compose.project=$PROJECT")" ] || fail "containers are left"
 say "all good"
