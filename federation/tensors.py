@@ -23,6 +23,9 @@ from torch import Tensor
 Parameters = Mapping[str, Tensor]
 """One model: name -> weights. With a leading `clients` axis: one model for each member of a cohort."""
 
+Shapes = dict[str, tuple[int, ...]]
+"""Name -> shape of each tensor of one model."""
+
 
 @lru_cache
 def accelerator() -> torch.device:
@@ -40,7 +43,7 @@ def count(parameters: Parameters) -> int:
     return sum(tensor.numel() for tensor in parameters.values())
 
 
-def shapes(parameters: Parameters) -> dict[str, tuple[int, ...]]:
+def shapes(parameters: Parameters) -> Shapes:
     """Name -> shape of each tensor."""
     return {name: tuple(tensor.shape) for name, tensor in parameters.items()}
 

@@ -23,6 +23,15 @@ from server.state import ServerState
 
 Shape = tuple[int, ...]
 
+CHARTS = (Stage.CHARTING, Stage.SPAWN)
+"""Stages in which the names of the sums depend on a client's classes."""
+
+METRICS = ("metric/loss", "metric/visited", "metric/multiplies", "metric/divergence", "metric/probed")
+"""One number each, that come beside a model; all but the loss count something."""
+
+MOST_SAMPLES, LARGEST = 1e9, 1e6
+"""Bounds of the samples of a reply, and of the weights of a model, far beyond any that were ever of use."""
+
 
 def check(contribution: Contribution, stage: Stage, state: ServerState, scenario: Scenario, task: Task) -> None:
     """Refuse sums that do not fit.
@@ -31,8 +40,12 @@ def check(contribution: Contribution, stage: Stage, state: ServerState, scenario
         ValueError: a sum is missing, of the wrong shape, or not finite; the text names the clients.
     """
     who = "client " + ", ".join(map(str, contribution.clients[:3]))
+    if any(tensor.is_complex() for sums in contribution.sums.values() for tensor in sums.values()):
+        raise ValueError(f"{who}: complex numbers in its sums")
     if not contribution.finite():
         raise ValueError(f"{who}: NaN or infinity in its sums")
+    if strange := contribution.sums.keys() - _regions(contribution, stage, state):
+        raise ValueError(f"{who}: sums of region {min(strange)}, may send them of its own alone")
     sizes = {scenario.sizes.of(contribution.clients[0], scenario.seed), FULL}  # a newcomer's own is not known yet
     for region, sums in contribution.sums.items():
         options = [expected_shapes(stage, state, scenario, task, size, region) for size in sizes]
@@ -40,6 +53,8 @@ def check(contribution: Contribution, stage: Stage, state: ServerState, scenario
         if misfits:
             name, got, shape = misfits[0]
             raise ValueError(f"{who}: {name} of region {region} is {got}, expected {list(shape)}")
+        if stage not in CHARTS:
+            _check_values(who, sums, options[0])
         if stage is Stage.CHARTING:
             _check_charts(who, sums, state, task)
         if stage is Stage.SPAWN and state.encoder is not None:
@@ -68,6 +83,30 @@ def check_sender(
         raise ValueError(f"node {sender}: answers for client {client}, which is node {owner}'s")
     if other := [number for number, node in node_of.items() if node == sender and number != client]:
         raise ValueError(f"node {sender}: answers for client {client}, but is client {other[0]}")
+
+
+def _regions(contribution: Contribution, stage: Stage, state: ServerState) -> set[int]:
+    """Under what the clients of a contribution may send sums."""
+    if stage in (Stage.CHARTING, Stage.REACH, Stage.SPAWN):
+        return set(contribution.clients)
+    if stage in (Stage.EXPERTS, Stage.COUPLING):
+        return {state.region_of_client[client] for client in contribution.clients}
+    return {len(state.experts) - 1 if stage is Stage.GROWTH else EVERYWHERE}
+
+
+def _check_values(who: str, sums: Parameters, expected: Collection[str]) -> None:
+    """Refuse sums that nobody asked for, weights that are none, and models out of all bounds."""
+    for name, tensor in sums.items():
+        if name not in expected and (name not in METRICS or tensor.dim()):
+            raise ValueError(f"{who}: {name} {list(tensor.shape)} was not asked for")
+        if name in METRICS[1:] and float(tensor) < 0:
+            raise ValueError(f"{who}: {name} is {float(tensor):g}, expected no less than 0")
+        if f"{WEIGHT}/{name}" in sums:
+            weight = float(sums[f"{WEIGHT}/{name}"])
+            if not 0 <= weight <= MOST_SAMPLES:
+                raise ValueError(f"{who}: its weight is {weight:g}, expected its samples, at most {MOST_SAMPLES:g}")
+            if tensor.numel() and float(tensor.abs().max()) > weight * LARGEST:
+                raise ValueError(f"{who}: {name} holds weights beyond {LARGEST:g}")
 
 
 def _misfits(sums: Parameters, expected: dict[str, Shape]) -> list[tuple[str, object, Shape]]:

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from federation.models.family import FULL, ElasticFamily, Shapes, Size, share
+from federation.models.family import FULL, ElasticFamily, Size, share
 from federation.rules import InputError, Several
 from federation.task import Task
-from federation.tensors import Parameters
+from federation.tensors import Parameters, Shapes
 
 STEM_KERNEL, KERNEL = 5, 3
 
@@ -38,6 +38,10 @@ class Convnet(ElasticFamily):
             shapes |= {f"block{block}.weight": (before, before, *_kernel(task, 1)), f"block{block}.bias": (before,)}
         rows, columns = self._side(height, "head"), self._side(width, "head")
         return shapes | {"head.weight": (task.outputs, before, rows, columns), "head.bias": (task.outputs,)}
+
+    @property
+    def skips(self) -> bool:
+        return True
 
     def gain(self, name: str) -> float:
         return 0.5 if name.startswith(("block", "head")) else 1.0

@@ -12,11 +12,10 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from federation.models.net2net import deepened, widened
 from federation.rules import Frozen, Rule
 from federation.task import Task
-from federation.tensors import Parameters, corner
-
-Shapes = dict[str, tuple[int, ...]]
+from federation.tensors import Parameters, Shapes, corner
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,9 @@ class ElasticFamily(Rule):
 
     Every tensor of a smaller size is the leading corner of the same tensor of a larger one, and a shallower model
     lacks the later tensors. So slicing and lifting are the same for all families. Source: HeteroFL, Diao et al. (2021).
+
+    So is growing: a layer has a weight [units, units that it reads, *kernel] and a bias [units], hidden units are
+    rectified, blocks (`block0` and so on) come one after another before the `head`, which is the last.
     """
 
     @abstractmethod
@@ -97,6 +99,11 @@ class ElasticFamily(Rule):
     @abstractmethod
     def widened(self, factor: float) -> Self:
         """The family with its full width multiplied; the depth stays."""
+
+    @property
+    @abstractmethod
+    def skips(self) -> bool:
+        """Whether a block adds to what it reads; else it replaces it."""
 
     def pullback(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
@@ -159,6 +166,33 @@ class ElasticFamily(Rule):
             hidden = [axis for axis, length in enumerate(shape) if length > narrowest[name][axis]]
             turned[name] = parameters[name].roll([-units] * len(hidden), hidden) if hidden else parameters[name]
         return turned
+
+    def widen(
+        self, parameters: Parameters, task: Task, wider: Self, draw: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """The same function as a model of a wider family: units are copied and copies share their outgoing weights.
+
+        Equal shares leave copies alike for ever, for they get equal slopes; uneven ones tell them apart at once.
+        A leading clients axis is kept. Source: Net2WiderNet, Chen et al. (2016).
+
+        Args:
+            parameters: of full size.
+            draw: draws uneven shares, which leave the function as it is; None: equal ones.
+        Raises:
+            ValueError: `wider` has other layers, or narrower ones.
+        """
+        return widened(parameters, self.shapes(task), wider.shapes(task), draw)
+
+    def deepen(self, parameters: Parameters, task: Task, deeper: Self) -> dict[str, Tensor]:
+        """The same function as a model of a deeper family: the new blocks pass on what they read, all units awake.
+
+        The outputs stay; the trunk, which is what the last block says, does not. A leading clients axis is kept.
+        Source: Net2DeeperNet, Chen et al. (2016).
+
+        Raises:
+            ValueError: `deeper` lacks layers of this family, or has others in their place.
+        """
+        return deepened(parameters, self.shapes(task), deeper.shapes(task), self.skips)
 
     def parameters(self, task: Task, size: Size = FULL) -> int:
         """Number of weights of a model of this size."""

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from federation.models.family import FULL, ElasticFamily, Product, Pull, Shapes, Size, Slope, share
+from federation.models.family import FULL, ElasticFamily, Product, Pull, Size, Slope, share
 from federation.task import Task
-from federation.tensors import Parameters
+from federation.tensors import Parameters, Shapes
 
 
 class Mlp(ElasticFamily):
@@ -28,6 +28,10 @@ class Mlp(ElasticFamily):
         for block in range(round(size.depth * self.blocks)):
             shapes |= {f"block{block}.weight": (units, units), f"block{block}.bias": (units,)}
         return shapes | {"head.weight": (task.outputs, units), "head.bias": (task.outputs,)}
+
+    @property
+    def skips(self) -> bool:
+        return self.residual
 
     def gain(self, name: str) -> float:
         return 0.5 if name.startswith("head") or (self.residual and name.startswith("block")) else 1.0
