@@ -164,7 +164,7 @@ def test_plain_http_is_not_answered(here):
         urllib.request.urlopen(f"http://{here.operator.address}/health", timeout=10)
 
 
-def test_a_site_that_cheats_is_refused_by_name_and_the_run_goes_on(here, fetched, tmp_path):
+def test_a_site_that_cheats_is_refused_by_name_and_the_run_goes_on(here, tmp_path):
     site, socket = here.layout.sites[2], tmp_path / "host.sock"
     command = [sys.executable, "-P", str(Path(__file__).parent / "hostile.py"), str(socket), str(HERE / "host.py")]
     here.processes.start("hostile", command, os.environ, tmp_path / "hostile.log")
