@@ -31,10 +31,10 @@ class LayerSums:
         said: Float[Tensor, "clients samples units *place"], weights: Float[Tensor, "clients samples"]
     ) -> "LayerSums":
         """Of what the units say on each sample, in float64, so that small singular values are not lost."""
-        rows = said.double().flatten(3) if said.dim() > 3 else said.double().unsqueeze(3)
-        weighted = rows * weights[:, :, None, None]
-        one, other = (t.transpose(1, 2).flatten(2) for t in (weighted, rows))
-        return LayerSums(one.abs().sum(2), one @ other.transpose(1, 2))
+        rows = said.flatten(3).transpose(2, 3).flatten(1, 2) if said.dim() > 3 else said
+        each = weights.repeat_interleave(rows.shape[1] // weights.shape[1], 1).double()
+        weighted = rows * each.unsqueeze(2)
+        return LayerSums(weighted.abs().sum(1), weighted.mT @ rows.double())
 
     def __add__(self, other: "LayerSums") -> "LayerSums":
         return LayerSums(self.magnitudes + other.magnitudes, self.products + other.products)
