@@ -18,6 +18,7 @@ from federation.composition import PARTS, Part, usable
 from federation.contribution import AggregationRule
 from federation.data import Dataset, FederatedData, Pool, federate
 from federation.experts import trunk_of
+from federation.fixed_point import FixedPoint
 from federation.manifold import ChartRule, Encoder, EncoderRule, PrincipalComponents, PrivateRegions, RegionRule
 from federation.manifold.features import Trunk
 from federation.models import ElasticFamily, FullSize, Mlp, SizeRule
@@ -160,6 +161,7 @@ class Scenario(Frozen):
     charts: ChartRule = ChartRule()
     regions: RegionRule = PrivateRegions()
     experts: ExpertSettings = ExpertSettings(rounds=10)
+    fixed_point: FixedPoint = FixedPoint()
     coupling: CouplingSettings = CouplingSettings()
     head: HeadSettings = HeadSettings()
     router: RouterSettings = RouterSettings()
@@ -172,6 +174,12 @@ class Scenario(Frozen):
     def _coupled(self) -> Self:
         if self.coupling.rounds and self.experts.own_classes:
             raise ValueError("coupled experts must answer the same classes; set experts.own_classes=false")
+        return self
+
+    @model_validator(mode="after")
+    def _at_a_constant_rate(self) -> Self:
+        if self.fixed_point.watched and self.local.schedule != "constant":
+            raise ValueError("fixed points are sought at a constant learning rate; set local.schedule=constant")
         return self
 
     @property

@@ -8,7 +8,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import click
 import tomli_w
@@ -34,6 +34,9 @@ from scenarios.report import render
 from scenarios.runs import RunFolder
 from scenarios.sheet import Sheet
 
+UNTIL_STABLE = {"fixed_point.residual": 0.02, "experts.rounds": 100}
+"""What `--until stable` sets; whatever else is set wins."""
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(deploy, name="deploy")
 
@@ -48,6 +51,12 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="first seed")]
 Out = Annotated[Path | None, typer.Option("--out", help="new folder for the results (default runs/SCENARIO-TIME)")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output, and nothing else there")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+Until = Annotated[
+    Literal["stable"] | None,
+    typer.Option(
+        "--until", help="stable: experts are trained until their regions come to rest, for 100 rounds at most"
+    ),
+]
 Which = Annotated[Kind, typer.Option("--engine", help="cohort: many clients at once; serial: one after another")]
 NumberOfWorkers = Annotated[
     int | None, typer.Option("--workers", min=0, help="Ray processes; default one a processor, 0 for none but this one")
@@ -104,6 +113,7 @@ def simulate(
     config: Config = None,
     data_dir: DataDir = None,
     seed: Seed = 0,
+    until: Until = None,
     engine: Which = "cohort",
     workers: NumberOfWorkers = None,
     ray_address: RayAddress = None,
@@ -112,7 +122,8 @@ def simulate(
     quiet: Quiet = False,
 ) -> None:
     """Run one federation and save its world model."""
-    job = Simulate(**_where(scenario, set_, config, data_dir, seed, engine, workers, ray_address))
+    where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
+    job = Simulate(**where | {"overrides": (UNTIL_STABLE if until else {}) | where["overrides"]})
     _work(job, job.begin(out), json_, quiet)
 
 

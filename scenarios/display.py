@@ -76,6 +76,9 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
             f"seams       {result['metric']} [bold]{result['seams']:.4f}[/]  (union test, between regions only)"
         )
     console.print(f"{result['clients']} clients, {result['regions']} regions; answers by {parts}")
+    if rest := result["resting"]:
+        stable = sum(region["stable"] for region in rest["regions"])
+        console.print(f"{stable} regions came to rest, which saved {100 * rest['saved']:.0f} % of the experts' updates")
     if result["clock"]:
         console.print(
             f"virtual time {result['clock'] / 3600:.2f} h; {result['silent']} asked clients did not answer in time"

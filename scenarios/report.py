@@ -22,6 +22,7 @@ from scenarios.compare import WORLD, Comparison
 from scenarios.display import readable
 from scenarios.geometry import advice, shapes_of
 from scenarios.pictures import Metric, signed
+from scenarios.resting import resting
 from scenarios.runs import versions
 from server.history import RoundRecord
 
@@ -69,6 +70,7 @@ def gather(comparison: Comparison) -> dict[str, Any]:
         "growth": advice(shapes),
         "routing": _routing(outcome.world, federation, [region["group"] for region in regions]),
         "rounds": [_round(record) for record in outcome.history],
+        "resting": resting(outcome, scenario),
         "composition": dict(outcome.world.design.composition),
         "novelty_threshold": outcome.world.design.novelty_threshold,
         "settings": scenario.dump(),

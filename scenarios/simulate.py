@@ -13,6 +13,7 @@ from scenarios.baselines.world import contender, run_world
 from scenarios.compare import WORLD, Progress, on_confidence, on_held_out, on_local, on_union
 from scenarios.engines import RAY, Engine
 from scenarios.journal import Journal
+from scenarios.resting import resting
 from scenarios.seams import seam_score
 
 SCORES: dict[str, Callable[[WorldRun, FederatedData], float | None]] = {
@@ -46,6 +47,7 @@ class Simulation:
             "regions": world.design.regions,
             "composition": world.design.composition,
             "novelty": asdict(self.coverage),
+            "resting": resting(self.run.outcome, self.opened.scenario),
             "bytes_up": self.run.traffic.up,
             "bytes_down": self.run.traffic.down,
             "refused": sum(len(record.refused) for record in self.run.outcome.history),

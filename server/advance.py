@@ -1,6 +1,8 @@
 """What a round's sums make of the server's state: one pure step a stage."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from federation.confidence import fitted_temperature
 from federation.context import chosen_context
 from federation.contribution import Contribution, coverage_mean
 from federation.experts import trunk_of
+from federation.fixed_point import Watch
 from federation.manifold import Chart, Encoder
 from federation.novelty import novelty_threshold
 from federation.records import KNOWN, LABELS, Stage
@@ -47,11 +50,11 @@ def advanced(
             best = int(everywhere["gain"].amax(1).argmax())
             return settled(state, state.candidates[best], scenario, task)
         case Stage.EXPERTS | Stage.COUPLING | Stage.GROWTH:
-            experts = [
-                _aggregated(model, total.sums[region], scenario, task) if region in total.sums else model
-                for region, model in enumerate(state.experts)
-            ]
-            return replace(state, experts=tuple(experts))
+            experts, watches = list(state.experts), list(state.watches)
+            for region, sums in total.sums.items():
+                experts[region] = _aggregated(state.experts[region], sums, scenario, task)
+                watches[region] = _watched(watches[region], state.experts[region], experts[region], sums, scenario)
+            return replace(state, experts=tuple(experts), watches=tuple(watches))
         case Stage.REACH:
             shares = {number: sums["share"] for number, sums in total.sums.items()}
             return replace(
@@ -103,6 +106,13 @@ def _aggregated(model: Model, sums: Parameters, scenario: Scenario, task: Task) 
     return Model(*rule.apply(model.rule, parameters, sums), model.variance if variance is None else variance)
 
 
+def _watched(watch: Watch, before: Model, after: Model, sums: Parameters, scenario: Scenario) -> Watch:
+    """What a round says of how near a model is to its fixed point."""
+    probed = float(sums.get("metric/probed", 0))
+    divergence = float(sums["metric/divergence"]) / probed if probed else inf
+    return watch.seen(_moved([(before.parameters, after.parameters)]), divergence, scenario.fixed_point)
+
+
 def residual(before: ServerState, after: ServerState, stage: Stage) -> float | None:
     """||Phi(theta) - theta|| / ||theta|| over all coordinates that the stage trains (eq. 23)."""
     if stage is Stage.PRIOR:
@@ -111,6 +121,11 @@ def residual(before: ServerState, after: ServerState, stage: Stage) -> float | N
         pairs = [(old.parameters, new.parameters) for old, new in zip(before.experts, after.experts, strict=True)]
     else:
         return None
+    return _moved(pairs)
+
+
+def _moved(pairs: Sequence[tuple[Parameters, Parameters]]) -> float:
+    """||new - old|| / ||old|| over all coordinates of all models."""
     moved = sum(float((new[name] - old[name]).double().square().sum()) for old, new in pairs for name in old)
     size = sum(float(tensor.double().square().sum()) for old, _ in pairs for tensor in old.values())
     return float(torch.tensor(moved / max(size, 1e-30)).sqrt())

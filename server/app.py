@@ -11,6 +11,7 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from federation.engine import LocalGrid
+from federation.fixed_point import Watch
 from federation.manifold import Chart
 from federation.rules import InputError
 from federation.scenario import Scenario, open_run
@@ -28,11 +29,17 @@ app = ServerApp()
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run. `charts` are those of the clients, in order; empty where a client sent none."""
+    """A finished run.
+
+    Attributes:
+        charts: those of the clients, in order; empty where a client sent none.
+        watches: how near each region came to its fixed point.
+    """
 
     world: WorldModel
     history: tuple[RoundRecord, ...]
     charts: tuple[Chart, ...]
+    watches: tuple[Watch, ...] = ()
 
 
 def federate(
@@ -61,7 +68,7 @@ def federate(
     )
     strategy.start(grid, ArrayRecord(), timeout=ROUND_TIMEOUT)
     state = strategy.state
-    return Outcome(world_model(state, scenario, task), tuple(strategy.history), state.charts)
+    return Outcome(world_model(state, scenario, task), tuple(strategy.history), state.charts, state.watches)
 
 
 @app.main()

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from federation.context import Context
 from federation.engine import Memories
+from federation.fixed_point import Watch
 from federation.manifold import Atlas, Chart, Encoder, EncoderRule
 from federation.manifold.chart import Moments
 from federation.manifold.dimension import Spacing
@@ -56,7 +57,7 @@ class Checkpoint:
 
 
 KINDS = (
-    *(Checkpoint, ServerState, Charted, Model, RoundRecord, Memories, Stage),
+    *(Checkpoint, ServerState, Charted, Model, RoundRecord, Memories, Stage, Watch),
     *(Atlas, Chart, Moments, Spacing, Encoder, EncoderRule, Context),
 )
 """All that a checkpoint may consist of."""

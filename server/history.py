@@ -23,6 +23,7 @@ class RoundRecord:
         clock: seconds since the run began when the round ended; virtual ones in a simulation.
         residual: ||Phi(theta) - theta|| / ||theta|| of the models that this round trained (eq. 23).
         score: of the federation if it stopped here, where somebody asked for it.
+        stable: regions that have come to rest by then.
     """
 
     number: int
@@ -37,6 +38,7 @@ class RoundRecord:
     silent: int = 0
     clock: float = 0.0
     score: float | None = None
+    stable: int = 0
 
     def dump(self) -> dict[str, Any]:
         """Plain data for a line of JSON."""

@@ -58,7 +58,7 @@ def order(step: Step, kind: Kind, state: ServerState, scenario: Scenario, task: 
             tensors = candidate_tensors(state, scenario)
         case Stage.EXPERTS | Stage.GROWTH:
             tensors = prefixed("model", cut(kind.region).tensors())
-            settings["learning_rate"] = scenario.experts.learning_rate
+            settings |= {"learning_rate": scenario.experts.learning_rate, "probe": scenario.fixed_point.watched}
         case Stage.COUPLING:
             tensors = prefixed("model", cut(kind.region).tensors())
             tensors |= coupling_tensors(state, scenario, kind.region, cut, kind.placed)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from federation.context import Context, shares
 from federation.experts import Expert, begun, committee, trunk_of
+from federation.fixed_point import FixedPoint, Watch
 from federation.manifold import Atlas, Chart, Encoder
 from federation.manifold.coupling import neighbours
 from federation.manifold.regions import region_charts
@@ -57,6 +58,7 @@ class ServerState:
     Attributes:
         known: the histogram of the novelty of held-out samples, as it is sent where regions may spawn.
         pioneers: clients whose samples spawned the last region.
+        watches: how near the expert of each region is to its fixed point.
     """
 
     prior: Model
@@ -68,6 +70,7 @@ class ServerState:
     region_of_client: tuple[int, ...] = ()
     atlas: Atlas | None = None
     reached: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    watches: tuple[Watch, ...] = ()
     neighbours: tuple[tuple[int, ...], ...] = ()
     experts: tuple[Model, ...] = ()
     classes: tuple[Tensor | None, ...] = ()
@@ -79,6 +82,10 @@ class ServerState:
     pioneers: tuple[int, ...] = ()
     temperature: float = 1.0
     context: Context = field(default_factory=Context)
+
+    def stable(self, bounds: FixedPoint) -> frozenset[int]:
+        """The regions that have come to rest."""
+        return frozenset(region for region, watch in enumerate(self.watches) if watch.stable(bounds))
 
     def expert(self, region: int) -> Expert:
         """The expert of a region as it is now."""
@@ -132,6 +139,7 @@ def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) 
         charts=charts,
         region_of_client=regions,
         atlas=atlas,
+        watches=(Watch(),) * atlas.regions,
         neighbours=neighbours(overlaps, scenario.coupling.neighbours),
         experts=tuple(Model(expert, scenario.aggregation.init(expert), state.prior.variance) for expert in experts),
         classes=classes,
@@ -176,6 +184,7 @@ def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario, 
         atlas=atlas,
         experts=(*state.experts, Model(expert, scenario.aggregation.init(expert))),
         classes=(*state.classes, own),
+        watches=(*state.watches, Watch()),
         router=scenario.router.rule.with_region(state.router, before.mean.shape[1], new),
         novelty_threshold=state.novelty_threshold + heavier,  # the same samples are novel, but for those of the region
         pioneers=tuple(sorted(found)),

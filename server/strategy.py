@@ -120,6 +120,7 @@ class ManifoldStrategy(Strategy):
     ) -> Iterable[Message]:
         self._began, step = time.monotonic(), self._left[server_round - 1]
         if self._idle(step):
+            self._asked = {}
             return []
         pacing = self.pacing(step.stage)
         if step.round == 0:
@@ -163,6 +164,8 @@ class ManifoldStrategy(Strategy):
         accepted, refused = self._sorted_out(replies, step)
         for _ in range(RETRIES):
             if len(clients_of(accepted)) >= self._quorum(step):
+                break
+            if self._idle(step):
                 break
             self._report(step, accepted, refused)
             self._grid.rest()
@@ -214,7 +217,8 @@ class ManifoldStrategy(Strategy):
             if step.stage is stage or step.stage in REMEMBERED[stage]:
                 self._aware[stage].update(total.clients)
         before = self.state
-        self.state = advanced(before, step.stage, total, self.scenario, self.task, self.clients)
+        if not self._idle(step):
+            self.state = advanced(before, step.stage, total, self.scenario, self.task, self.clients)
         loss, visited, multiplies = trained_sums(total)
         silent = 0 if self._grid.keeps else max(0, len(self._asked) - len(total.clients) - len(refused))
         record = RoundRecord(
@@ -225,11 +229,12 @@ class ManifoldStrategy(Strategy):
             loss,
             visited,
             multiplies,
-            residual=residual(before, self.state, step.stage),
+            residual=residual(before, self.state, step.stage) if visited else None,
             seconds=time.monotonic() - self._began,
             silent=silent,
             clock=self._grid.clock,
             score=self._score(self.state) if self._score is not None and visited else None,
+            stable=len(self.state.stable(self.scenario.fixed_point)),
         )
         self.history.append(record)
         last = len(self.history) == len(self.steps)
@@ -274,8 +279,14 @@ class ManifoldStrategy(Strategy):
         return None
 
     def _idle(self, step: Step) -> bool:
-        """Whether a round has nothing to do, since no region was spawned."""
-        return step.stage is Stage.GROWTH and not self.state.pioneers
+        """Whether a round has nothing to do: no region was spawned, or all that it would train has come to rest."""
+        bounds, state = self.scenario.fixed_point, self.state
+        match step.stage:
+            case Stage.EXPERTS:
+                return len(state.stable(bounds)) == len(state.experts)
+            case Stage.GROWTH:
+                return not state.pioneers
+        return False
 
     def _here(self, step: Step, busy: set[int]) -> tuple[list[int], list[int]]:
         """Clients that are online and idle, and, if the stage asks them, nodes of which nothing is known yet."""
@@ -292,6 +303,9 @@ class ManifoldStrategy(Strategy):
             return self.state.reached.keys() & self._node_of.keys()
         if stage is Stage.GROWTH:
             return set(self.state.pioneers) & self._node_of.keys()
+        if stage is Stage.EXPERTS:
+            resting = self.state.stable(self.scenario.fixed_point)
+            return {number for number in self._node_of if self.state.region_of_client[number] not in resting}
         return self._node_of.keys() & self.state.reached.keys() if stage in EVIDENCED else self._node_of.keys()
 
     def _kind(self, step: Step, number: int) -> Kind:

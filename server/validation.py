@@ -26,8 +26,8 @@ Shape = tuple[int, ...]
 CHARTS = (Stage.CHARTING, Stage.SPAWN)
 """Stages in which the names of the sums depend on a client's classes."""
 
-METRICS = ("metric/loss", "metric/visited", "metric/multiplies")
-"""One number each, that come beside a model."""
+METRICS = ("metric/loss", "metric/visited", "metric/multiplies", "metric/divergence", "metric/probed")
+"""One number each, that come beside a model; all but the loss count something."""
 
 MOST_SAMPLES, LARGEST = 1e9, 1e6
 """Bounds of the samples of a reply, and of the weights of a model, far beyond any that were ever of use."""
@@ -99,7 +99,7 @@ def _check_values(who: str, sums: Parameters, expected: Collection[str]) -> None
     for name, tensor in sums.items():
         if name not in expected and (name not in METRICS or tensor.dim()):
             raise ValueError(f"{who}: {name} {list(tensor.shape)} was not asked for")
-        if name in METRICS and float(tensor) < 0:
+        if name in METRICS[1:] and float(tensor) < 0:
             raise ValueError(f"{who}: {name} is {float(tensor):g}, expected no less than 0")
         if f"{WEIGHT}/{name}" in sums:
             weight = float(sums[f"{WEIGHT}/{name}"])

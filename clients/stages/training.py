@@ -9,6 +9,7 @@ from torch import Tensor
 
 from clients.calibration import shifts
 from clients.member import Member
+from clients.stages.probing import probed
 from clients.training import Batch, Column, Objective, Trained, batches, learning_rate, train
 from federation.contribution import Weighed
 from federation.data import Samples
@@ -77,7 +78,8 @@ def train_members(
     regions, counts = [int(order.settings["region"]) for order in orders], [len(rows) for rows in samples]
     clients, cost = [member.number for member in cohort], family.multiplies(own, size)
     multiplies = cost * (1 + (term.forwards if term else 0))
-    return weighed(trained.together(expert.members), clients, counts, regions, multiplies)
+    probes = probed(orders, cohort, scenario, task) if first.settings.get("probe") else {}
+    return weighed(trained.together(expert.members), clients, counts, regions, multiplies, probes)
 
 
 def _own(samples: Samples, classes: Tensor | None) -> Samples:
@@ -136,15 +138,22 @@ def train_models(
 
 
 def weighed(
-    trained: Trained, clients: Sequence[int], samples: Sequence[int], regions: Sequence[int], multiplies: float
+    trained: Trained,
+    clients: Sequence[int],
+    samples: Sequence[int],
+    regions: Sequence[int],
+    multiplies: float,
+    further: Mapping[str, Tensor] | None = None,
 ) -> Weighed:
     """Each client's model, weighed by its samples, with the sums that say what one round of training did.
 
     Args:
         multiplies: multiply-adds of one sample's forward pass, and of what else a visit costs.
+        further: other sums that come with them.
     """
     visited = trained.visited.double()
     metrics = {"loss": trained.loss.double() * visited, "visited": visited, "multiplies": multiplies * visited}
+    metrics |= further or {}
     return Weighed(
         clients,
         regions,

@@ -27,9 +27,11 @@ def problems(layout: Layout, now: datetime | None = None) -> list[str]:
     found = [*_modes(layout), *_certificates(layout, moment), *_secrets(layout)]
     for site in layout.sites:
         found += _node_keys(site)
-        if not site.data.is_dir():
-            found.append(f"{site.data}: no such folder; make it, for the data of {site.name}")
-    return found
+    folders = {"the server": layout.server_data} | {site.name: site.data for site in layout.sites}
+    missing = [
+        f"{path}: no such folder; make it, for the data of {who}" for who, path in folders.items() if not path.is_dir()
+    ]
+    return found + missing
 
 
 def _modes(layout: Layout) -> Iterator[str]:

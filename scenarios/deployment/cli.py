@@ -11,6 +11,8 @@ from rich.table import Table
 
 from federation.rules import InputError
 from federation.scenario import scenario_names
+from scenarios.deployment import compose as compose_file
+from scenarios.deployment import kubernetes
 from scenarios.deployment.check import problems
 from scenarios.deployment.containers import RESULTS, Containers
 from scenarios.deployment.init import initialise
@@ -91,6 +93,19 @@ def up(
         return serve_here(folder, sites, _show)
     kept = run_here(folder, scenario or "digits", collected(set_, config, data_dir), seed, sites, out, _show)
     return print(f"world model in {kept}")
+
+
+@app.command("compose")
+def show_compose(folder: Folder) -> None:
+    """Print the compose file of a deployment as its deployment.json describes it now."""
+    layout = Layout.load(folder)
+    print(compose_file.render(layout, user=compose_file.user_of(layout)), end="")
+
+
+@app.command("kubernetes")
+def show_kubernetes(folder: Folder) -> None:
+    """Print a deployment's Kubernetes manifests, and the commands that make the secrets which they name."""
+    print(kubernetes.render(Layout.load(folder)), end="")
 
 
 @app.command()

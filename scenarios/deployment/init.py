@@ -9,7 +9,7 @@ from pathlib import Path
 import tomli_w
 
 from federation.rules import InputError
-from scenarios.deployment import credentials
+from scenarios.deployment import compose, credentials
 from scenarios.deployment.layout import CONNECTION, IMAGE, Description, Layout, Ports, Site
 
 HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
@@ -42,6 +42,7 @@ def initialise(
     for site in layout.sites:
         make_keys(site)
     write_connection(layout.flower_home, f"127.0.0.1:{described.ports.control}", layout.ca)
+    compose.write(layout)
     text = described.model_dump_json(indent=2) + "\n"
     credentials.write(layout.description_file, text.encode(), credentials.PUBLIC)  # the last: a folder without is none
     return layout
@@ -71,7 +72,7 @@ def _make_folders(layout: Layout) -> None:
     check_new(root)
     folders = [root, layout.ca.parent, root / "keys", root / "secrets", layout.flower_home, root / "data"]
     try:
-        for folder in (*folders, *(site.data for site in layout.sites)):
+        for folder in (*folders, layout.server_data, *(site.data for site in layout.sites)):
             folder.mkdir(parents=folder == root, exist_ok=folder == root)
             folder.chmod(credentials.FOLDER)
     except OSError as error:

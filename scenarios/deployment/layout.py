@@ -144,6 +144,11 @@ class Layout:
         return self.root / "secrets" / "superexec-server"
 
     @property
+    def server_data(self) -> Path:
+        """Folder of the npz files from which the ServerApp takes its test set."""
+        return self.root / "data" / "server"
+
+    @property
     def flower_home(self) -> Path:
         """FLWR_HOME of the operator: its config.toml names the connection."""
         return self.root / "flower"

@@ -1,8 +1,10 @@
 """`manifold deploy` refuses bad input in one clear line, with status 2, and writes nothing."""
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scenarios.cli import main
 
@@ -113,3 +115,24 @@ def test_a_server_that_is_not_there_is_a_failure_with_its_address(capsys):
 def test_containers_need_a_tool(fleet, capsys):
     (fleet / "compose.yaml").touch()
     assert "no nonesuch here; install one of docker compose" in refused(capsys, "up", fleet, "--compose", "nonesuch")
+
+
+def test_the_compose_file_is_printed_as_the_deployment_is_described_now(fleet, capsys):
+    capsys.readouterr()
+    assert status("compose", fleet) == 0
+    assert capsys.readouterr().out == (fleet / "compose.yaml").read_text(encoding="utf-8")
+    described = (fleet / "deployment.json").read_text(encoding="utf-8")
+    fewer = json.dumps(json.loads(described) | {"sites": ["site-1"]})
+    (fleet / "deployment.json").write_text(fewer, encoding="utf-8")
+    assert status("compose", fleet) == 0
+    printed = capsys.readouterr().out
+    assert "partition-id=0 num-partitions=1" in printed
+    assert "site-0" not in printed
+
+
+def test_the_kubernetes_manifests_are_printed_below_the_commands_that_make_their_secrets(fleet, capsys):
+    capsys.readouterr()
+    assert status("kubernetes", fleet) == 0
+    printed = capsys.readouterr().out
+    assert "# kubectl --namespace manifold create secret generic site-1 --from-file=ca.crt=" in printed
+    assert {found["kind"] for found in yaml.safe_load_all(printed)} >= {"StatefulSet", "Deployment", "NetworkPolicy"}

@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import replace
+from itertools import pairwise
+from math import inf
 
 import pytest
 import torch
@@ -442,3 +444,46 @@ def test_what_is_well_formed_but_was_not_asked_for_is_refused(spoil, cause):
     [refused] = strategy.history[1].refused
     assert cause in refused
     assert refused.startswith("client 3: ")
+
+
+def at_rest(**settings):
+    fields = {f"fixed_point.{name}": value for name, value in settings.items()}
+    config = run_config("digits", ROUNDS | {"experts.rounds": 12} | fields, 0)
+    opened = open_run(config)
+    outcome = federate(HERE.grid(5, config), opened.scenario, opened.federation().task, 5)
+    return outcome, [record for record in outcome.history if record.stage is Stage.EXPERTS]
+
+
+def test_regions_at_rest_leave_the_schedule_and_their_experts_stay_as_they_are():
+    outcome, rounds = at_rest(residual=0.05, divergence=0.5)
+    updates = [record.answered for record in rounds]
+    assert updates[0] == 5
+    assert updates == sorted(updates, reverse=True)
+    assert updates[-1] < 5
+    assert [record.answered + record.stable for record in rounds[1:]] == [
+        5 + r.stable - p.stable for p, r in pairwise(rounds)
+    ]
+    for watch in outcome.watches:
+        assert watch.rounds < 12 or watch.calm <= 3
+
+
+def test_a_region_trains_as_if_the_others_had_gone_on():
+    stopped, _ = at_rest(residual=0.05, divergence=0.5)
+    whole, _ = at_rest(residual=1e-9)
+    going_on = [region for region, watch in enumerate(stopped.watches) if watch.rounds == 12]
+    assert [watch.rounds for watch in whole.watches] == [12] * 5
+    for region in going_on:
+        for name, tensor in whole.world.experts[region].parameters.items():
+            torch.testing.assert_close(stopped.world.experts[region].parameters[name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_when_all_regions_are_at_rest_nobody_is_asked():
+    _, rounds = at_rest(residual=1e9, divergence=1e9, rate=1e9)
+    assert [record.answered for record in rounds] == [5] * 4 + [0] * 8  # a divergence takes two rounds
+    assert all(record.visited == 0 and record.silent == 0 for record in rounds[4:])
+
+
+def test_nothing_is_watched_where_no_bound_is_set():
+    outcome, rounds = at_rest()
+    assert all(record.stable == 0 and record.answered == 5 for record in rounds)
+    assert all(watch.divergence == inf for watch in outcome.watches)
