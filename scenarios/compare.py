@@ -25,7 +25,7 @@ from scenarios.statistics import mean_interval, summary
 from server.strategy import RoundLostError
 
 WORLD = "world"
-PROTOCOLS = ("union", "local", "ece", "ece_untempered")
+PROTOCOLS = ("union", "local", "ece", "ece_untempered", "coverage", "covered")
 """What is told of each method, each in a table of its own."""
 
 EXTENSIONS = 2
@@ -38,6 +38,23 @@ class Progress(Protocol):
     def begin(self, label: str, rounds: int) -> None: ...
 
     def advance(self) -> None: ...
+
+
+SURE = 0.9
+"""Probability of the most likely class from which on a method counts as sure, at the temperature that suits it."""
+
+QUERIES = 20
+"""Single queries of which the time is taken."""
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """Calibration error with a temperature and without; share of the samples of which a method is sure; score there."""
+
+    ece: float | None = None
+    untempered: float | None = None
+    coverage: float | None = None
+    covered: float | None = None
 
 
 @dataclass(frozen=True)
@@ -192,8 +209,31 @@ def _score(trial: Trial, method: Method, trained: Contender, factor: float, seco
     """Ask a trained method for all test samples."""
     federation = trial.federation
     union, local = on_union(trained, federation, _told(method, federation)), on_local(trained, federation)
-    ece, untempered = on_confidence(method, trained, federation) if trial.task.classifies else (None, None)
-    return Score(trial.scenario.seed, method.name, union, local, ece, untempered, factor, seconds, trained)
+    sure = on_confidence(method, trained, federation) if trial.task.classifies else Confidence()
+    return Score(
+        trial.scenario.seed,
+        method.name,
+        union,
+        local,
+        sure.ece,
+        sure.untempered,
+        sure.coverage,
+        sure.covered,
+        _latency(trained, federation),
+        factor,
+        seconds,
+        trained,
+    )
+
+
+def _latency(trained: Contender, federation: FederatedData) -> float:
+    """Microseconds of a query of one sample: the median of a few, after one that is not counted."""
+    one, nobody, taken = federation.union_test.inputs[:1], np.full(1, UNKNOWN_CLIENT), []
+    for _ in range(QUERIES + 1):
+        began = time.perf_counter()
+        trained.answer(one, nobody)
+        taken.append(time.perf_counter() - began)
+    return 1e6 * float(np.median(taken[1:]))
 
 
 def _searched(method: Method, trial: Trial, progress: Progress) -> tuple[float, ...]:
@@ -246,8 +286,8 @@ def _told(method: Method, federation: FederatedData) -> NDArray[np.int64] | None
 
 
 @torch.no_grad()
-def on_confidence(method: Method, trained: Contender, federation: FederatedData) -> tuple[float, float]:
-    """Calibration error on the union test, with a temperature and without.
+def on_confidence(method: Method, trained: Contender, federation: FederatedData) -> Confidence:
+    """How sure a method is on the union test, and how rightly.
 
     Who fits no temperature alone gets one by the same means: of the same temperatures, on the same held-out samples.
     """
@@ -261,7 +301,13 @@ def on_confidence(method: Method, trained: Contender, federation: FederatedData)
         asked = np.full(len(held_out), UNKNOWN_CLIENT) if told is None else owner
         losses = temperature_losses(trained.answer(held_out.inputs, asked), held_out.targets)
         raw, answers = answers, cooled(answers, fitted_temperature(losses))
-    return expected_calibration_error(answers, union.targets), expected_calibration_error(raw, union.targets)
+    sure = answers.amax(1) >= SURE
+    return Confidence(
+        expected_calibration_error(answers, union.targets),
+        expected_calibration_error(raw, union.targets),
+        float(sure.double().mean()),
+        federation.task.score(answers[sure], union.targets[sure]) if bool(sure.any()) else None,
+    )
 
 
 def _held_out(federation: FederatedData) -> tuple[Samples, NDArray[np.int64]]:
@@ -305,5 +351,6 @@ def _budget(scores: Sequence[Score]) -> dict[str, float]:
         "bytes_down": mean([s.contender.bytes_down for s in scores]),
         "training_flops": mean([s.contender.training_flops for s in scores]),
         "query_flops": mean([s.contender.cost.query_flops for s in scores]),
+        "latency": mean([s.latency for s in scores]),
         "seconds": mean([s.seconds for s in scores]),
     }
