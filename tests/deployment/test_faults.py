@@ -1,0 +1,140 @@
+"""What breaks in a real deployment: nodes, apps and servers that are killed in mid-round. Minutes: `make test-slow`."""
+
+import json
+import threading
+import time
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from federation.scenario import open_run, run_config
+from scenarios.deployment.init import initialise
+from scenarios.deployment.submission import RunFailedError, followed, prepared, recorded, started
+from scenarios.deployment.up import running
+from scenarios.engines import SERIAL
+from server.app import federate
+
+pytestmark = pytest.mark.slow
+
+SITES = 3
+SMALL = {"prior.rounds": 3, "experts.rounds": 1, "head.rounds": 0, "router.rounds": 0, "local.epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    with running(initialise(tmp_path_factory.mktemp("faults") / "fleet", SITES), print) as deployment:
+        yield deployment
+
+
+def run(here, overrides, breaks, after="round 2:"):
+    """Run digits; when a line of the log begins with `after`, break something, once. Gives the rounds' records."""
+    broken = threading.Event()
+
+    def watch(line):
+        print(line)
+        if line.startswith(after) and not broken.is_set():
+            broken.set()
+            breaks()
+
+    submitted = started(here.layout, here.operator, prepared(here.layout, "digits", overrides, 0), here.layout.results)
+    followed(here.operator, submitted, watch)
+    assert broken.is_set()
+    return rounds(here, submitted)
+
+
+def rounds(here, run):
+    lines = (here.layout.results / run.name / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def eventually(find, seconds=30):
+    """What `find` finds, once it finds something."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := find():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"nothing within {seconds} s")
+
+
+def children(here, name, born=0.0):
+    """The children of a process that were born after a time."""
+    found = psutil.Process(here.processes[name].child.pid).children(recursive=True)
+    return [child for child in found if child.create_time() > born]
+
+
+def simulated(overrides):
+    config = run_config("digits", overrides | {"partition.clients": SITES}, 0)
+    opened = open_run(config)
+    return federate(SERIAL.grid(SITES, config), opened.scenario, opened.federation().task, SITES).world.tensors()
+
+
+def assert_same(here, run, overrides):
+    deployed = load_file(here.layout.results / run.name / "world_model.safetensors")
+    for name, tensor in simulated(overrides).items():
+        torch.testing.assert_close(deployed[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_a_clientapp_that_is_killed_is_started_again_or_missed_once(here):
+    """Flower starts it again if it has not yet taken its work, and answers in its place if it has."""
+
+    def kill():
+        born = time.time()
+        eventually(lambda: children(here, "clientapps", born))[0].kill()
+
+    records = run(here, SMALL, kill)
+    causes = [cause for record in records for cause in record["refused"]]
+    assert len(causes) <= 1
+    assert all(cause.startswith("client ") for cause in causes)
+    assert sum(SITES - record["answered"] for record in records) == len(causes)
+    assert max(record["seconds"] for record in records) > 25
+
+
+def test_a_superlink_that_is_away_for_12_seconds_delays_the_run(here):
+    def restart():
+        superlink = here.processes["superlink"]
+        superlink.signal(9)
+        superlink.child.wait()
+        time.sleep(12)
+        here.start_superlink()
+
+    records = run(here, SMALL, restart)
+    assert all(record["answered"] == SITES for record in records)
+    assert_same(here, recorded(here.layout), SMALL)
+
+
+def test_a_serverapp_that_is_killed_goes_on_from_its_last_round(here):
+    with pytest.raises(RunFailedError, match="finished:failed"):
+        run(here, SMALL, lambda: children(here, "superexec-server")[0].kill(), after="round 3:")
+    again = started(here.layout, here.operator, recorded(here.layout), here.layout.results, resume=True)
+    lines = []
+    followed(here.operator, again, lines.append)
+    assert not any(line.startswith(("round 1:", "round 2:", "round 3:")) for line in lines)
+    assert [record["number"] for record in rounds(here, again)] == list(range(1, len(rounds(here, again)) + 1))
+    assert_same(here, again, SMALL)
+
+
+def test_a_supernode_that_is_killed_is_missed_named_and_taken_back(here):
+    site, over = here.layout.sites[1], threading.Event()
+
+    def kill():
+        here.processes[f"supernode-{site.name}"].signal(9)
+        threading.Thread(target=restart, daemon=True).start()
+
+    def restart():
+        """As containers do; for some minutes the server takes the key for one that is still there."""
+        while not over.is_set():
+            if not here.processes[f"supernode-{site.name}"].alive:
+                here.start_supernode(site)
+            time.sleep(5)
+
+    try:
+        records = run(here, SMALL | {"experts.rounds": 60}, kill)
+    finally:
+        over.set()
+    answered = [record["answered"] for record in records]
+    missed = answered.index(2)
+    assert any(cause.startswith("client 1: ") for cause in records[missed]["refused"])
+    assert answered[-1] == SITES
