@@ -3,6 +3,7 @@
 Images [channels, height, width]; a signal is an image of width one, and keeps that width.
 """
 
+from collections.abc import Iterator
 from math import prod
 from typing import Self
 
@@ -59,20 +60,32 @@ class Convnet(ElasticFamily):
     ) -> Float[Tensor, "clients samples units"]:
         return self._map(parameters, inputs, rectified=False)
 
+    def hidden(
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
+    ) -> dict[str, Float[Tensor, "clients samples units height width"]]:
+        clients, samples = inputs.shape[:2]
+        layers = self._layers(parameters, inputs, rectified=True)
+        return {name: own.reshape(samples, clients, -1, *own.shape[2:]).transpose(0, 1) for name, own, _ in layers}
+
     def _map(self, parameters: Parameters, inputs: Tensor, rectified: bool) -> Float[Tensor, "clients samples units"]:
         """The last map, flattened, and its last convolution rectified or not; all before it are."""
+        (*_, (_, _, last)) = self._layers(parameters, inputs, rectified)
         clients, samples = inputs.shape[:2]
-        hidden, stages = _folded(inputs), len(self.channels)
-        blocks = sum(name.startswith("block") for name in parameters) // 2
-        for stage in range(stages):
-            hidden = _convolve(parameters, f"stage{stage}", hidden, clients, stride=2 if stage == 0 else 1)
-            hidden = F.max_pool2d(hidden, [2 if side > 1 else 1 for side in hidden.shape[2:]]) if stage else hidden
-            if rectified or blocks or stage < stages - 1:
-                hidden = hidden.relu_()  # after pooling: the same numbers, and fewer of them
-        for block in range(blocks):
-            update = _convolve(parameters, f"block{block}", hidden, clients)
-            hidden = hidden + (update.relu_() if rectified or block < blocks - 1 else update)
-        return hidden.reshape(samples, clients, -1).transpose(0, 1)
+        return last.reshape(samples, clients, -1).transpose(0, 1)
+
+    def _layers(self, parameters: Parameters, inputs: Tensor, rectified: bool) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Each layer's name, what it says and what the next one reads, folded; the last one rectified or not."""
+        stages = [f"stage{stage}" for stage in range(len(self.channels))]
+        blocks = [f"block{block}" for block in range(sum(name.startswith("block") for name in parameters) // 2)]
+        clients, read = len(inputs), _folded(inputs)
+        for name in (layers := stages + blocks):
+            own = _convolve(parameters, name, read, clients, stride=2 if name == "stage0" else 1)
+            if name in stages[1:]:
+                own = F.max_pool2d(own, [2 if side > 1 else 1 for side in own.shape[2:]])
+            if rectified or name != layers[-1]:
+                own = own.relu_()  # after pooling: the same numbers, and fewer of them
+            read = read + own if name in blocks else own
+            yield name, own, read
 
     def multiplies(self, task: Task, size: Size = FULL) -> int:
         shapes, sides = self.shapes(task, size), self._sides(task, size)

@@ -41,6 +41,9 @@ Slope = Tensor | Product
 Pull = Callable[[Tensor], Mapping[str, Slope]]
 """Slopes of a loss along a model's outputs -> its slopes along the model's weights."""
 
+Along = Callable[[Tensor], Tensor]
+"""A model's outputs -> the slopes of a loss along them."""
+
 
 def written_out(slope: Slope) -> Tensor:
     """The slope as one tensor."""
@@ -100,6 +103,12 @@ class ElasticFamily(Rule):
     def widened(self, factor: float) -> Self:
         """The family with its full width multiplied; the depth stays."""
 
+    @abstractmethod
+    def hidden(
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
+    ) -> dict[str, Float[Tensor, "clients samples units *place"]]:
+        """What the units of each hidden layer say, rectified, in order; a block's without what it adds it to."""
+
     @property
     @abstractmethod
     def skips(self) -> bool:
@@ -119,6 +128,19 @@ class ElasticFamily(Rule):
             return dict(zip(leaves, torch.autograd.grad(outputs, list(leaves.values()), slopes), strict=True))
 
         return outputs.detach(), pull
+
+    def row_squares(
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"], slopes: Along
+    ) -> Float[Tensor, "clients samples"]:
+        """Squared norm of the slopes along all weights, of each row alone.
+
+        Each row has a model of its own here; a family may know a way without so many copies.
+        """
+        table = inputs.shape[:2]
+        each = {name: tensor.repeat_interleave(table[1], 0) for name, tensor in parameters.items()}
+        outputs, pull = self.pullback(each, inputs.flatten(0, 1).unsqueeze(1))
+        found = pull(slopes(outputs.view(*table, -1)).reshape(outputs.shape))
+        return torch.stack([written_out(t).flatten(1).square().sum(1) for t in found.values()]).sum(0).view(table)
 
     def working_set(self, task: Task, batch: int, size: Size = FULL) -> int:
         """Bytes that one step of one client goes through: its weights, its batch's activations and their slopes."""

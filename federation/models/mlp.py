@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from federation.models.family import FULL, ElasticFamily, Product, Pull, Size, Slope, share
+from federation.models.family import FULL, Along, ElasticFamily, Product, Pull, Size, Slope, share
 from federation.task import Task
 from federation.tensors import Parameters, Shapes
 
@@ -57,19 +57,30 @@ class Mlp(ElasticFamily):
             hidden = hidden + update if self.residual and layer != "stem" else update
         return hidden
 
+    def hidden(
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
+    ) -> dict[str, Float[Tensor, "clients samples units"]]:
+        _, leaving = self._passed(parameters, inputs)
+        return dict(zip(_hidden_layers(parameters), leaving, strict=True))
+
+    def _passed(self, parameters: Parameters, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """What enters each layer, the head last, and what leaves each hidden one, rectified."""
+        entering, leaving = [inputs.flatten(2)], []
+        for layer in _hidden_layers(parameters):
+            leaving.append(_linear(parameters, layer, entering[-1]).relu_())
+            adds = self.residual and layer != "stem"
+            entering.append(entering[-1] + leaving[-1] if adds else leaving[-1])
+        return entering, leaving
+
     def pullback(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
     ) -> tuple[Float[Tensor, "clients samples outputs"], Pull]:
         layers = _hidden_layers(parameters)
-        entering, leaving, hidden = [], [], inputs.flatten(2)
-        for layer in layers:
-            entering.append(hidden)
-            leaving.append(_linear(parameters, layer, hidden).relu_())
-            hidden = hidden + leaving[-1] if self.residual and layer != "stem" else leaving[-1]
-        outputs = _linear(parameters, "head", hidden)
+        (*entering, last), leaving = self._passed(parameters, inputs)
+        outputs = _linear(parameters, "head", last)
 
         def pull(slopes: Tensor) -> dict[str, Slope]:
-            found = _linear_slopes("head", hidden, slopes)
+            found = _linear_slopes("head", last, slopes)
             along = torch.bmm(slopes, parameters["head.weight"])
             for layer, before, after in zip(reversed(layers), reversed(entering), reversed(leaving), strict=True):
                 through = torch.ops.aten.threshold_backward(along, after, 0)
@@ -80,6 +91,18 @@ class Mlp(ElasticFamily):
             return found
 
         return outputs, pull
+
+    def row_squares(
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"], slopes: Along
+    ) -> Float[Tensor, "clients samples"]:
+        """A row's slope along a layer is one outer product, whose norm is that of its factors.
+
+        Source: Goodfellow (2015), Efficient per-example gradient computations.
+        """
+        outputs, pull = self.pullback(parameters, inputs)
+        products = [slope for slope in pull(slopes(outputs)).values() if isinstance(slope, Product)]
+        each = [one.left.square().sum(2) * (1 + one.right.square().sum(2)) for one in products]  # 1: the bias
+        return torch.stack(each).sum(0)
 
     def multiplies(self, task: Task, size: Size = FULL) -> int:
         return sum(shape[0] * shape[1] for shape in self.shapes(task, size).values() if len(shape) == 2)

@@ -167,6 +167,35 @@ def test_slopes_pulled_back_are_those_of_automatic_differentiation(family, task,
         torch.testing.assert_close(pulled[name], gradient, rtol=1e-12, atol=1e-12)
 
 
+@every_size
+@every_family
+def test_squares_of_rows_are_those_of_the_slopes_of_each_row_alone(family, task, size):
+    models = family.slice(stacked([model_of(family, task, s) for s in (0, 1)]), task, size)
+    models, rows = {name: t.double() for name, t in models.items()}, rows_of(task, 2, 3).double()
+    squares = family.row_squares(models, rows, lambda outputs: 2 * outputs)
+    for row in range(3):
+        outputs, pull = family.pullback(models, rows[:, row : row + 1])
+        pulled = [s.written() if isinstance(s, Product) else s for s in pull(2 * outputs).values()]
+        torch.testing.assert_close(squares[:, row], sum(slope.flatten(1).square().sum(1) for slope in pulled))
+
+
+@every_size
+@every_family
+def test_the_head_reads_the_last_hidden_layer_and_what_the_blocks_add_to_it(family, task, size):
+    models = family.slice(stacked([model_of(family, task, s) for s in (0, 1)]), task, size)
+    rows = rows_of(task, 2, 4)
+    said = family.hidden(models, rows)
+    assert (
+        list(said) == [name.removesuffix(".bias") for name in family.shapes(task, size) if name.endswith("bias")][:-1]
+    )
+    assert all(bool((layer >= 0).all()) for layer in said.values())
+    trunk = [layer for name, layer in said.items() if not name.startswith("block")][-1]
+    blocks = [layer for name, layer in said.items() if name.startswith("block")]
+    read = trunk + sum(blocks) if family.skips else [trunk, *blocks][-1]
+    outputs = read.flatten(2) @ models["head.weight"].flatten(2).mT + models["head.bias"][:, None]
+    torch.testing.assert_close(outputs, family.apply(models, rows), rtol=1e-4, atol=1e-4)
+
+
 def test_descending_along_a_product_is_descending_along_what_it_stands_for():
     draw = torch.Generator().manual_seed(0)
     left, right, weight = (torch.randn(2, *shape, generator=draw) for shape in ((5, 3), (5, 4), (3, 4)))
