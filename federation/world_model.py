@@ -20,7 +20,8 @@ from federation.confidence import cooled
 from federation.context import Context, label_shifted
 from federation.experts import Expert, gathered, scattered, specialised, trunk_of
 from federation.manifold import Atlas, Encoder, EncoderRule, Survey
-from federation.models import ElasticFamily, Mlp
+from federation.models import ElasticFamily, Mlp, Size
+from federation.models.family import FULL
 from federation.routing import Gates, RoutingRule
 from federation.rules import Frozen, InputError, Several
 from federation.task import Task
@@ -37,12 +38,14 @@ NOTHING_NOVEL = 1e30
 class Design(Frozen):
     """All of a world model that is not a tensor.
 
-    `labels` is the share of each class in the federation, `temperature` that of answers without context.
+    `size` is that of its models, of those of the family. `labels` is the share of each class in the federation,
+    `temperature` that of answers without context.
     """
 
     version: int = VERSION
     task: Task
     family: ElasticFamily
+    size: Size = FULL
     encoder: EncoderRule
     router: RoutingRule
     head: Mlp
@@ -143,6 +146,24 @@ class WorldModel:
         context = self.design.context.model_copy(update={"temperature": 1.0})
         return replace(self, design=self.design.model_copy(update={"temperature": 1.0, "context": context}))
 
+    def at(self, size: Size) -> "WorldModel":
+        """The same world with the leading slice of each expert, for a device that asks for less.
+
+        Charts, router and head stay, as does a prior that the encoder asks. Slices answer well where they were trained
+        to (`sizes.kind=tiers`).
+        """
+
+        def cut(whole: Expert) -> Expert:
+            family, own = specialised(self.design.family, self.design.task, whole.outputs, whole.members)
+            part = family.slice(whole.parameters, own, size)
+            return Expert(
+                {name: t.clone(memory_format=torch.contiguous_format) for name, t in part.items()}, whole.classes
+            )
+
+        experts = {region: cut(expert) for region, expert in self.experts.items()}
+        prior = self.prior if self.design.encoder.uses_prior else cut(Expert(self.prior)).parameters
+        return replace(self, design=self.design.model_copy(update={"size": size}), experts=experts, prior=prior)
+
     def novelty(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, " samples"]:
         """-log density of the atlas; above `design.novelty_threshold` no region knows the sample."""
         return self.query(inputs).survey.novelty()
@@ -218,19 +239,23 @@ class WorldModel:
         shared += count(self.head) if "head" in used else 0
         shared += count(self.router) if "mixture" in used else 0
         experts = self.cost_of_experts(self.design.router.top) if "mixture" in used else Cost(0, 0, 0)
-        prior = "prior" in used or self.design.encoder.uses_prior
+        prior, size = "prior" in used or self.design.encoder.uses_prior, self._size_of_prior
         return Cost(
-            total_parameters=shared + experts.total_parameters + family.parameters(task),
-            active_parameters=shared + experts.active_parameters + prior * family.parameters(task),
-            query_flops=experts.query_flops + 2 * (shared + prior * family.multiplies(task)),
+            total_parameters=shared + experts.total_parameters + family.parameters(task, size),
+            active_parameters=shared + experts.active_parameters + prior * family.parameters(task, size),
+            query_flops=experts.query_flops + 2 * (shared + prior * family.multiplies(task, size)),
         )
+
+    @property
+    def _size_of_prior(self) -> Size:
+        return FULL if self.design.encoder.uses_prior else self.design.size
 
     def cost_of_experts(self, asked: int) -> Cost:
         """The experts' own part of the cost, where a query asks so many of them: the largest."""
         design, experts = self.design, self.experts.values()
         kinds = [(e.members, *specialised(design.family, design.task, e.outputs, e.members)) for e in experts]
-        sizes = sorted((members * kind.parameters(own) for members, kind, own in kinds), reverse=True)
-        multiplies = sorted((members * kind.multiplies(own) for members, kind, own in kinds), reverse=True)
+        sizes = sorted((members * kind.parameters(own, design.size) for members, kind, own in kinds), reverse=True)
+        multiplies = sorted((members * kind.multiplies(own, design.size) for members, kind, own in kinds), reverse=True)
         return Cost(sum(sizes), sum(sizes[:asked]), 2 * sum(multiplies[:asked]))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -288,8 +313,9 @@ class WorldModel:
         """
         design, latent = self.design, self.atlas.mean.shape[1]
         small = Task(kind=design.task.kind, input_shape=(latent,), outputs=design.task.outputs)
+        prior = design.family.shapes(design.task, self._size_of_prior)
         expected = {
-            "prior": {name: (1, *shape) for name, shape in design.family.shapes(design.task).items()},
+            "prior": {name: (1, *shape) for name, shape in prior.items()},
             "router": shapes(design.router.init(latent, design.regions, torch.Generator())),
             "head": design.head.shapes(small) if design.task.classifies else {},
         }
@@ -300,7 +326,7 @@ class WorldModel:
             raise ValueError(f"it holds {len(self.experts)} experts for {design.regions} regions")
         for region, expert in self.experts.items():
             family, own = specialised(design.family, design.task, expert.outputs, max(1, expert.members))
-            wanted = {name: (expert.members, *shape) for name, shape in family.shapes(own).items()}
+            wanted = {name: (expert.members, *shape) for name, shape in family.shapes(own, design.size).items()}
             if shapes(expert.parameters) != wanted or not expert.members or not expert.fits(design.task):
                 raise ValueError(f"the weights of its expert {region} do not fit its design")
 

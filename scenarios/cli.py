@@ -1,4 +1,4 @@
-"""The command line: `manifold list | show | plan | simulate | deploy | compare | resume | ablate | sweep | report`.
+"""The command line, `manifold`: list, show, plan, simulate, deploy, compare, cap, resume, ablate, sweep, report.
 
 Exit status: 0 done, 1 the run failed, 2 the input is wrong (with one line that says what, and what to do).
 """
@@ -18,6 +18,7 @@ from rich.console import Console
 from federation.rules import InputError
 from federation.scenario import open_scenario, scenario_names
 from scenarios import ablate as ablations
+from scenarios import cap as caps
 from scenarios import sweep as sweeps
 from scenarios.baselines import METHODS
 from scenarios.compare import check_methods
@@ -26,7 +27,7 @@ from scenarios.display import Bars, Silent, plan_tables
 from scenarios.engines import Kind
 from scenarios.experiment import Experiment, Result, begun, planned
 from scenarios.experiment import run as run_experiment
-from scenarios.jobs import Compare, Job, Simulate, unfinished
+from scenarios.jobs import Cap, Compare, Job, Simulate, unfinished
 from scenarios.journal import Journal
 from scenarios.overrides import alternatives, collected
 from scenarios.plan import plan as make_plan
@@ -147,6 +148,27 @@ def compare(
     names = tuple(check_methods(methods.split(",")))
     where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
     job = Compare(**where, methods=names, seeds=seeds)
+    _work(job, job.begin(out), json_, quiet)
+
+
+@app.command()
+def cap(
+    scenario: Reference,
+    seeds: Seeds = 1,
+    set_: Set = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    engine: Which = "cohort",
+    workers: NumberOfWorkers = None,
+    ray_address: RayAddress = None,
+    out: Out = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Coverage, accuracy and performance of the federation at several sizes, and of monoliths."""
+    where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
+    job = Cap(**where, methods=caps.METHODS, seeds=seeds)
     _work(job, job.begin(out), json_, quiet)
 
 

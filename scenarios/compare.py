@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from federation.confidence import cooled, expected_calibration_error, fitted_temperature, temperature_losses
 from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
@@ -25,7 +26,7 @@ from scenarios.statistics import mean_interval, summary
 from server.strategy import RoundLostError
 
 WORLD = "world"
-PROTOCOLS = ("union", "local", "ece", "ece_untempered")
+PROTOCOLS = ("union", "local", "ece", "ece_untempered", "coverage", "covered")
 """What is told of each method, each in a table of its own."""
 
 EXTENSIONS = 2
@@ -38,6 +39,23 @@ class Progress(Protocol):
     def begin(self, label: str, rounds: int) -> None: ...
 
     def advance(self) -> None: ...
+
+
+SURE = 0.9
+"""Probability of the most likely class from which on a method counts as sure, at the temperature that suits it."""
+
+QUERIES = 20
+"""Single queries of which the time is taken."""
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """Calibration error with a temperature and without; share of the samples of which a method is sure; score there."""
+
+    ece: float | None = None
+    untempered: float | None = None
+    coverage: float | None = None
+    covered: float | None = None
 
 
 @dataclass(frozen=True)
@@ -191,9 +209,32 @@ def _trained(
 def _score(trial: Trial, method: Method, trained: Contender, factor: float, seconds: float) -> Score:
     """Ask a trained method for all test samples."""
     federation = trial.federation
-    union, local = on_union(trained, federation, _told(method, federation)), on_local(trained, federation)
-    ece, untempered = on_confidence(method, trained, federation) if trial.task.classifies else (None, None)
-    return Score(trial.scenario.seed, method.name, union, local, ece, untempered, factor, seconds, trained)
+    answers = union_answers(trained, federation, _told(method, federation))
+    sure = on_confidence(method, trained, federation, answers) if trial.task.classifies else Confidence()
+    return Score(
+        trial.scenario.seed,
+        method.name,
+        federation.task.score(answers, federation.union_test.targets),
+        on_local(trained, federation),
+        sure.ece,
+        sure.untempered,
+        sure.coverage,
+        sure.covered,
+        _latency(trained, federation),
+        factor,
+        seconds,
+        trained,
+    )
+
+
+def _latency(trained: Contender, federation: FederatedData) -> float:
+    """Microseconds of a query of one sample: the median of a few, after one that is not counted."""
+    one, nobody, taken = federation.union_test.inputs[:1], np.full(1, UNKNOWN_CLIENT), []
+    for _ in range(QUERIES + 1):
+        began = time.perf_counter()
+        trained.answer(one, nobody)
+        taken.append(time.perf_counter() - began)
+    return 1e6 * float(np.median(taken[1:]))
 
 
 def _searched(method: Method, trial: Trial, progress: Progress) -> tuple[float, ...]:
@@ -231,11 +272,15 @@ def _rounds(method: Method, trial: Trial) -> int:
 
 
 @torch.no_grad()
-def on_union(trained: Contender, federation: FederatedData, told: NDArray[np.int64] | None = None) -> float:
-    """The score on one test set from all regions, the client unknown but where something is told of it."""
+def union_answers(trained: Contender, federation: FederatedData, told: NDArray[np.int64] | None = None) -> Tensor:
+    """Answers to one test set from all regions, the client unknown but where something is told of it."""
     union = federation.union_test
-    who = np.full(len(union), UNKNOWN_CLIENT) if told is None else told
-    return federation.task.score(trained.answer(union.inputs, who), union.targets)
+    return trained.answer(union.inputs, np.full(len(union), UNKNOWN_CLIENT) if told is None else told)
+
+
+def on_union(trained: Contender, federation: FederatedData) -> float:
+    """The score on one test set from all regions, the client unknown."""
+    return federation.task.score(union_answers(trained, federation), federation.union_test.targets)
 
 
 def _told(method: Method, federation: FederatedData) -> NDArray[np.int64] | None:
@@ -246,22 +291,33 @@ def _told(method: Method, federation: FederatedData) -> NDArray[np.int64] | None
 
 
 @torch.no_grad()
-def on_confidence(method: Method, trained: Contender, federation: FederatedData) -> tuple[float, float]:
-    """Calibration error on the union test, with a temperature and without.
+def on_confidence(
+    method: Method, trained: Contender, federation: FederatedData, answers: Tensor | None = None
+) -> Confidence:
+    """How sure a method is on the union test, and how rightly.
 
     Who fits no temperature alone gets one by the same means: of the same temperatures, on the same held-out samples.
+
+    Args:
+        answers: to the union test, where they are known already.
     """
     union, (held_out, owner) = federation.union_test, _held_out(federation)
     told = _told(method, federation)
     who = np.full(len(union), UNKNOWN_CLIENT) if told is None else told
-    answers = trained.answer(union.inputs, who)
+    answers = union_answers(trained, federation, told) if answers is None else answers
     if trained.untempered is not None:
         raw = trained.untempered(union.inputs, who)
     else:
         asked = np.full(len(held_out), UNKNOWN_CLIENT) if told is None else owner
         losses = temperature_losses(trained.answer(held_out.inputs, asked), held_out.targets)
         raw, answers = answers, cooled(answers, fitted_temperature(losses))
-    return expected_calibration_error(answers, union.targets), expected_calibration_error(raw, union.targets)
+    sure = answers.amax(1) >= SURE
+    return Confidence(
+        expected_calibration_error(answers, union.targets),
+        expected_calibration_error(raw, union.targets),
+        float(sure.double().mean()),
+        federation.task.score(answers[sure], union.targets[sure]) if bool(sure.any()) else None,
+    )
 
 
 def _held_out(federation: FederatedData) -> tuple[Samples, NDArray[np.int64]]:
@@ -305,5 +361,6 @@ def _budget(scores: Sequence[Score]) -> dict[str, float]:
         "bytes_down": mean([s.contender.bytes_down for s in scores]),
         "training_flops": mean([s.contender.training_flops for s in scores]),
         "query_flops": mean([s.contender.cost.query_flops for s in scores]),
+        "latency": mean([s.latency for s in scores]),
         "seconds": mean([s.seconds for s in scores]),
     }

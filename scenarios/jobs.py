@@ -8,6 +8,8 @@ from typing import Any
 
 from federation.rules import InputError, Rule, Several
 from federation.scenario import Opened, open_run, run_config
+from scenarios.baselines import METHODS
+from scenarios.cap import cap, sheet
 from scenarios.compare import Progress
 from scenarios.compare import compare as run_comparison
 from scenarios.display import comparison_tables, simulation_lines
@@ -15,6 +17,7 @@ from scenarios.engines import Engine, Kind
 from scenarios.journal import Journal
 from scenarios.report import gather, render
 from scenarios.runs import RunFolder, check_out, versions
+from scenarios.sheet import Sheet
 from scenarios.simulate import simulate as run_simulation
 from server.app import Outcome
 
@@ -106,6 +109,14 @@ class Compare(Job):
         return "comparison.json"
 
     def run(self, folder: RunFolder, progress: Progress, journal: Journal, rounds: int | None = None) -> dict[str, Any]:
+        result = self.compared(folder, progress, journal, rounds)
+        folder.write_json(self.result, result)
+        return result
+
+    def compared(
+        self, folder: RunFolder, progress: Progress, journal: Journal, rounds: int | None = None
+    ) -> dict[str, Any]:
+        """Run what is left, and write the report."""
         if rounds is not None:
             raise InputError("a comparison goes on from its last checkpoint; leave --round out")
         seeds = range(self.seed, self.seed + self.seeds)
@@ -116,11 +127,36 @@ class Compare(Job):
         result, gathered = comparison.dump(), gather(comparison)
         folder.write_json("report.json", gathered)
         folder.write_text("report.html", render(result, gathered))
-        folder.write_json(self.result, result)
         return result
 
     def show(self, result: dict[str, Any], folder: Path) -> None:
         comparison_tables(result, folder)
+
+
+class Cap(Compare):
+    """Coverage, accuracy and performance of the federation and of monoliths, from a comparison of them."""
+
+    @property
+    def result(self) -> str:
+        return "cap.json"
+
+    def begin(self, out: Path | None) -> RunFolder:
+        if not self.opened.federation().task.classifies:
+            raise InputError(f"{self.reference} has real values, of which nobody is sure; take a scenario with classes")
+        return super().begin(out)
+
+    def run(self, folder: RunFolder, progress: Progress, journal: Journal, rounds: int | None = None) -> dict[str, Any]:
+        comparison = self.compared(folder, progress, journal, rounds)
+        found = cap(comparison)
+        folder.write_text("cap.html", self._sheet(found).render())
+        folder.write_json(self.result, found)
+        return found
+
+    def show(self, result: dict[str, Any], folder: Path) -> None:
+        self._sheet(result).print(folder / "cap.html")
+
+    def _sheet(self, result: dict[str, Any]) -> Sheet:
+        return sheet(result, self.opened.scenario.title, {name: METHODS[name].title for name in METHODS})
 
 
 def unfinished(folder: RunFolder) -> Job:

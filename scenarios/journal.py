@@ -22,6 +22,8 @@ class Score:
 
     `ece` is the expected calibration error on the union test at the temperature that fits held-out samples best,
     `ece_untempered` the same at temperature one; None for values.
+    `coverage` is the share of the union test of which it is sure, `covered` its score there; None for values, and where
+    it is sure of nothing. `latency` is the median time of a single query on this machine, in microseconds.
     """
 
     seed: int
@@ -30,6 +32,9 @@ class Score:
     local: float | None
     ece: float | None
     ece_untempered: float | None
+    coverage: float | None
+    covered: float | None
+    latency: float
     factor: float
     seconds: float
     contender: Contender

@@ -20,7 +20,7 @@ SCORES: dict[str, Callable[[WorldRun, FederatedData], float | None]] = {
     "union": lambda run, data: on_union(contender(run), data),
     "local": lambda run, data: on_local(contender(run), data),
     "held_out": lambda run, data: on_held_out(contender(run), data),
-    "ece": lambda run, data: on_confidence(METHODS[WORLD], contender(run), data)[0] if data.task.classifies else None,
+    "ece": lambda run, data: on_confidence(METHODS[WORLD], contender(run), data).ece if data.task.classifies else None,
     "seams": lambda run, data: seam_score(run.outcome.world, data.union_test),
 }
 """What a run is scored by, in the order of tables; None where the data have no such test. To add one: a row here."""

@@ -19,6 +19,7 @@ from scenarios.baselines.ifca import Ifca
 from scenarios.baselines.local import Local
 from scenarios.baselines.oracle import Oracle
 from scenarios.baselines.scaffold import Scaffold
+from scenarios.baselines.sized import EIGHTH, HALF, QUARTER
 from scenarios.baselines.uniform import Ensemble
 from scenarios.baselines.world import World
 
@@ -26,6 +27,9 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         World(),
+        HALF,
+        QUARTER,
+        EIGHTH,
         Central(),
         CentralTotal(),
         CentralCommittee(),

@@ -46,16 +46,21 @@ def run_world(trial: Trial) -> WorldRun:
     return WorldRun(outcome, grid.traffic, flops, tuple(enumerate(scores, 1)))
 
 
-def contender(run: WorldRun, context: bool = False) -> Contender:
-    """A finished run as a contender, which looks at the groups that it is told of only as `context`."""
-    world, traffic = run.outcome.world, run.traffic
+def contender(run: WorldRun, context: bool = False, world: WorldModel | None = None) -> Contender:
+    """A finished run as a contender, which looks at the groups that it is told of only as `context`.
+
+    Args:
+        world: what is made of the run's world model, and has no learning curve of its own; itself without it.
+    """
+    curve, traffic = () if world or context else run.curve, run.traffic
+    world = world or run.outcome.world
     raw = world.untempered()
 
     def asked(model: WorldModel) -> Answer:
         return lambda inputs, groups: model.predict(inputs, groups if context else None)
 
     return Contender(
-        asked(world), world.cost(), traffic.up, traffic.down, run.training_flops, run.curve, untempered=asked(raw)
+        asked(world), world.cost(), traffic.up, traffic.down, run.training_flops, curve, untempered=asked(raw)
     )
 
 

@@ -38,7 +38,11 @@ class Ports:
 
 @dataclass(frozen=True)
 class LocalDeployment:
-    """The processes of a deployment. Each has a folder for its state and a log; all end with `processes`."""
+    """The processes of a deployment. Each has a folder for its state and a log; all end with `processes`.
+
+    Attributes:
+        layout: whose folder is absolute.
+    """
 
     layout: Layout
     processes: Processes
@@ -90,8 +94,8 @@ class LocalDeployment:
         """What ClientApps are forks of; until it listens they start without it."""
         launchers, socket = self.layout.state / "bin", self.layout.state / "host.sock"
         launchers.mkdir(mode=0o700)
-        write_launcher(launchers.resolve(), socket.resolve())
-        self._start("clientapps", *host_command(socket.resolve()))
+        write_launcher(launchers, socket)
+        self._start("clientapps", *host_command(socket))
 
     def start_supernode(self, site: Site) -> None:
         """A site's node, which holds its key."""
@@ -124,7 +128,7 @@ class LocalDeployment:
     def _start(self, name: str, command: str, *arguments: str, environment: dict[str, str] | None = None) -> None:
         home, binaries = self.layout.state / name, Path(sys.executable).parent
         home.mkdir(mode=0o700, exist_ok=True)
-        folders = (self.layout.state.resolve() / "bin", binaries, os.environ["PATH"])
+        folders = (self.layout.state / "bin", binaries, os.environ["PATH"])
         shared = os.environ | {
             "FLWR_HOME": str(home),
             "FLWR_TELEMETRY_ENABLED": "0",

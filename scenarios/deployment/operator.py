@@ -4,6 +4,7 @@ import hashlib
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -100,7 +101,8 @@ class Operator:
 
     def start(self, config: Mapping[str, str | int | bool]) -> int:
         """Start a run of this installation's app; gives its number."""
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of a pattern that Flower uses
             content = build_fab_from_disk(write_app(Path(folder) / "app"))
         fab = Fab(hashlib.sha256(content).hexdigest(), content, {})
         request = StartRunRequest(fab=fab_to_proto(fab), override_config=user_config_to_proto(dict(config)))

@@ -54,7 +54,7 @@ def run_here(
     kept = RunFolder.create(out, open_scenario(scenario, chosen).scenario.name)
     layout = known or initialise(folder or kept.path / "deployment", count)
     with running(layout, show) as here:
-        run = started(layout, here.operator, prepared(layout, scenario, chosen, seed), layout.results.resolve())
+        run = started(layout, here.operator, prepared(layout, scenario, chosen, seed), here.layout.results)
         followed(here.operator, run, show, here.processes.check)
     shutil.copytree(layout.results / run.name, kept.path, dirs_exist_ok=True)
     kept.write_text("run.json", described(run))
@@ -75,6 +75,7 @@ def serve_here(folder: Path | None, sites: int | None, show: Show) -> None:
 @contextmanager
 def running(layout: Layout, show: Show) -> Iterator[LocalDeployment]:
     """A deployment whose processes all end when the block does, also where a signal ends it."""
+    layout = Layout(layout.root.resolve(), layout.description)  # children may work in other folders
     with terminable(), Processes() as processes:
         here = LocalDeployment(layout, processes, Ports.free(len(layout.sites)))
         try:

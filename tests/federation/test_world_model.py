@@ -12,7 +12,7 @@ from federation.composition import pooled
 from federation.context import Context
 from federation.experts import Expert
 from federation.manifold import Atlas, Chart, ChartRule, Encoder, PrincipalComponents
-from federation.models import Mlp
+from federation.models import Mlp, Size
 from federation.routing import ChartPosterior, PrototypeRetrieval, TunedResidual
 from federation.rules import InputError
 from federation.task import Task
@@ -394,3 +394,37 @@ def test_a_newer_version_is_refused(tmp_path):
     (tmp_path / MANIFEST).write_text(json.dumps(design | {"version": VERSION + 1}))
     with pytest.raises(InputError, match=f"holds a world model of version {VERSION + 1}, expected {VERSION}"):
         WorldModel.load(tmp_path)
+
+
+HALF = Size(width=0.5)
+
+
+def test_a_smaller_world_asks_the_leading_slice_of_each_expert():
+    model = world(composition={"mixture": 1.0})
+    small, family, task = model.at(HALF), model.design.family, model.design.task
+    for region, expert in model.experts.items():
+        slice_ = Expert(family.slice(expert.parameters, task, HALF))
+        assert torch.equal(small.expert(region, QUERIES), slice_.answers(family, task, QUERIES))
+    assert torch.equal(small.route(QUERIES), model.route(QUERIES))
+    assert not torch.equal(small.predict(QUERIES), model.predict(QUERIES))
+
+
+def test_a_world_of_full_size_is_itself():
+    model = world()
+    assert torch.equal(model.at(Size()).predict(QUERIES), model.predict(QUERIES))
+    assert model.at(Size()).cost() == model.cost()
+
+
+def test_a_smaller_world_costs_what_its_slices_cost():
+    model = world(composition={"mixture": 1.0})
+    family, task = model.design.family, model.design.task
+    saved = family.parameters(task) - family.parameters(task, HALF)
+    whole, small = model.cost(), model.at(HALF).cost()
+    assert whole.total_parameters - small.total_parameters == (REGIONS + 1) * saved
+    assert whole.active_parameters - small.active_parameters == model.design.router.top * saved
+
+
+def test_a_smaller_world_is_saved_and_loaded(tmp_path):
+    small = world().at(HALF)
+    small.save(tmp_path)
+    torch.testing.assert_close(WorldModel.load(tmp_path).predict(QUERIES), small.predict(QUERIES), rtol=1e-6, atol=1e-7)

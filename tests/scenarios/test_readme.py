@@ -42,7 +42,7 @@ def desk(tmp_path, monkeypatch):
 def small(command):
     """The README's command with few rounds and few samples, its data where they are here."""
     words = [DATA if word == "../shared/data" else word for word in shlex.split(command)[1:]]
-    if words[0] in ("simulate", "compare", "ablate", "sweep"):
+    if words[0] in ("simulate", "compare", "cap", "ablate", "sweep"):
         words += [w for name, value in SHRUNK.items() for w in ("--set", f"{name}={value}")]
         words += ["--quiet", "--out", "runs/mine"]
         words += ["--methods", "world,central"] if words[0] == "compare" and "--methods" not in words else []

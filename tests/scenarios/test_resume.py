@@ -47,7 +47,7 @@ def results(folder, name):
 
     def timeless(value):
         if isinstance(value, dict):
-            return {key: timeless(inner) for key, inner in value.items() if key != "seconds"}
+            return {key: timeless(inner) for key, inner in value.items() if key not in ("seconds", "latency")}
         return [timeless(inner) for inner in value] if isinstance(value, list) else value
 
     rounds = [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]

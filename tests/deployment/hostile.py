@@ -1,0 +1,59 @@
+"""The ClientApps of a site that cheats: they spoil their replies on the way out, in each stage in another way.
+
+Usage: hostile.py SOCKET HOST, where HOST is the script of honest ones.
+"""
+
+import runpy
+import sys
+
+import numpy as np
+from flwr.app import Array
+from flwr.supernode.runtime import run_clientapp as runtime
+
+honest = runtime.push_message
+
+
+def not_a_number(arrays, config):
+    for name in list(arrays):
+        arrays[name] = Array(np.full_like(arrays[name].numpy(), np.nan))
+
+
+def other_shapes(arrays, config):
+    for name in list(arrays):
+        arrays[name] = Array(np.ones((7, 7, 7), dtype=np.float32))
+
+
+def words(arrays, config):
+    for name in list(arrays):
+        arrays[name] = Array(np.array(["nonsense"]))
+
+
+def old_round(arrays, config):
+    config["round"] -= 1
+
+
+def somebody_else(arrays, config):
+    config["clients"] = [0]
+
+
+SPOILT = {
+    "prior": not_a_number,
+    "encoder": other_shapes,
+    "charting": words,
+    "experts": somebody_else,
+    "composition": old_round,
+}
+
+
+def push(client, message, context):
+    """Spoil a reply on its way out."""
+    if message.has_content():
+        config = message.content.config_records["config"]
+        if spoil := SPOILT.get(config.get("stage")):
+            spoil(message.content.array_records["arrays"], config)
+    honest(client, message, context)
+
+
+if __name__ == "__main__":
+    runtime.push_message = push
+    runpy.run_path(sys.argv[2], run_name="__main__")

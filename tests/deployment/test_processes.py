@@ -1,0 +1,206 @@
+"""A deployment of real processes on loopback: a SuperLink, SuperNodes and SuperExecs, over TLS, nodes authenticated."""
+
+import json
+import os
+import re
+import shlex
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from federation.scenario import open_run, run_config
+from scenarios.cli import main
+from scenarios.deployment import credentials
+from scenarios.deployment.init import initialise
+from scenarios.deployment.operator import Operator, UnreachableError
+from scenarios.deployment.processes import Process, ProcessLostError, free_ports
+from scenarios.deployment.up import running
+from scenarios.deployment.warm import HERE, write_launcher
+from scenarios.engines import SERIAL
+from server.app import federate
+
+ROOT = Path(__file__).parents[2]
+LINES = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+COMMANDS = {
+    line.split()[2]: shlex.split(line, comments=True)[1:] for line in LINES if line.startswith("manifold deploy")
+}
+SITES = 3
+SMALL = {"prior.rounds": 2, "experts.rounds": 1, "head.rounds": 1, "router.rounds": 1, "local.epochs": 1}
+
+
+def status(*words):
+    """Exit status and standard output of the command line."""
+    with redirect_stdout(StringIO()) as said, pytest.raises(SystemExit) as exit_:
+        main([str(word) for word in words])
+    return exit_.value.code, said.getvalue()
+
+
+def settings(overrides):
+    return [word for name, value in overrides.items() for word in ("--set", f"{name}={value}")]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """The deployment that most tests share."""
+    layout = initialise(tmp_path_factory.mktemp("deployment") / "fleet", SITES)
+    with running(layout, print) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="module")
+def fetched(here, tmp_path_factory):
+    """The folder of a run that the README's commands have started and fetched, and what these said."""
+    out, said = tmp_path_factory.mktemp("results") / "fetched", {}
+    places = {"fleet": here.layout.root, "runs/fetched": out}
+    for name in ("register", "run", "status", "fetch"):
+        words = [places.get(word, word) for word in COMMANDS[name]]
+        code, said[name] = status(*words, *(settings(SMALL) if name == "run" else []))
+        assert code == 0, said[name]
+    return out, said
+
+
+def test_the_readme_shows_every_step():
+    assert list(COMMANDS) == ["up", "init", "check", "register", "run", "status", "fetch", "down"]
+
+
+def test_the_world_model_is_the_simulation_s(fetched):
+    opened = open_run(run_config("digits", SMALL | {"partition.clients": SITES}, 0))
+    data = opened.federation()
+    grid = SERIAL.grid(SITES, run_config("digits", SMALL | {"partition.clients": SITES}, 0))
+    simulated = federate(grid, opened.scenario, data.task, SITES).world.tensors()
+    deployed = load_file(fetched[0] / "world_model.safetensors")
+    assert deployed.keys() == simulated.keys()
+    for name, tensor in simulated.items():
+        torch.testing.assert_close(deployed[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_what_was_fetched_tells_of_every_round_and_of_the_run(fetched):
+    rounds = [json.loads(line) for line in (fetched[0] / "metrics.jsonl").read_text().splitlines()]
+    assert all(record["answered"] == SITES and not record["refused"] for record in rounds)
+    run = json.loads((fetched[0] / "run.json").read_text())
+    assert (run["scenario"], run["overrides"]["partition.clients"]) == ("digits", SITES)
+
+
+def test_a_run_is_followed_round_by_round(fetched):
+    said = fetched[1]["run"]
+    assert all(re.search(rf"^round {number}: ", said, re.MULTILINE) for number in (1, 12))
+    assert "INFO" not in said
+    assert said.splitlines()[-1].startswith("union accuracy")
+
+
+def test_sites_are_registered_once(fetched):
+    assert f"all {SITES} sites were registered already" in fetched[1]["register"]
+
+
+def test_status_shows_nodes_by_site_and_runs(fetched):
+    said = fetched[1]["status"]
+    assert all(re.search(rf"site-{number} .* online", said) for number in range(SITES))
+    assert "finished:completed" in said
+
+
+def test_a_run_that_fails_ends_with_status_1_and_its_cause(here, capsys):
+    code, _ = status("deploy", "run", here.layout.root, "digits", "--set", "data.limit=12")
+    assert code == 1
+    assert re.search(r"failed: run \d+ finished:failed: .*12 samples|min_samples", capsys.readouterr().err)
+
+
+def test_a_deployment_that_is_up_is_not_started_again(here, capsys):
+    assert status("deploy", "up", here.layout.root, "--local")[0] == 2
+    assert "is up already; end it by `manifold deploy down" in capsys.readouterr().err
+
+
+def stranger(here, tmp_path, *words, ca=None, name="stranger"):
+    """A SuperNode that asks to be let in; gives its log when it has ended."""
+    binary, [port] = Path(sys.executable).parent / "flower-supernode", free_ports(1)
+    trust = ["--root-certificates", str(ca or here.layout.ca)]
+    command = [str(binary), "--superlink", here.operator.address, "--port", str(port), "--isolation", "process"]
+    environment = {"FLWR_HOME": str(tmp_path), "FLWR_TELEMETRY_ENABLED": "0", "PATH": "/usr/bin:/bin"}
+    process = Process.start(name, [*command, *trust, *words], environment, tmp_path / "node.log")
+    try:
+        process.child.wait(timeout=90)
+    finally:
+        process.signal(9)
+        process.child.wait()
+    assert process.child.returncode != 0
+    return process.tail(60)
+
+
+def test_an_unregistered_key_is_refused(here, tmp_path):
+    credentials.write_node_key(tmp_path / "key", tmp_path / "key.pub", credentials.new_key())
+    said = stranger(here, tmp_path, "--auth-supernode-private-key", str(tmp_path / "key"))
+    assert "305" in said
+    assert "2004" in said
+
+
+def test_a_node_without_a_key_is_refused(here, tmp_path):
+    said = stranger(here, tmp_path)
+    assert "305" in said
+    assert "2001" in said
+
+
+def test_a_server_of_another_authority_is_not_trusted(here, tmp_path):
+    credentials.write_certificate(tmp_path / "ca.crt", credentials.authority().certificate)
+    key = here.layout.sites[0].key
+    said = stranger(here, tmp_path, "--auth-supernode-private-key", str(key), ca=tmp_path / "ca.crt")
+    assert "CERTIFICATE_VERIFY_FAILED" in said
+
+
+def test_the_operator_does_not_trust_it_either(here, tmp_path):
+    credentials.write_certificate(tmp_path / "ca.crt", credentials.authority().certificate)
+    with pytest.raises(UnreachableError):
+        Operator(here.operator.address, tmp_path / "ca.crt").nodes()
+
+
+def test_plain_http_is_not_answered(here):
+    with pytest.raises((urllib.error.URLError, OSError)):
+        urllib.request.urlopen(f"http://{here.operator.address}/health", timeout=10)
+
+
+def test_a_site_that_cheats_is_refused_by_name_and_the_run_goes_on(here, tmp_path):
+    site, socket = here.layout.sites[2], tmp_path / "host.sock"
+    command = [sys.executable, "-P", str(Path(__file__).parent / "hostile.py"), str(socket), str(HERE / "host.py")]
+    here.processes.start("hostile", command, os.environ, tmp_path / "hostile.log")
+    write_launcher(tmp_path, socket)
+    honest = here.processes[f"superexec-{site.name}"]
+    honest.signal(9)
+    honest.child.wait()
+    here.start_client_executor(site, PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    while not socket.exists():
+        here.processes.check()
+        time.sleep(0.1)
+    fewer = SMALL | {"prior.rounds": 1, "head.rounds": 0, "router.rounds": 0}
+    code, said = status("deploy", "run", here.layout.root, "digits", *settings(fewer))
+    assert code == 0, said
+    out = tmp_path / "out"
+    assert status("deploy", "fetch", here.layout.root, "--out", out)[0] == 0
+    rounds = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    refused = {record["stage"]: record["refused"] for record in rounds if record["refused"]}
+    causes = {
+        "prior": r"client 2: NaN",
+        "encoder": r"client 2: .*expected",
+        "charting": r"arrays that cannot be read",
+        "experts": r"node \d+: answers for client 0, ",
+        "composition": r"stale reply",
+    }
+    for stage, cause in causes.items():
+        assert len(refused[stage]) == 1
+        assert re.search(cause, refused[stage][0]), refused
+        assert f"{stage} round 1: refused" in said
+    assert all(record["answered"] >= 2 for record in rounds)
+
+
+def test_a_process_that_dies_is_noticed_with_the_end_of_its_log(tmp_path):
+    with running(initialise(tmp_path / "fleet", 1), print) as deployment:
+        superlink = deployment.processes["superlink"]
+        superlink.signal(9)
+        superlink.child.wait()
+        with pytest.raises(ProcessLostError, match=r"(?s)superlink ended with status -9; the end of .*:\n.*INFO"):
+            deployment.processes.check()
