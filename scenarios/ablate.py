@@ -91,6 +91,12 @@ ABLATIONS = (
     ),
     Ablation("covariance", "charts are spheres", {"charts.covariance": "spherical"}),
     Ablation("shared_regions", "a region for each client", {"regions.kind": "private_regions"}),
+    Ablation(
+        "fixed_point",
+        "regions at rest go on training",
+        {"fixed_point.residual": None},
+        there=lambda scenario: scenario.fixed_point.watched,
+    ),
     Ablation("novelty", "the generalist never answers alone", {"novelty.quantile": 1.0}),
     Ablation(
         "encoder",

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from federation.confidence import cooled, expected_calibration_error, fitted_temperature, temperature_losses
 from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
@@ -208,13 +209,13 @@ def _trained(
 def _score(trial: Trial, method: Method, trained: Contender, factor: float, seconds: float) -> Score:
     """Ask a trained method for all test samples."""
     federation = trial.federation
-    union, local = on_union(trained, federation, _told(method, federation)), on_local(trained, federation)
-    sure = on_confidence(method, trained, federation) if trial.task.classifies else Confidence()
+    answers = union_answers(trained, federation, _told(method, federation))
+    sure = on_confidence(method, trained, federation, answers) if trial.task.classifies else Confidence()
     return Score(
         trial.scenario.seed,
         method.name,
-        union,
-        local,
+        federation.task.score(answers, federation.union_test.targets),
+        on_local(trained, federation),
         sure.ece,
         sure.untempered,
         sure.coverage,
@@ -271,11 +272,15 @@ def _rounds(method: Method, trial: Trial) -> int:
 
 
 @torch.no_grad()
-def on_union(trained: Contender, federation: FederatedData, told: NDArray[np.int64] | None = None) -> float:
-    """The score on one test set from all regions, the client unknown but where something is told of it."""
+def union_answers(trained: Contender, federation: FederatedData, told: NDArray[np.int64] | None = None) -> Tensor:
+    """Answers to one test set from all regions, the client unknown but where something is told of it."""
     union = federation.union_test
-    who = np.full(len(union), UNKNOWN_CLIENT) if told is None else told
-    return federation.task.score(trained.answer(union.inputs, who), union.targets)
+    return trained.answer(union.inputs, np.full(len(union), UNKNOWN_CLIENT) if told is None else told)
+
+
+def on_union(trained: Contender, federation: FederatedData) -> float:
+    """The score on one test set from all regions, the client unknown."""
+    return federation.task.score(union_answers(trained, federation), federation.union_test.targets)
 
 
 def _told(method: Method, federation: FederatedData) -> NDArray[np.int64] | None:
@@ -286,15 +291,20 @@ def _told(method: Method, federation: FederatedData) -> NDArray[np.int64] | None
 
 
 @torch.no_grad()
-def on_confidence(method: Method, trained: Contender, federation: FederatedData) -> Confidence:
+def on_confidence(
+    method: Method, trained: Contender, federation: FederatedData, answers: Tensor | None = None
+) -> Confidence:
     """How sure a method is on the union test, and how rightly.
 
     Who fits no temperature alone gets one by the same means: of the same temperatures, on the same held-out samples.
+
+    Args:
+        answers: to the union test, where they are known already.
     """
     union, (held_out, owner) = federation.union_test, _held_out(federation)
     told = _told(method, federation)
     who = np.full(len(union), UNKNOWN_CLIENT) if told is None else told
-    answers = trained.answer(union.inputs, who)
+    answers = union_answers(trained, federation, told) if answers is None else answers
     if trained.untempered is not None:
         raw = trained.untempered(union.inputs, who)
     else:

@@ -116,7 +116,7 @@ def _container(service: Service) -> Manifest:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "readinessProbe": {"exec": {"command": list(service.probe)}, "periodSeconds": 10, "timeoutSeconds": 6},
+        "readinessProbe": {"exec": {"command": list(service.probe)}, "periodSeconds": 30, "timeoutSeconds": 10},
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": most},
         "volumeMounts": mounts,
     }

@@ -66,3 +66,12 @@ def test_joined_halves_are_about_as_good_as_the_same_clients_trained_together():
 def test_killed_simulations_come_to_the_undisturbed_result():
     printed = line("benchmarks.crash", "--kills", "2", "--rounds", "2")
     assert (printed["kills"], printed["same"], printed["damaged"]) == (2, 2, 0)
+
+
+def test_plasticity_ranks_every_measure_against_the_steps_of_a_fresh_task():
+    printed = line("benchmarks.plasticity", "--tasks", "pixels", "--seeds", "3", "--stages", "2")
+    assert len(printed["steps"]) == len(printed["saved_anew"]) == len(printed["dormant"]) == 2
+    assert printed["unlearned"] == {"as is": 0, "anew": 0}
+    measures = printed["measures"]
+    assert all(-1 <= found["rho"] <= 1 for ways in measures.values() for found in ways.values())
+    assert measures["capacity"]["all"]["rho"] == -measures["fisher_trace"]["all"]["rho"] != 0

@@ -14,6 +14,8 @@ ROUNDS=(prior experts head router)
 
 if docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; then
     ENGINE=docker COMPOSE="docker compose"
+elif command -v docker-compose >/dev/null && docker info >/dev/null 2>&1; then
+    ENGINE=docker COMPOSE=docker-compose
 elif command -v podman-compose >/dev/null && podman info >/dev/null 2>&1; then
     ENGINE=podman COMPOSE=podman-compose
 else
@@ -75,7 +77,7 @@ for n in $sites; do services+=("supernode-site-$n" "superexec-site-$n"); done
 
 say "up, the sites before the server"
 for ((i = ${#services[@]} - 1; i >= 0; i--)); do quiet compose up --detach --no-deps "${services[i]}"; done
-quiet manifold deploy up "$DEPLOYMENT"
+quiet manifold deploy up "$DEPLOYMENT" --compose "$COMPOSE"
 for _ in $(seq 120); do
     if inside superlink python3 /etc/manifold/health.py https://localhost:8000/health 2>/dev/null; then break; fi
     sleep 3
@@ -134,7 +136,7 @@ manifold deploy run "$DEPLOYMENT" digits "${settings[@]}" || fail "the run faile
 manifold deploy status "$DEPLOYMENT"
 
 say "fetch, and compare with the simulation"
-manifold deploy fetch "$DEPLOYMENT" --out "$WORK/world"
+manifold deploy fetch "$DEPLOYMENT" --out "$WORK/world" --compose "$COMPOSE"
 quiet manifold simulate digits "${settings[@]}" --set "partition.clients=$SITES" --workers 0 --out "$WORK/simulated"
 "$PYTHON" - "$WORK/world" "$WORK/simulated" <<'END'
 import sys
@@ -148,6 +150,6 @@ sys.exit(difference > 1e-5)
 END
 
 say "down"
-quiet manifold deploy down "$DEPLOYMENT"
+quiet manifold deploy down "$DEPLOYMENT" --compose "$COMPOSE"
 [ -z "$($ENGINE ps --quiet --filter "label=com.docker.compose.project=$PROJECT")" ] || fail "containers are left"
 say "all good"
