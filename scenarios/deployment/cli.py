@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from federation.scenario import scenario_names
 from scenarios.deployment import compose as compose_file
 from scenarios.deployment import kubernetes
 from scenarios.deployment.check import problems
-from scenarios.deployment.containers import RESULTS, Containers
+from scenarios.deployment.containers import RESULTS, Containers, here
 from scenarios.deployment.init import initialise
 from scenarios.deployment.layout import IMAGE, Layout, Ports
 from scenarios.deployment.live import Live
@@ -161,12 +162,12 @@ def fetch(
     known = recorded(layout, name)
     check_out(out)
     source = layout.results / known.name
-    containers = None if source.is_dir() else Containers.of(layout, compose)
-    kept = RunFolder.create(out, known.name)
-    if containers is None:
+    with tempfile.TemporaryDirectory() as temporary:
+        if not source.is_dir():
+            source = Path(temporary)
+            Containers.of(layout, compose).fetch(known.name, source)
+        kept = RunFolder.create(out, known.name)
         shutil.copytree(source, kept.path, dirs_exist_ok=True)
-    else:
-        containers.fetch(known.name, kept.path)
     kept.write_text("run.json", described(known))
     print(f"world model in {kept.path}")
 
@@ -178,7 +179,7 @@ def down(folder: Folder, compose: Tool = None) -> None:
     if live := Live.load(layout):
         live.end()
         layout.live.unlink(missing_ok=True)
-    elif layout.logs.is_dir():
+    elif layout.logs.is_dir() and compose is None and not here():
         print("nothing runs")
     else:
         Containers.of(layout, compose).down()

@@ -39,7 +39,7 @@ class Containers:
         """
         if not layout.compose.is_file():
             raise InputError(f"{layout.compose} is missing; containers need it, `--local` does not")
-        words = tuple(shlex.split(tool)) if tool else next(filter(_works, TOOLS), ())
+        words = tuple(shlex.split(tool)) if tool else here()
         if not words or not shutil.which(words[0]):
             known = ", ".join(" ".join(words) for words in TOOLS)
             raise InputError(f"no {tool or 'compose tool'} here; install one of {known}, or use --local")
@@ -75,6 +75,11 @@ class Containers:
 
     def _command(self, *words: str) -> Sequence[str]:
         return [*self.tool, "--file", str(self.layout.compose), *words]
+
+
+def here() -> tuple[str, ...]:
+    """The compose tool of this machine; nothing where there is none."""
+    return next(filter(_works, TOOLS), ())
 
 
 def _unpack(stream: IO[bytes], out: Path) -> None:

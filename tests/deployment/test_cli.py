@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from scenarios.cli import main
+from scenarios.deployment.submission import Run
 
 
 def status(*arguments):
@@ -136,3 +137,18 @@ def test_the_kubernetes_manifests_are_printed_below_the_commands_that_make_their
     printed = capsys.readouterr().out
     assert "# kubectl --namespace manifold create secret generic site-1 --from-file=ca.crt=" in printed
     assert {found["kind"] for found in yaml.safe_load_all(printed)} >= {"StatefulSet", "Deployment", "NetworkPolicy"}
+
+
+@pytest.mark.parametrize("command", ["up", "down"])
+def test_a_tool_that_fails_is_a_failure(fleet, command, capsys):
+    assert status(command, fleet, "--compose", "false") == 1
+    assert "compose.yaml" in (said := capsys.readouterr().err)
+    assert "ended with status 1" in said
+
+
+def test_a_run_that_cannot_be_fetched_leaves_no_folder(fleet, capsys):
+    run = Run(number=7, name="digits-1", scenario="digits", overrides={}, seed=0)
+    (fleet / "runs.jsonl").write_text(run.model_dump_json() + "\n", encoding="utf-8")
+    assert status("fetch", fleet, "--out", "out", "--compose", "false") == 1
+    assert "no archive came" in capsys.readouterr().err
+    assert not Path("out").exists()

@@ -89,7 +89,6 @@ def test_a_clientapp_that_is_killed_is_started_again_or_missed_once(here):
     assert len(causes) <= 1
     assert all(cause.startswith("client ") for cause in causes)
     assert sum(SITES - record["answered"] for record in records) == len(causes)
-    assert max(record["seconds"] for record in records) > 25
 
 
 def test_a_superlink_that_is_away_for_12_seconds_delays_the_run(here):
@@ -131,7 +130,7 @@ def test_a_supernode_that_is_killed_is_missed_named_and_taken_back(here):
             time.sleep(5)
 
     try:
-        records = run(here, SMALL | {"experts.rounds": 60}, kill)
+        records = run(here, SMALL | {"experts.rounds": 40}, kill)
     finally:
         over.set()
     answered = [record["answered"] for record in records]
