@@ -119,18 +119,22 @@ def test_a_supernode_that_is_killed_is_missed_named_and_taken_back(here):
     site, over = here.layout.sites[1], threading.Event()
 
     def kill():
-        here.processes[f"supernode-{site.name}"].signal(9)
+        """Once it has taken its order: one that has not gets it again when it is back."""
+        node = here.processes[f"supernode-{site.name}"]
+        taken = node.log.read_text().count("Received successfully")
+        eventually(lambda: node.log.read_text().count("Received successfully") > taken)
+        node.signal(9)
         threading.Thread(target=restart, daemon=True).start()
 
     def restart():
-        """As containers do; for some minutes the server takes the key for one that is still there."""
+        """As containers do; for a while the server takes the key for one that is still there."""
         while not over.is_set():
             if not here.processes[f"supernode-{site.name}"].alive:
                 here.start_supernode(site)
             time.sleep(5)
 
     try:
-        records = run(here, SMALL | {"experts.rounds": 40}, kill)
+        records = run(here, SMALL | {"experts.rounds": 25}, kill)
     finally:
         over.set()
     answered = [record["answered"] for record in records]
