@@ -102,12 +102,18 @@ class Comparison:
         }
 
     def _protocols(self, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """A table for each of PROTOCOLS, of methods that are told the same of the test samples."""
+        """A table for each of PROTOCOLS, of methods that are told the same of the test samples and have a value on each
+        seed, as the world model must."""
+
+        def values(key: str, name: str) -> list[float]:
+            found = [getattr(score, key) for score in self.of(name)]
+            return [] if None in found else found
+
         return {
             key: {
-                name: summary([getattr(s, key) for s in self.of(name)], [getattr(s, key) for s in self.of(WORLD)])
+                name: summary(values(key, name), values(key, WORLD))
                 for name in methods
-                if all(getattr(s, key) is not None for s in self.of(name))
+                if values(key, name) and values(key, WORLD)
             }
             for key in PROTOCOLS
         }

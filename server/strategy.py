@@ -26,7 +26,7 @@ from server.history import RoundRecord, trained_sums
 from server.orders import Kind, order
 from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, REMEMBERED, ROLL_CALL, TRAINED, UNCHARTED, Step, schedule
 from server.state import ServerState, initial, rejoined
-from server.validation import check, check_sender
+from server.validation import check, check_sender, check_weights
 
 Observer = Callable[[RoundRecord, ServerState], None]
 """Told of each finished round, once it can no longer be lost."""
@@ -85,6 +85,7 @@ class ManifoldStrategy(Strategy):
         self._asked: dict[int, Order] = {}
         self._empty = self._resumed.empty
         self._online: set[int] = set()
+        self._samples: dict[int, float] = {}  # of deployed clients, by their census
         self._began = time.monotonic()
 
     def summary(self) -> None:
@@ -345,6 +346,8 @@ class ManifoldStrategy(Strategy):
         if self._grid.simulated is None:
             check_sender(contribution.clients, nodes, sender, self._node_of, self._online)
         check(contribution, step.stage, self.state, self.scenario, self.task)
+        if self._grid.simulated is None:
+            check_weights(contribution, step.stage, self._samples)
         if round_ == step.round:
             return contribution, nodes
         began, now = (partial(self._start, step.stage, state) for state in (self._versions[round_], self.state))

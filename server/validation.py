@@ -85,6 +85,24 @@ def check_sender(
         raise ValueError(f"node {sender}: answers for client {client}, but is client {other[0]}")
 
 
+def check_weights(contribution: Contribution, stage: Stage, samples: dict[int, float]) -> None:
+    """Hold a deployed client to the number of samples that its census told, which is noted in `samples`.
+
+    Raises:
+        ValueError: its model weighs more.
+    """
+    (client,) = contribution.clients
+    everywhere = contribution.everywhere()
+    if stage is Stage.CENSUS and "samples" in everywhere:
+        samples[client] = float(everywhere["samples"])
+        return
+    for sums in contribution.sums.values():
+        weights = [float(tensor) for name, tensor in sums.items() if name.startswith(f"{WEIGHT}/")]
+        if weights and max(weights) > samples.get(client, MOST_SAMPLES):
+            told = samples[client]
+            raise ValueError(f"client {client}: its model weighs {max(weights):g} samples, its census told {told:g}")
+
+
 def _regions(contribution: Contribution, stage: Stage, state: ServerState) -> set[int]:
     """Under what the clients of a contribution may send sums."""
     if stage in (Stage.CHARTING, Stage.REACH, Stage.SPAWN):

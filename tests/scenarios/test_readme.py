@@ -48,6 +48,10 @@ def small(command):
         words += ["--methods", "world,central"] if words[0] == "compare" and "--methods" not in words else []
         words += ["--parts", "head"] if words[0] == "ablate" else []
         words = ["1" if before == "--seeds" else word for before, word in zip(["", *words], words, strict=False)]
+    if words[0] in ("simulate", "compare", "cap") and "--workers" not in words:
+        words += ["--workers", "0"]
+    if "fashion" in words or "domains" in words:
+        words += ["--set", "model.channels=[2, 2, 2]"]
     if "fashion" in words:
         words += ["--set", "partition.clients=4"]
     if "digits" in words or "./my_scenario.py" in words:

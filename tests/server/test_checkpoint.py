@@ -91,7 +91,7 @@ def test_deployed_clients_that_have_lost_their_memory_are_told_again(tmp_path):
     config = run_config("digits", ROUNDS, 0)
     kept = Everything(tmp_path, open_run(config).scenario)
     world, rounds, _ = federated(config, checkpoints=kept)
-    for checkpoint in kept.written.values():
+    for checkpoint in list(kept.written.values())[1::3]:
         again, rounds_again, _ = federated(config, SERIAL, resumed=replace(checkpoint, simulated=None, node_of={}))
         assert [(r.stage, r.answered, r.refused) for r in rounds_again] == [
             (r.stage, r.answered, r.refused) for r in rounds

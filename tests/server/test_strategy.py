@@ -11,6 +11,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from clients.app import app
 from federation.confidence import fitted_temperature, temperature_losses
+from federation.contribution import EVERYWHERE, Contribution
 from federation.data import Samples
 from federation.engine import SerialGrid
 from federation.engine.local import refusal
@@ -23,8 +24,8 @@ from server.app import federate
 from server.schedule import schedule
 from server.state import start_of
 from server.strategy import ManifoldStrategy, RoundLostError
-from server.validation import check_sender
-from tests.small import ROUNDS
+from server.validation import check_sender, check_weights
+from tests.small import ROUNDS, term
 
 CONFIGURATION = run_config("digits", ROUNDS, 0)
 CULPRIT = 3
@@ -487,3 +488,14 @@ def test_nothing_is_watched_where_no_bound_is_set():
     outcome, rounds = at_rest()
     assert all(record.stable == 0 and record.answered == 5 for record in rounds)
     assert all(watch.divergence == inf for watch in outcome.watches)
+
+
+def test_a_deployed_client_is_held_to_its_own_census():
+    samples = {}
+    census = Contribution((2,), {EVERYWHERE: {"samples": torch.tensor(40.0)}})
+    check_weights(census, Stage.CENSUS, samples)
+    assert samples == {2: 40.0}
+    check_weights(term(2, {"w": torch.ones(3)}, 40.0), Stage.EXPERTS, samples)
+    with pytest.raises(ValueError, match="client 2: its model weighs 41 samples, its census told 40"):
+        check_weights(term(2, {"w": torch.ones(3)}, 41.0), Stage.EXPERTS, samples)
+    check_weights(term(3, {"w": torch.ones(3)}, 41.0), Stage.EXPERTS, samples)  # came later, told none
