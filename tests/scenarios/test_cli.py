@@ -74,7 +74,8 @@ def test_compare_prints_one_json_object_and_writes_the_run(capsys):
     assert row["mean"] == pytest.approx(sum(row["per_seed"]) / 2)
     assert row["ci95"][0] <= row["mean"] <= row["ci95"][1]
     assert set(result["budget"]["world"]) == {
-        "total_parameters", "active_parameters", "bytes_up", "bytes_down", "training_flops", "query_flops", "seconds",
+        "total_parameters", "active_parameters", "bytes_up", "bytes_down", "training_flops", "query_flops",
+        "latency", "seconds",
     }  # fmt: skip
     assert [row["share"] for row in result["novelty"]["per_seed"]] == pytest.approx([1.0, 1.0], abs=0.1)
     assert result["novelty"]["covered"]["mean"] > 0.5
@@ -103,13 +104,16 @@ def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
     assert "central_total" in printed
     comparison = json.loads(Path("run/comparison.json").read_text())
     assert list(comparison["union"]) == [
-        "world", "central", "central_total", "fedavg", "fedavg_total", "fedprox", "fedadam", "scaffold", "heterofl",
-        "fedrolex", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "local", "uniform", "head", "oracle",
+        "world", "world_1_2", "world_1_4", "world_1_8", "central", "central_total", "fedavg", "fedavg_total", "fedprox",
+        "fedadam", "scaffold", "heterofl", "fedrolex", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "local",
+        "uniform", "head", "oracle",
     ]  # fmt: skip
     assert list(comparison["ece"]) == list(comparison["ece_untempered"]) == list(comparison["union"])
-    assert [list(rows) for rows in comparison["context"].values()] == [["context"]] * 4  # never beside the others
+    assert [list(rows) for rows in comparison["context"].values()] == [["context"]] * 6  # never beside the others
     first = Path("run/report.html").read_text(encoding="utf-8")
-    assert "(feddf, uniform, head, oracle, context)" in first  # they show the world model's traffic and training
+    assert (
+        "(world_1_2, world_1_4, world_1_8, feddf, uniform, head, oracle, context)" in first
+    )  # they show the world model's traffic and training
     assert "Calibration" in first
     assert "With context" in first
     Path("run/report.html").unlink()
@@ -252,7 +256,7 @@ def test_a_run_that_fails_ends_with_status_one(capsys, monkeypatch):
     assert capsys.readouterr().err.startswith("failed: ")
 
 
-def _lost(*arguments):
+def _lost(*arguments, **options):
     from server.strategy import RoundLostError
 
     raise RoundLostError("prior round 1: no usable reply of 5; client 0: out of memory")
