@@ -7,7 +7,7 @@ Shi (2025).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf
 from statistics import median
@@ -67,14 +67,14 @@ class Watch:
     def seen(self, residual: float, divergence: float, bounds: FixedPoint) -> "Watch":
         """After one more round."""
         residuals = (*self.residuals, residual)[-HISTORY:]
-        after = Watch(residuals, divergence, 0, self.rounds + 1)
+        after = Watch(residuals, divergence, self.calm + 1, self.rounds + 1)
         holds = (
             bounds.residual is not None
             and residual <= bounds.residual
             and after.rate <= bounds.rate
             and divergence <= bounds.divergence
         )
-        return Watch(residuals, divergence, self.calm + 1 if holds else 0, self.rounds + 1)
+        return after if holds else replace(after, calm=0)
 
     def stable(self, bounds: FixedPoint) -> bool:
         """Whether it has come to rest."""

@@ -29,6 +29,7 @@ from scenarios.experiment import Experiment, Result, begun, planned
 from scenarios.experiment import run as run_experiment
 from scenarios.jobs import Cap, Compare, Job, Simulate, unfinished
 from scenarios.journal import Journal
+from scenarios.options import Config, DataDir, Set
 from scenarios.overrides import alternatives, collected
 from scenarios.plan import plan as make_plan
 from scenarios.report import render
@@ -42,11 +43,6 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(deploy, name="deploy")
 
 Reference = Annotated[str, typer.Argument(metavar="SCENARIO", help="name of a scenario, or path of a scenario file")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="override a field; may be repeated")
-]
-Config = Annotated[Path | None, typer.Option("--config", help="TOML file of overrides")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder of npz files (or MANIFOLD_DATA)")]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="number of seeds")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="first seed")]
 Out = Annotated[Path | None, typer.Option("--out", help="new folder for the results (default runs/SCENARIO-TIME)")]

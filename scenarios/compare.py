@@ -168,7 +168,7 @@ def compare(
             if reason := method.absent(trial):
                 skipped[name] = reason
                 continue
-            if journal.factors(name) is None:
+            if not journal.factors(name):
                 journal.keep_factors(name, _searched(method, trial, progress))
             score = journal.score(seed, name)
             if score is None or name == WORLD:
@@ -193,8 +193,8 @@ def _trained(
 ) -> tuple[Contender, float, WorldRun | None]:
     """A method at the best learning rate that does not diverge, the factor of that rate, and the run if it is the world
     model's. What went well in a short run may diverge in a whole one: then the next best is taken."""
-    *better, last = journal.factors(method.name) or (1.0,)
-    for factor in (*better, last):
+    factors = journal.factors(method.name)
+    for factor in factors:
         now = replace(trial, factor=factor)
         progress.begin(f"{method.name}, seed {trial.scenario.seed}", _rounds(method, now))
         run = None
@@ -204,10 +204,10 @@ def _trained(
                 run = run_world(replace(now, checkpoints=checkpoints, resumed=journal.resumed(now.scenario, factor)))
             trained = contender(run) if run else method.run(now)
         except RoundLostError:
-            if factor == last:
+            if factor == factors[-1]:
                 raise
             continue
-        if factor == last or isfinite(on_held_out(trained, trial.federation)):
+        if factor == factors[-1] or isfinite(on_held_out(trained, trial.federation)):
             break
     return trained, factor, run
 

@@ -222,7 +222,7 @@ def _kept(folder: RunFolder) -> list[Result]:
     """What has been finished; the file is left with nothing else."""
     results = [Result(**line) for line in folder.read_lines(TRIALS)]
     finished = [result for result in results if not result.failure]
-    folder.write_text(TRIALS, "".join(json.dumps(vars(result)) + "\n" for result in finished))
+    folder.write_lines(TRIALS, [vars(result) for result in finished])
     return finished
 
 

@@ -179,5 +179,5 @@ def unfinished(folder: RunFolder) -> Job:
 
 def _keep(folder: RunFolder, outcome: Outcome) -> None:
     """Write the rounds and the world model of a finished run."""
-    folder.write_text("metrics.jsonl", "".join(json.dumps(record.dump()) + "\n" for record in outcome.history))
+    folder.write_text("metrics.jsonl", outcome.metrics)
     outcome.world.save(folder.path)

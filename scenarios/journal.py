@@ -55,15 +55,17 @@ class Journal:
     def __init__(self, folder: RunFolder | None = None) -> None:
         self._folder = folder
         self._scores = {(score.seed, score.method): score for score in map(Score.load, self._lines(SCORES))}
-        self._factors = {line["method"]: tuple(line["factors"]) for line in self._lines(FACTORS)}
+        self._factors: dict[str, tuple[float, ...]] = {
+            line["method"]: tuple(line["factors"]) for line in self._lines(FACTORS)
+        }
 
     def score(self, seed: int, method: str) -> Score | None:
         """That of a method that is finished."""
         return self._scores.get((seed, method))
 
-    def factors(self, method: str) -> tuple[float, ...] | None:
-        """The learning-rate factors of a method that was searched, the best first."""
-        return self._factors.get(method)
+    def factors(self, method: str) -> tuple[float, ...]:
+        """The learning-rate factors of a method that was searched, the best first; none before that."""
+        return self._factors.get(method, ())
 
     def keep_score(self, score: Score) -> None:
         """A method is finished."""

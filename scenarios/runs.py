@@ -48,6 +48,10 @@ class RunFolder:
         """Write JSON atomically."""
         self.write_text(name, json.dumps(data, indent=2) + "\n")
 
+    def write_lines(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write lines of JSON atomically."""
+        self.write_text(name, "".join(json.dumps(record) + "\n" for record in records))
+
     def append(self, name: str, record: Mapping[str, Any]) -> None:
         """Add a line of JSON."""
         with (self.path / name).open("a", encoding="utf-8") as file:
@@ -70,7 +74,7 @@ class RunFolder:
         """The same, and the file is left with whole lines alone, so that others can be added."""
         lines = self.read_lines(name)
         if lines:
-            self.write_text(name, "".join(json.dumps(line) + "\n" for line in lines))
+            self.write_lines(name, lines)
         return lines
 
     def read_json(self, name: str) -> Any:

@@ -41,6 +41,11 @@ class Outcome:
     charts: tuple[Chart, ...]
     watches: tuple[Watch, ...] = ()
 
+    @property
+    def metrics(self) -> str:
+        """A line of JSON for each round."""
+        return "".join(json.dumps(record.dump()) + "\n" for record in self.history)
+
 
 def federate(
     grid: Grid,
@@ -91,8 +96,7 @@ def main(grid: Grid, context: Context) -> None:
     )
     out.mkdir(parents=True, exist_ok=True)
     outcome.world.save(out)
-    lines = [json.dumps(record.dump()) for record in outcome.history]
-    (out / "metrics.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (out / "metrics.jsonl").write_text(outcome.metrics, encoding="utf-8")
     score = federation.task.score(outcome.world.predict(federation.union_test.inputs), federation.union_test.targets)
     shutil.rmtree(checkpoints.folder, ignore_errors=True)
     print(f"union {federation.task.metric} {score:.4f}; world model in {out}", flush=True)

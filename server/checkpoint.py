@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,9 +88,15 @@ class Checkpoints:
         """The file of the checkpoint after so many rounds."""
         return self.folder / f"round-{rounds:05d}.safetensors"
 
+    def keep(self, taken: Callable[[], Checkpoint]) -> None:
+        """Take one and write it down; both count as the time that goes into it."""
+        began = time.monotonic()
+        self.write(taken())
+        now = time.monotonic()
+        self._rest = now + (now - began) * (1 - self._share) / self._share
+
     def write(self, checkpoint: Checkpoint) -> None:
         """Write one down, durably, and remove those that are too old, or later, which it makes void."""
-        began = time.monotonic()
         tree, tensors = packed(checkpoint, KINDS)
         body = json.dumps({"scenario": self.scenario.dump(), "checkpoint": tree})
         header = {"version": str(VERSION), "body": body, "checksum": _checksum(body, tensors)}
@@ -105,8 +111,6 @@ class Checkpoints:
         before = [rounds for rounds in self.rounds if rounds <= done]
         for rounds in set(self.rounds) - set(before[-KEPT:]):
             self.path(rounds).unlink()
-        now = time.monotonic()
-        self._rest = now + (now - began) * (1 - self._share) / self._share
 
     def read(self, rounds: int | None = None) -> Checkpoint:
         """The last one, or that after so many rounds.

@@ -106,7 +106,7 @@ class ManifoldStrategy(Strategy):
         Args:
             num_rounds: the most that are run; 0 for all.
         """
-        self._grid, known = Waiting(grid), self._resumed
+        self._grid, self._timeout, known = Waiting(grid), timeout, self._resumed
         if self._grid.simulated is not None and known.simulated is not None:
             self._grid.simulated.remember(known.simulated)
             self._node_of = dict(known.node_of)
@@ -166,11 +166,11 @@ class ManifoldStrategy(Strategy):
         for _ in range(RETRIES):
             if len(clients_of(accepted)) >= self._quorum(step):
                 break
-            if self._idle(step):
-                break
             self._report(step, accepted, refused)
             self._grid.rest()
-            more, refused = self._sorted_out(self._grid.send_and_receive(self._again(accepted)), step)
+            more, refused = self._sorted_out(
+                self._grid.send_and_receive(self._again(accepted), timeout=self._timeout), step
+            )
             accepted += more
         if not self._idle(step):
             self._report(step, accepted, refused)
@@ -214,9 +214,9 @@ class ManifoldStrategy(Strategy):
 
     def _finish(self, step: Step, total: Contribution, refused: tuple[str, ...]) -> None:
         """The next state, and the record of the round; both are written down before anybody is told."""
-        for stage in REMEMBERED:
-            if step.stage is stage or step.stage in REMEMBERED[stage]:
-                self._aware[stage].update(total.clients)
+        for told, needed in REMEMBERED.items():
+            if step.stage in {told, *needed}:
+                self._aware[told].update(total.clients)
         before = self.state
         if not self._idle(step):
             self.state = advanced(before, step.stage, total, self.scenario, self.task, self.clients)
@@ -240,7 +240,7 @@ class ManifoldStrategy(Strategy):
         self.history.append(record)
         last = len(self.history) == len(self.steps)
         if self._checkpoints is not None and (last or self._checkpoints.due) and self._settled():
-            self._checkpoints.write(self._checkpoint())
+            self._checkpoints.keep(self._checkpoint)
         self._observe(record, self.state)
 
     def _settled(self) -> bool:

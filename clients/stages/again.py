@@ -13,8 +13,9 @@ from federation.tensors import under
 
 def tell_again(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> None:
     """Those whose order says so remember where their samples lie and what the experts say of them."""
+    told = {id(order): under(AGAIN, order.tensors) for order in {id(order): order for order in orders}.values()}
     for order, member in zip(orders, cohort, strict=True):
-        if told := under(AGAIN, order.tensors):
-            repeated = replace(order, tensors=told)
+        if tensors := told[id(order)]:
+            repeated = replace(order, tensors=tensors)
             reach.remember(reach.charted(repeated, scenario, task), member)
             evidence.remember(repeated, member, scenario, task)

@@ -21,6 +21,7 @@ from scenarios.deployment.layout import IMAGE, Layout, Ports
 from scenarios.deployment.live import Live
 from scenarios.deployment.submission import Run, described, followed, prepared, recorded, started
 from scenarios.deployment.up import operator_of, run_here, serve_here, sound
+from scenarios.options import Config, DataDir, Set
 from scenarios.overrides import collected
 from scenarios.runs import RunFolder, check_out
 
@@ -29,11 +30,6 @@ app = typer.Typer(no_args_is_help=True, help=__doc__)
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="folder of the deployment")]
 Sites = Annotated[int | None, typer.Option("--sites", min=1, help="number of sites")]
 Scenario = Annotated[str | None, typer.Argument(metavar="SCENARIO", help="name of a scenario")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="override a field; may be repeated")
-]
-Config = Annotated[Path | None, typer.Option("--config", help="TOML file of overrides")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder of npz files (or MANIFOLD_DATA)")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="seed of all draws")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on from the last checkpoint of the last run")]
 Tool = Annotated[str | None, typer.Option("--compose", help="command that reads compose files; default what is here")]

@@ -10,10 +10,10 @@ from federation.records import Stage
 from federation.rules import InputError
 from federation.scenario import open_scenario
 from scenarios.ablate import ABLATIONS, ablation, sheet, summarised
-from scenarios.cli import main
 from scenarios.engines import HERE
 from scenarios.experiment import Result
 from scenarios.simulate import simulate
+from tests.commands import status
 from tests.small import ROUNDS, Quiet
 
 TINY = ROUNDS | {"partition.clients": 3, "prior.rounds": 1, "data.limit": 300}
@@ -46,12 +46,6 @@ def load(settings, seed):
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def status(*arguments):
-    with pytest.raises(SystemExit) as exit_:
-        main(list(arguments))
-    return exit_.value.code
 
 
 def dotted(fields, prefix=""):

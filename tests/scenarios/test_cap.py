@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scenarios.cap import FEDERATION, METHODS, dominates, verdicts
-from scenarios.cli import main
+from tests.commands import status
 from tests.small import flags
 
 
@@ -33,12 +33,6 @@ def test_verdicts_are_plain():
         "world: dominated on all three by central",
         "world_1_2: no monolith dominates it",
     ]
-
-
-def status(*arguments):
-    with pytest.raises(SystemExit) as exit_:
-        main(list(arguments))
-    return exit_.value.code
 
 
 @pytest.fixture(autouse=True)

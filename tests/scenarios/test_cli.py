@@ -8,14 +8,8 @@ import pytest
 import torch
 
 from federation.world_model import WorldModel
-from scenarios.cli import main
+from tests.commands import status
 from tests.small import flags
-
-
-def status(*arguments):
-    with pytest.raises(SystemExit) as exit_:
-        main(list(arguments))
-    return exit_.value.code
 
 
 @pytest.fixture(autouse=True)

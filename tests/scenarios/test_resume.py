@@ -7,18 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from scenarios.cli import main
 from scenarios.display import Silent
+from tests.commands import status
 from tests.small import flags
 
 SIMULATE = ("simulate", "digits", "--quiet", *flags())
 COMPARE = ("compare", "digits", "--methods", "world,fedavg,head,oracle", "--seeds", "2", "--quiet", *flags())
-
-
-def status(*arguments):
-    with pytest.raises(SystemExit) as exit_:
-        main(list(arguments))
-    return exit_.value.code
 
 
 @pytest.fixture(autouse=True)

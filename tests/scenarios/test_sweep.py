@@ -6,23 +6,17 @@ from pathlib import Path
 import pytest
 
 from federation.rules import InputError
-from scenarios.cli import main
 from scenarios.experiment import TRIALS, Experiment, Result, run
 from scenarios.overrides import alternatives
 from scenarios.runs import RunFolder
 from scenarios.sweep import Sweep, drawn, sheet, summarised
+from tests.commands import status
 from tests.small import ROUNDS, Quiet
 
 TINY = ROUNDS | {"partition.clients": 3, "prior.rounds": 1, "data.limit": 300}
 FIXED = {field: [value] for field, value in TINY.items()}
 RANKS = {"charts.rank": [1, 2, 3]}
 DIVERGES = 1e30
-
-
-def status(*arguments):
-    with pytest.raises(SystemExit) as exit_:
-        main(list(arguments))
-    return exit_.value.code
 
 
 def flags(**more):

@@ -377,6 +377,20 @@ def test_without_the_quorum_those_who_are_missing_are_asked_again_and_nothing_is
         torch.testing.assert_close(again.world.tensors()[name], tensor, rtol=1e-4, atol=1e-5)
 
 
+def test_those_who_are_asked_again_are_not_waited_for_longer_than_others():
+    waited = []
+
+    class Timed(Absent):
+        def send_and_receive(self, messages, *, timeout=None):
+            waited.append(timeout)
+            return super().send_and_receive(messages, timeout=timeout)
+
+    config = run_config("digits", ROUNDS | {"quorum": 0.8}, 0)
+    opened = open_run(config)
+    federate(Timed(config, crashes=2), opened.scenario, opened.federation().task, 5)
+    assert set(waited) == {3600.0}
+
+
 def test_a_run_stops_where_the_quorum_is_not_to_be_had():
     with pytest.raises(RoundLostError, match="experts round 1: 3 clients answered, the quorum is 4; crashed"):
         with_quorum(0.8, crashes=100)
