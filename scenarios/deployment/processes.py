@@ -104,15 +104,15 @@ class Processes:
     def end(self) -> None:
         """End all groups: ask the last started first, and kill what is left after the grace."""
         everyone = list(reversed(self._running.values()))
-        for process in everyone:
-            process.signal(signal.SIGTERM)
-        until = time.monotonic() + GRACE
-        while any(members(process.child.pid) for process in everyone) and time.monotonic() < until:
+        for number in (signal.SIGTERM, signal.SIGKILL):
             for process in everyone:
-                process.child.poll()
-            time.sleep(PAUSE)
+                process.signal(number)
+            until = time.monotonic() + GRACE
+            while any(members(process.child.pid) for process in everyone) and time.monotonic() < until:
+                for process in everyone:
+                    process.child.poll()
+                time.sleep(PAUSE)
         for process in everyone:
-            process.signal(signal.SIGKILL)
             process.child.wait()
         self._running.clear()
 

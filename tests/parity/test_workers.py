@@ -72,7 +72,7 @@ def test_a_cohort_for_which_memory_is_too_small_is_served_in_pieces():
 
 def test_a_node_lost_in_mid_round_changes_nothing():
     done = subprocess.run(
-        [sys.executable, "-m", "tests.parity.two_nodes"], capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, "-m", "tests.parity.two_nodes"], capture_output=True, text=True, timeout=400, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))

@@ -6,6 +6,7 @@ thereafter.
 
 import json
 import threading
+import time
 
 import ray
 from ray.cluster_utils import Cluster
@@ -16,6 +17,9 @@ from federation.engine.workers import RayWorkers
 from tests.apps import slow
 from tests.parity.test_workers import first_round
 
+YOUNG = 120.0
+"""Seconds after which a node must be known to the other one; until then actors meant for it are started elsewhere."""
+
 
 def _node(_: object) -> str:
     return str(ray.get_runtime_context().get_node_id())
@@ -24,14 +28,14 @@ def _node(_: object) -> str:
 def main() -> None:
     """Run and print."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    for _ in range(4):  # on a busy machine a young node may be passed over
-        second = cluster.add_node(num_cpus=1)
-        cluster.wait_for_nodes()
+    second = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    nodes: list[str] = []
+    until = time.monotonic() + YOUNG
+    while len(set(nodes)) < 2 and time.monotonic() < until:
+        time.sleep(0.5)
         workers = RayWorkers(slow, 2, address=cluster.address)
         nodes = [ray.get(actor.__ray_call__.remote(_node)) for actor in workers._actors]
-        if len(set(nodes)) == 2:
-            break
-        cluster.remove_node(second)
     timer = threading.Timer(0.5, cluster.remove_node, (second,), {"allow_graceful": False})
     timer.start()
     disturbed = first_round(workers)
