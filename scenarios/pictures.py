@@ -42,7 +42,7 @@ GROUP_COLOURS = [f"#{c}" for c in ("c67", "8ce", "dc7", "4a9", "a49", "993", "67
 
 METHOD_COLOURS = {"world": VERMILLION, "central": BLUE, "central_total": BLUE, "fedavg": GREEN, "fedavg_total": GREEN}
 METHOD_COLOURS |= {"fedprox": ORANGE, "fedadam": PINK, "local": SKY}
-RIVALS = ("scaffold", "heterofl", "fedrolex", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft")
+RIVALS = ("scaffold", "heterofl", "fedrolex", "fjord", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft")
 METHOD_COLOURS |= dict(zip(RIVALS, GROUP_COLOURS, strict=False))
 """A larger monolith shares its colour with the smaller one and is dashed; methods without a curve are gray."""
 

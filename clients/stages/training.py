@@ -1,6 +1,6 @@
 """Local training of the foundation prior, or of the experts of the members' regions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.calibration import shifts
+from clients.distillation import dearer, lifted, taught
 from clients.member import Member
 from clients.stages.probing import probed
 from clients.training import Batch, Column, Objective, Trained, batches, learning_rate, train
@@ -16,6 +17,7 @@ from federation.data import Samples
 from federation.experts import Expert, specialised
 from federation.models import ElasticFamily, Size
 from federation.models.family import Slope
+from federation.models.sizes import turns
 from federation.records import LABELS, Order
 from federation.scenario import LocalTraining, Scenario
 from federation.task import Task
@@ -58,6 +60,7 @@ def train_members(
     """
     first, experts = orders[0], {id(order): Expert.of(under("model", order.tensors)) for order in orders}
     expert, size = experts[id(first)], Size(width=first.settings["width"], depth=first.settings["depth"])
+    inner = scenario.sizes.inner(size)
     family, own = specialised(scenario.model, task, expert.outputs, expert.members)
     rate = learning_rate(scenario.local, first.progress) * first.settings["learning_rate"]
     apart = {key: expert.apart() for key, expert in experts.items()}
@@ -74,10 +77,11 @@ def train_members(
         [m.number * expert.members + member for m in cohort for member in range(expert.members)],
         union=first.tensors.get(LABELS),
         term=term,
+        smaller=turns(size, inner, first.seed, *address) if inner else None,
     )
     regions, counts = [int(order.settings["region"]) for order in orders], [len(rows) for rows in samples]
     clients, cost = [member.number for member in cohort], family.multiplies(own, size)
-    multiplies = cost * (1 + (term.forwards if term else 0))
+    multiplies = cost * (1 + (term.forwards if term else 0)) + dearer(family, own, size, inner)
     probes = probed(orders, cohort, scenario, task) if first.settings.get("probe") else {}
     return weighed(trained.together(expert.members), clients, counts, regions, multiplies, probes)
 
@@ -91,11 +95,18 @@ def _own(samples: Samples, classes: Tensor | None) -> Samples:
     return Samples(samples.inputs[mine], place[mine])
 
 
-def supervised(family: ElasticFamily, task: Task, shift: Tensor | float = 0.0, term: Term | None = None) -> Objective:
+def supervised(
+    family: ElasticFamily,
+    task: Task,
+    shift: Tensor | float = 0.0,
+    term: Term | None = None,
+    smaller: Iterator[Size | None] | None = None,
+) -> Objective:
     """The task's losses of models of a family; the batch's columns are inputs, targets, and those of the term.
 
     Args:
         shift: added to the outputs, [clients, 1, outputs].
+        smaller: of each step, the size that learns what the models say, if any does.
     """
 
     def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
@@ -104,7 +115,12 @@ def supervised(family: ElasticFamily, task: Task, shift: Tensor | float = 0.0, t
         row_losses, slopes = task.slopes(outputs + shift, targets)
         if term:
             slopes = slopes + term.slopes(outputs, beside)
-        return row_losses, pull(slopes * weights.unsqueeze(-1))
+        found = pull(slopes * weights.unsqueeze(-1))
+        small = next(smaller) if smaller else None
+        if small is None:
+            return row_losses, found
+        part = family.slice(model, task, small)
+        return row_losses, lifted(found, taught(family, task, part, inputs, outputs, weights, shift))
 
     return objective
 
@@ -122,19 +138,21 @@ def train_models(
     proximal: float = 0.0,
     union: Tensor | None = None,
     term: Term | None = None,
+    smaller: Iterator[Size | None] | None = None,
 ) -> Trained:
     """Train one model a client on that client's samples; all models are of one size.
 
     Args:
         union: counts of the classes in the federation, for which losses are calibrated.
         term: what is minimised beside the task's loss; the losses that come back are the task's alone.
+        smaller: of each step, the size that learns what the models say, if any does.
     """
     device, shift = accelerator(), shifts([s.targets for s in samples], union)
     added = shift.to(device) if isinstance(shift, Tensor) else shift
     columns = [s.inputs for s in samples], [s.targets for s in samples], *(term.columns if term else ())
     plan = batches([len(s) for s in samples], local, seed, address, clients)
     start = {name: tensor.to(device) for name, tensor in stacked(list(starts)).items()}
-    return train(start, supervised(family, task, added, term), columns, plan, local, rate, proximal)
+    return train(start, supervised(family, task, added, term, smaller), columns, plan, local, rate, proximal)
 
 
 def weighed(

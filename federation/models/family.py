@@ -56,6 +56,10 @@ class Size(Frozen):
     width: float = Field(default=1.0, gt=0, le=1)
     depth: float = Field(default=1.0, ge=0, le=1)
 
+    def within(self, other: Self) -> bool:
+        """Whether a model of this size is a slice of one of the other."""
+        return self.width <= other.width and self.depth <= other.depth
+
 
 FULL, NARROWEST = Size(), Size(width=1e-9)
 

@@ -13,6 +13,7 @@ from scenarios.baselines.fedpft import FedPft
 from scenarios.baselines.fedprox import FedProx
 from scenarios.baselines.fedrep import FedRep
 from scenarios.baselines.fedrolex import FedRolex
+from scenarios.baselines.fjord import Fjord
 from scenarios.baselines.head import Head
 from scenarios.baselines.heterofl import HeteroFl
 from scenarios.baselines.ifca import Ifca
@@ -40,6 +41,7 @@ METHODS: dict[str, Method] = {
         Scaffold(),
         HeteroFl(),
         FedRolex(),
+        Fjord(),
         Ifca(),
         FedEm(),
         FedRep(),

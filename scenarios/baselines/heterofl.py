@@ -1,7 +1,7 @@
 """HeteroFL: every device trains the leading units of one model, as many as it can."""
 
 from federation.contribution import Contribution, coverage_mean
-from federation.models import ElasticFamily
+from federation.models import ElasticFamily, Size
 from federation.models.family import FULL
 from federation.tensors import Parameters, stacked
 from scenarios.baselines.contract import Answer, Trial, single_model
@@ -30,9 +30,12 @@ class HeteroFl(Federated[Parameters]):
             size = sizes.of(cohort[0], now.trial.scenario.seed)
             part = now.family.slice(state, now.task, size)
             now.download(cohort, part)
-            trained = now.train(stacked([part] * len(cohort)), cohort, size=size)
-            total += now.total(cohort, trained.parameters)
+            total += now.total(cohort, self.trained(now, stacked([part] * len(cohort)), cohort, size))
         return coverage_mean(total.everywhere(), state)
+
+    def trained(self, now: Round, starts: Parameters, cohort: list[int], size: Size) -> Parameters:
+        """The models of clients of a size after local training."""
+        return now.train(starts, cohort, size=size).parameters
 
     def answer(self, state: Parameters, trial: Trial, family: ElasticFamily) -> Answer:
         return single_model(family, state, trial.task)

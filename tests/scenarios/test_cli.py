@@ -99,8 +99,8 @@ def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
     comparison = json.loads(Path("run/comparison.json").read_text())
     assert list(comparison["union"]) == [
         "world", "world_1_2", "world_1_4", "world_1_8", "central", "central_total", "fedavg", "fedavg_total", "fedprox",
-        "fedadam", "scaffold", "heterofl", "fedrolex", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "local",
-        "uniform", "head", "oracle",
+        "fedadam", "scaffold", "heterofl", "fedrolex", "fjord", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft",
+        "local", "uniform", "head", "oracle",
     ]  # fmt: skip
     assert list(comparison["ece"]) == list(comparison["ece_untempered"]) == list(comparison["union"])
     assert [list(rows) for rows in comparison["context"].values()] == [["context"]] * 6  # never beside the others

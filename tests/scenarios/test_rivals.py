@@ -35,6 +35,7 @@ from scenarios.baselines.federated import Account, Federated, Round
 from scenarios.baselines.fedpft import GAUSSIANS, Draws
 from scenarios.baselines.fedrep import FedRep
 from scenarios.baselines.fedrolex import FedRolex
+from scenarios.baselines.fjord import Fjord
 from scenarios.baselines.heterofl import HeteroFl
 from scenarios.baselines.ifca import Ifca
 from scenarios.baselines.mixture import Mixed
@@ -45,7 +46,7 @@ from scenarios.engines import HERE
 from server.aggregation import Mean
 from tests.small import ROUNDS
 
-IN_PROCESS = [HeteroFl(), FedRolex(), Scaffold(), Ifca(), FedEm(), FedRep(), Ditto()]
+IN_PROCESS = [HeteroFl(), FedRolex(), Fjord(), Scaffold(), Ifca(), FedEm(), FedRep(), Ditto()]
 every_rival = pytest.mark.parametrize("method", IN_PROCESS, ids=lambda method: method.name)
 
 
@@ -123,6 +124,7 @@ def flower() -> tuple[Trial, Contender]:
 REDUCED = {
     "heterofl of full sizes": HeteroFl(),
     "fedrolex of full sizes": FedRolex(),
+    "fjord of full sizes": Fjord(),
     "ifca of one cluster": Ifca(components=1),
     "fedem of one component": FedEm(components=1),
     "fedrep without personal layers": FedRep(personal=()),
@@ -336,6 +338,7 @@ def test_what_travels_and_what_is_trained_are_counted():
     expected = {  # bytes down, bytes up, floating-point operations
         "heterofl": (sent, sent, trained),
         "fedrolex": (sent, sent, trained),
+        "fjord": (sent, sent, trained),
         "scaffold": (2 * sent, 2 * sent, trained),
         "ifca": (3 * sent, sent, trained + asked),
         "fedem": (3 * sent, 3 * sent, 3 * trained + asked),
@@ -361,7 +364,7 @@ def test_a_model_that_is_not_finite_is_refused(two_populations):
     assert total.everywhere()["w"].tolist() == [len(now.samples(1))]
 
 
-@pytest.mark.parametrize("method", [HeteroFl(), FedRolex()], ids=["heterofl", "fedrolex"])
+@pytest.mark.parametrize("method", [HeteroFl(), FedRolex(), Fjord()], ids=["heterofl", "fedrolex", "fjord"])
 def test_slices_are_for_devices_of_several_sizes(method):
     assert "sizes.kind=tiers" in method.absent(digits())
     assert method.absent(digits(**{"sizes.kind": "tiers"})) == ""

@@ -139,20 +139,24 @@ def run_in(grid):
     return federate(grid, opened.scenario, federation.task, len(federation.clients)), federation
 
 
-def tiered(spoil):
+def tiered(spoil, **sizes):
     """A federation in which most clients train a part of the model."""
-    config = run_config("digits", ROUNDS | {"sizes.kind": "tiers"}, 0)
+    config = run_config("digits", ROUNDS | {"sizes.kind": "tiers"} | sizes, 0)
     opened = open_run(config)
     grid = Faulty(spoil)
     grid.run_config = config
     return federate(grid, opened.scenario, opened.federation().task, ROUNDS["partition.clients"]), opened.scenario
 
 
-def test_clients_are_sent_their_own_size_and_steps_cost_what_that_size_costs():
-    outcome, scenario = tiered(lambda reply: None)
+@pytest.mark.parametrize("ordered_dropout", [False, True])
+def test_clients_are_sent_their_own_size_and_steps_cost_what_that_size_costs(ordered_dropout):
+    outcome, scenario = tiered(lambda reply: None, **{"sizes.ordered_dropout": ordered_dropout})
     prior = next(record for record in outcome.history if record.stage is Stage.PRIOR)
     task, federation = outcome.world.design.task, open_run(CONFIGURATION).federation()
-    cost = [scenario.model.multiplies(task, scenario.sizes.of(n, 0)) for n in range(len(federation.clients))]
+    sizes = [scenario.sizes.of(number, 0) for number in range(len(federation.clients))]
+    of = {size: scenario.model.multiplies(task, size) for size in scenario.sizes.sizes}
+    smaller = {size: [of[small] for small in of if small.width < size.width] for size in of}
+    cost = [of[size] + ordered_dropout * sum(smaller[size]) / (1 + len(smaller[size])) for size in sizes]
     assert len(set(cost)) > 1
     assert prior.multiplies == sum(c * len(client.train) for c, client in zip(cost, federation.clients, strict=True))
     assert prior.refused == ()

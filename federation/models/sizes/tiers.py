@@ -1,52 +1,31 @@
-"""Which size of the elastic family each client trains. To add a rule: a subclass of `SizeRule` here."""
+"""Devices of several sizes."""
 
-from abc import abstractmethod
 from functools import lru_cache
 from itertools import product
 from typing import Annotated
 
 from pydantic import Field
 
-from federation.models.family import FULL, Size
+from federation.models.family import Size
+from federation.models.sizes.rule import SizeRule
 from federation.randomness import Streams
-from federation.rules import Rule, Several
+from federation.rules import Several
 
 Width = Annotated[float, Field(gt=0, le=1)]
 Depth = Annotated[float, Field(ge=0, le=1)]
 
 
-class SizeRule(Rule):
-    """Contract: the size of a client's model, which never changes during a run."""
-
-    @property
-    @abstractmethod
-    def sizes(self) -> tuple[Size, ...]:
-        """All sizes that may occur."""
-
-    @abstractmethod
-    def of(self, client: int, seed: int) -> Size:
-        """The size of one client, from its number alone."""
-
-
-class FullSize(SizeRule):
-    """Every client trains the whole model."""
-
-    @property
-    def sizes(self) -> tuple[Size, ...]:
-        return (FULL,)
-
-    def of(self, client: int, seed: int) -> Size:
-        return FULL
-
-
 class Tiers(SizeRule):
     """Tiers of devices, one for each pair of a width and a depth; each client belongs to one, drawn with equal odds.
 
-    Source: HeteroFL, Diao et al. (2021).
+    Source: HeteroFL, Diao et al. (2021); ordered dropout: FjORD, Horvath et al. (2021).
     """
 
     widths: Several[Width] = Field(default=(1.0, 0.5, 0.25, 0.125), min_length=1)
     depths: Several[Depth] = Field(default=(1.0,), min_length=1)
+    ordered_dropout: bool = Field(
+        default=True, description="a client's smaller sizes learn, in turns, what its largest says; else as in HeteroFL"
+    )
 
     @property
     def sizes(self) -> tuple[Size, ...]:
@@ -55,6 +34,9 @@ class Tiers(SizeRule):
     def of(self, client: int, seed: int) -> Size:
         sizes = self.sizes
         return sizes[_sizes(seed).of(client).integers(len(sizes))]
+
+    def inner(self, size: Size) -> tuple[Size, ...]:
+        return tuple(inner for inner in self.sizes if self.ordered_dropout and inner.within(size))
 
 
 @lru_cache
