@@ -5,11 +5,12 @@ import numpy as np
 from federation.data import Dataset
 from federation.manifold import ChartRule, PooledPixels, PrincipalComponents
 from federation.models import Convnet
+from federation.npz import Arrays, images, labelled
 from federation.partition import Natural
 from federation.rules import InputError
 from federation.scenario import DataSettings, LocalTraining, RouterSettings, Scenario
 from federation.task import Task
-from scenarios.sources import Arrays, from_folder, images, labelled, limited
+from scenarios.sources import from_folder, limited
 from server.aggregation import Momentum
 
 SCENARIO = Scenario(

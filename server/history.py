@@ -3,10 +3,13 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from federation.composition import candidates, usable
 from federation.contribution import Contribution
 from federation.records import Stage
+from federation.scenario import Scenario
 from federation.task import LEAST_VARIANCE, Task
 from federation.tensors import Parameters
+from server.state import ServerState
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class RoundRecord:
         residual: ||Phi(theta) - theta|| / ||theta|| of the models that this round trained (eq. 23).
         score: of the federation if it stopped here, where somebody asked for it.
         stable: regions that have come to rest by then.
+        held_out: accuracy of the composition on samples that clients hold out, as they report it; of values, half the
+            squared error a sample. None but in the round that chose the composition.
     """
 
     number: int
@@ -39,6 +44,7 @@ class RoundRecord:
     clock: float = 0.0
     score: float | None = None
     stable: int = 0
+    held_out: float | None = None
 
     def dump(self) -> dict[str, Any]:
         """Plain data for a line of JSON."""
@@ -52,6 +58,17 @@ def residual_variance(sums: Parameters, task: Task) -> float | None:
     if task.classifies or not visited:
         return None
     return max(LEAST_VARIANCE, 2 * float(sums["metric/loss"]) / (visited * task.outputs))
+
+
+def held_out_score(
+    total: Contribution, stage: Stage, state: ServerState, scenario: Scenario, task: Task
+) -> float | None:
+    """What clients report of the composition that a state has; None where the round was not about that."""
+    sums = total.everywhere()
+    if stage is not Stage.COMPOSITION or not float(sums.get("count", 0)):
+        return None
+    options = candidates(usable(scenario.composition.parts, task), scenario.composition.weights, task)
+    return float(sums["correct"][options.index(state.composition)] / sums["count"])
 
 
 def trained_sums(total: Contribution) -> tuple[float | None, int, float]:

@@ -22,7 +22,7 @@ from federation.tensors import Parameters
 from server.advance import advanced, residual
 from server.buffer import caught_up
 from server.checkpoint import Checkpoint, Checkpoints
-from server.history import RoundRecord, trained_sums
+from server.history import RoundRecord, held_out_score, trained_sums
 from server.orders import Kind, order
 from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, REMEMBERED, ROLL_CALL, TRAINED, UNCHARTED, Step, schedule
 from server.state import ServerState, initial, rejoined
@@ -236,6 +236,7 @@ class ManifoldStrategy(Strategy):
             clock=self._grid.clock,
             score=self._score(self.state) if self._score is not None and visited else None,
             stable=len(self.state.stable(self.scenario.fixed_point)),
+            held_out=held_out_score(total, step.stage, self.state, self.scenario, self.task),
         )
         self.history.append(record)
         last = len(self.history) == len(self.steps)

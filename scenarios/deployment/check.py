@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from scenarios.deployment.layout import Layout, Site
+from scenarios.deployment.own_data import file_problems
 
 SECRET_BYTES = 32
 """The shortest secret that is taken."""
@@ -31,7 +32,7 @@ def problems(layout: Layout, now: datetime | None = None) -> list[str]:
     missing = [
         f"{path}: no such folder; make it, for the data of {who}" for who, path in folders.items() if not path.is_dir()
     ]
-    return found + missing
+    return found + missing + list(file_problems(layout))
 
 
 def _modes(layout: Layout) -> Iterator[str]:

@@ -55,7 +55,7 @@ class Site:
         number: of its client; Flower's `partition-id`.
         key: private, ECDSA P-384 in OpenSSH's format; `public_key` is its other half.
         secret: what its SuperExec shows its SuperNode.
-        data: folder of its npz files.
+        data: folder of its own samples, which its ClientApp alone reads.
     """
 
     root: Path
@@ -145,8 +145,13 @@ class Layout:
 
     @property
     def server_data(self) -> Path:
-        """Folder of the npz files from which the ServerApp takes its test set."""
+        """Folder of the server's own test set, which may be empty."""
         return self.root / "data" / "server"
+
+    @property
+    def task(self) -> Path:
+        """What all sites agree on of their samples, where each has a file of its own."""
+        return self.root / "task.json"
 
     @property
     def flower_home(self) -> Path:
