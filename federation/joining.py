@@ -68,6 +68,7 @@ def _design(one: Design, other: Design, share: float) -> Design:
     return one.model_copy(
         update={
             "regions": one.regions + other.regions,
+            "sizes": tuple(part.size_of(region) for part in (one, other) for region in range(part.regions)),
             "region_of_client": (*one.region_of_client, *(one.regions + r for r in other.region_of_client)),
             "head": one.head.model_copy(update={"width": one.head.width + other.head.width}),
             "composition": mixed,

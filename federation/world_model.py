@@ -38,14 +38,15 @@ NOTHING_NOVEL = 1e30
 class Design(Frozen):
     """All of a world model that is not a tensor.
 
-    `size` is that of its models, of those of the family. `labels` is the share of each class in the federation,
-    `temperature` that of answers without context.
+    `size` is that of its models, of those of the family; `sizes` that of each expert, where they differ. `labels` is
+    the share of each class in the federation, `temperature` that of answers without context.
     """
 
     version: int = VERSION
     task: Task
     family: ElasticFamily
     size: Size = FULL
+    sizes: Several[Size] = ()
     encoder: EncoderRule
     router: RoutingRule
     head: Mlp
@@ -58,6 +59,10 @@ class Design(Frozen):
     labels: Several[float] = ()
     temperature: float = 1.0
     context: Context = Context()
+
+    def size_of(self, region: int) -> Size:
+        """The size of one region's expert."""
+        return self.sizes[region] if self.sizes else self.size
 
 
 LEAST_LOGIT = -30.0
@@ -161,8 +166,10 @@ class WorldModel:
             )
 
         experts = {region: cut(expert) for region, expert in self.experts.items()}
+        sizes = tuple(own.least(size) for own in self.design.sizes)
         prior = self.prior if self.design.encoder.uses_prior else cut(Expert(self.prior)).parameters
-        return replace(self, design=self.design.model_copy(update={"size": size}), experts=experts, prior=prior)
+        design = self.design.model_copy(update={"size": self.design.size.least(size), "sizes": sizes})
+        return replace(self, design=design, experts=experts, prior=prior)
 
     def novelty(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, " samples"]:
         """-log density of the atlas; above `design.novelty_threshold` no region knows the sample."""
@@ -252,11 +259,13 @@ class WorldModel:
 
     def cost_of_experts(self, asked: int) -> Cost:
         """The experts' own part of the cost, where a query asks so many of them: the largest."""
-        design, experts = self.design, self.experts.values()
-        kinds = [(e.members, *specialised(design.family, design.task, e.outputs, e.members)) for e in experts]
-        sizes = sorted((members * kind.parameters(own, design.size) for members, kind, own in kinds), reverse=True)
-        multiplies = sorted((members * kind.multiplies(own, design.size) for members, kind, own in kinds), reverse=True)
-        return Cost(sum(sizes), sum(sizes[:asked]), 2 * sum(multiplies[:asked]))
+        design, sizes, multiplies = self.design, [], []
+        for region, expert in self.experts.items():
+            kind, own = specialised(design.family, design.task, expert.outputs, expert.members)
+            sizes.append(expert.members * kind.parameters(own, design.size_of(region)))
+            multiplies.append(expert.members * kind.multiplies(own, design.size_of(region)))
+        largest, dearest = (sorted(each, reverse=True)[:asked] for each in (sizes, multiplies))
+        return Cost(sum(sizes), sum(largest), 2 * sum(dearest))
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it that is not its design, by `part/name`."""
@@ -322,11 +331,15 @@ class WorldModel:
         for part, wanted in expected.items():
             if shapes(getattr(self, part)) != wanted:
                 raise ValueError(f"the weights of its {part} do not fit its design")
+        if len(design.sizes) not in (0, design.regions):
+            raise ValueError(f"it tells the sizes of {len(design.sizes)} experts for {design.regions} regions")
         if list(self.experts) != list(range(design.regions)):
             raise ValueError(f"it holds {len(self.experts)} experts for {design.regions} regions")
         for region, expert in self.experts.items():
             family, own = specialised(design.family, design.task, expert.outputs, max(1, expert.members))
-            wanted = {name: (expert.members, *shape) for name, shape in family.shapes(own, design.size).items()}
+            wanted = {
+                name: (expert.members, *shape) for name, shape in family.shapes(own, design.size_of(region)).items()
+            }
             if shapes(expert.parameters) != wanted or not expert.members or not expert.fits(design.task):
                 raise ValueError(f"the weights of its expert {region} do not fit its design")
 

@@ -24,6 +24,7 @@ from federation.fixed_point import Watch
 from federation.manifold import Atlas, Chart, Encoder, EncoderRule
 from federation.manifold.chart import Moments
 from federation.manifold.dimension import Spacing
+from federation.models import Size
 from federation.packing import packed, unpacked
 from federation.records import Stage
 from federation.rules import InputError
@@ -57,7 +58,7 @@ class Checkpoint:
 
 
 KINDS = (
-    *(Checkpoint, ServerState, Charted, Model, RoundRecord, Memories, Stage, Watch),
+    *(Checkpoint, ServerState, Charted, Model, RoundRecord, Memories, Stage, Watch, Size),
     *(Atlas, Chart, Moments, Spacing, Encoder, EncoderRule, Context),
 )
 """All that a checkpoint may consist of."""

@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from federation.context import Context, shares
-from federation.experts import Expert, begun, committee, trunk_of
+from federation.contribution import EVERYWHERE
+from federation.experts import Expert, begun, committee, specialised, trunk_of
 from federation.fixed_point import FixedPoint, Watch
 from federation.manifold import Atlas, Chart, Encoder
 from federation.manifold.coupling import neighbours
 from federation.manifold.regions import region_charts
+from federation.models import Size
+from federation.models.family import FULL
 from federation.randomness import torch_generator
 from federation.records import LABELS
 from federation.scenario import Scenario
@@ -59,6 +62,7 @@ class ServerState:
         known: the histogram of the novelty of held-out samples, as it is sent where regions may spawn.
         pioneers: clients whose samples spawned the last region.
         watches: how near the expert of each region is to its fixed point.
+        sizes: of the expert of each region.
     """
 
     prior: Model
@@ -73,6 +77,7 @@ class ServerState:
     watches: tuple[Watch, ...] = ()
     neighbours: tuple[tuple[int, ...], ...] = ()
     experts: tuple[Model, ...] = ()
+    sizes: tuple[Size, ...] = ()
     classes: tuple[Tensor | None, ...] = ()
     head: Parameters = field(default_factory=dict)
     router: Parameters = field(default_factory=dict)
@@ -86,6 +91,11 @@ class ServerState:
     def stable(self, bounds: FixedPoint) -> frozenset[int]:
         """The regions that have come to rest."""
         return frozenset(region for region, watch in enumerate(self.watches) if watch.stable(bounds))
+
+    def size(self, region: int, client: int, scenario: Scenario) -> Size:
+        """What a client trains: what its device can of its region's expert, or, everywhere, of the prior."""
+        able = scenario.sizes.of(client, scenario.seed)
+        return able if region == EVERYWHERE else able.least(self.sizes[region])
 
     def expert(self, region: int) -> Expert:
         """The expert of a region as it is now."""
@@ -122,7 +132,12 @@ def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) 
     """Start an expert for each region, and lay out the small networks."""
     charts, regions, atlas = found.charts, found.region_of_client, found.atlas
     classes = _own_classes(charts, regions) if scenario.experts.own_classes else (None,) * atlas.regions
-    experts = [_begun(state, region, own, scenario, task) for region, own in enumerate(classes)]
+    spacings = [chart.spacing.dimension for chart in region_charts(charts, regions, atlas.regions)]
+    sizes = scenario.sizes.of_regions(spacings)
+    experts = [
+        _begun(state, region, own, size, scenario, task)
+        for region, (own, size) in enumerate(zip(classes, sizes, strict=True))
+    ]
     overlaps = atlas.overlaps(scenario.seed) if scenario.coupling.rounds else torch.eye(atlas.regions)
     latent = atlas.mean.shape[1]
     draw = torch_generator(scenario.seed, "small networks")
@@ -142,6 +157,7 @@ def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) 
         watches=(Watch(),) * atlas.regions,
         neighbours=neighbours(overlaps, scenario.coupling.neighbours),
         experts=tuple(Model(expert, scenario.aggregation.init(expert), state.prior.variance) for expert in experts),
+        sizes=sizes,
         classes=classes,
         head=head,
         router=scenario.router.rule.init(latent, atlas.regions, draw),
@@ -149,13 +165,15 @@ def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) 
 
 
 def _begun(
-    state: ServerState, region: int, classes: Tensor | None, scenario: Scenario, task: Task
+    state: ServerState, region: int, classes: Tensor | None, size: Size, scenario: Scenario, task: Task
 ) -> dict[str, Tensor]:
     """The expert of one region before it is trained."""
     outputs = None if classes is None else len(classes)
     members = committee(scenario.model, task, outputs, scenario.experts.members)
     draw = torch_generator(scenario.seed, "expert", region)
-    return begun(state.prior.parameters, scenario.model, task, classes, members, draw)
+    expert = begun(state.prior.parameters, scenario.model, task, classes, members, draw)
+    family, own = specialised(scenario.model, task, outputs, members)
+    return expert if size == FULL else family.slice(expert, own, size)
 
 
 def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario, task: Task) -> ServerState:
@@ -173,8 +191,9 @@ def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario, 
         return state
     before, atlas = state.atlas, state.atlas.with_region(chart, scenario.charts)
     new, own = before.regions, torch.tensor(sorted(chart.components)) if scenario.experts.own_classes else None
-    nearest = state.experts[int(before.scores(chart.whole.mean[None].float()).argmax())].parameters
-    expert = nearest if own is None else _begun(state, new, own, scenario, task)
+    nearest = int(before.scores(chart.whole.mean[None].float()).argmax())
+    size, copy = state.sizes[nearest], state.experts[nearest].parameters
+    expert = copy if own is None else _begun(state, new, own, size, scenario, task)
     late = [client for client in found if not state.charts[client].components]
     heavier = float(atlas.log_weight.logsumexp(0) - before.log_weight.logsumexp(0))
     return replace(
@@ -183,6 +202,7 @@ def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario, 
         region_of_client=tuple(new if client in late else r for client, r in enumerate(state.region_of_client)),
         atlas=atlas,
         experts=(*state.experts, Model(expert, scenario.aggregation.init(expert))),
+        sizes=(*state.sizes, size),
         classes=(*state.classes, own),
         watches=(*state.watches, Watch()),
         router=scenario.router.rule.with_region(state.router, before.mean.shape[1], new),
@@ -213,6 +233,7 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
         state.encoder.rule,
         state.atlas.regions,
         region_of_client=state.region_of_client,
+        sizes=() if set(state.sizes) == {FULL} else state.sizes,
         composition=state.composition or {"mixture": 1.0},
         novelty_threshold=min(state.novelty_threshold, NOTHING_NOVEL),
         labels=tuple(shares(state.labels[LABELS]).tolist()) if state.labels else (),

@@ -314,7 +314,7 @@ class ManifoldStrategy(Strategy):
         """What tells a client's order from those of others."""
         region = self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
         region = len(self.state.experts) - 1 if step.stage is Stage.GROWTH else region
-        size = self.scenario.sizes.of(number, self.scenario.seed) if step.stage in ELASTIC else FULL
+        size = self.state.size(region, number, self.scenario) if step.stage in ELASTIC else FULL
         again = any(step.stage in needed and number not in self._aware[s] for s, needed in REMEMBERED.items())
         reached = self.state.reached[number] if again or step.stage is Stage.EVIDENCE else ()
         placed = step.stage is Stage.COUPLING and number in self._aware[Stage.COUPLING]

@@ -46,8 +46,8 @@ def check(contribution: Contribution, stage: Stage, state: ServerState, scenario
         raise ValueError(f"{who}: NaN or infinity in its sums")
     if strange := contribution.sums.keys() - _regions(contribution, stage, state):
         raise ValueError(f"{who}: sums of region {min(strange)}, may send them of its own alone")
-    sizes = {scenario.sizes.of(contribution.clients[0], scenario.seed), FULL}  # a newcomer's own is not known yet
     for region, sums in contribution.sums.items():
+        sizes = _sizes(region, contribution.clients[0], stage, state, scenario)
         options = [expected_shapes(stage, state, scenario, task, size, region) for size in sizes]
         misfits = min((_misfits(sums, expected) for expected in options), key=len)
         if misfits:
@@ -112,6 +112,13 @@ def _regions(contribution: Contribution, stage: Stage, state: ServerState) -> se
     return {len(state.experts) - 1 if stage is Stage.GROWTH else EVERYWHERE}
 
 
+def _sizes(region: int, client: int, stage: Stage, state: ServerState, scenario: Scenario) -> set[Size]:
+    """The sizes of which a client's model may be: its own, or all of it, for a newcomer's own is not known yet."""
+    if stage not in ELASTIC or not EVERYWHERE <= region < len(state.sizes):
+        return {FULL}
+    return {state.size(region, client, scenario), FULL}
+
+
 def _check_values(who: str, sums: Parameters, expected: Collection[str]) -> None:
     """Refuse sums that nobody asked for, weights that are none, and models out of all bounds."""
     for name, tensor in sums.items():
@@ -174,7 +181,7 @@ def expected_shapes(
             raise ValueError(f"a model of region {region}, of {len(state.experts)}")
         expert = Expert(state.prior.parameters) if stage is Stage.PRIOR else state.expert(region)
         family, own = specialised(scenario.model, task, expert.outputs, expert.members)
-        model = {name: (expert.members, *shape) for name, shape in family.shapes(own, size).items()}
+        model = shapes(family.slice(expert.parameters, own, size))
     else:
         model = shapes(state.head if stage is Stage.HEAD else state.router)
     return model | {f"{WEIGHT}/{name}": () for name in model}

@@ -5,9 +5,10 @@ import os
 import sys
 from pathlib import Path
 
+import jaxtyping
 import pytest
 from hypothesis import settings
-from jaxtyping import install_import_hook
+from typechecker import but_closures
 
 PACKAGES = ("federation", "clients", "server", "scenarios")
 
@@ -19,10 +20,20 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (ROOT, os.environ.get("P
 imported = [name for name in (*PACKAGES, "torch") if name in sys.modules]
 if imported:
     raise RuntimeError(f"{', '.join(imported)} imported before the tests were set up")
-install_import_hook(list(PACKAGES), "typechecker.checked")
+jaxtyping.jaxtyped = but_closures(jaxtyping.jaxtyped)
+jaxtyping.install_import_hook(list(PACKAGES), "typechecker.checked")
 
 settings.register_profile("manifold", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("manifold")
+
+LONG = ("benchmarks", "deployment", "scenarios", "server")
+"""Folders of tests that run whole federations, where checks would take most of the time. The functions that these are
+made of are checked by the tests of all other folders, and each stage by those of parity."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    jaxtyping.config.update("jaxtyping_disable", folder in LONG)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """The runtime type checker of the tests: beartype, as jaxtyping's import hook calls it."""
 
 from collections.abc import Callable
+from inspect import isfunction
 from typing import Any
 
 from beartype import BeartypeConf, beartype
@@ -19,3 +20,14 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
         return _beartype(function)
     except BeartypeDecorHintException:
         return function
+
+
+def but_closures(jaxtyped: Callable[..., Any]) -> Callable[..., Any]:
+    """jaxtyping's decorator, which leaves out functions within functions: they are made with each call, and their
+    checks would be compiled with each call."""
+
+    def decorator(**options: Any) -> Callable[[Any], Any]:
+        decorate = jaxtyped(**options)
+        return lambda made: made if isfunction(made) and "<locals>" in made.__qualname__ else decorate(made)
+
+    return decorator

@@ -3,6 +3,6 @@
 from federation.models.convnet import Convnet
 from federation.models.family import ElasticFamily, Size
 from federation.models.mlp import Mlp
-from federation.models.sizes import FullSize, SizeRule, Tiers
+from federation.models.sizes import ByDimension, FullSize, SizeRule, SmallerOfBoth, Tiers
 
-__all__ = ["Convnet", "ElasticFamily", "FullSize", "Mlp", "Size", "SizeRule", "Tiers"]
+__all__ = ["ByDimension", "Convnet", "ElasticFamily", "FullSize", "Mlp", "Size", "SizeRule", "SmallerOfBoth", "Tiers"]

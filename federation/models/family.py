@@ -56,6 +56,10 @@ class Size(Frozen):
     width: float = Field(default=1.0, gt=0, le=1)
     depth: float = Field(default=1.0, ge=0, le=1)
 
+    def least(self, other: "Size") -> "Size":
+        """The smaller of the two, in width and in depth."""
+        return Size(width=min(self.width, other.width), depth=min(self.depth, other.depth))
+
     def within(self, other: Self) -> bool:
         """Whether a model of this size is a slice of one of the other."""
         return self.width <= other.width and self.depth <= other.depth
@@ -167,11 +171,12 @@ class ElasticFamily(Rule):
         return 1.0
 
     def slice(self, parameters: Parameters, task: Task, size: Size) -> dict[str, Tensor]:
-        """The model of a smaller size inside this one; a leading clients axis is kept."""
+        """The model of a size inside this one, all of it where it is no larger; a leading clients axis is kept."""
         cut = {}
         for name, shape in self.shapes(task, size).items():
             place: tuple[EllipsisType | slice, ...] = (..., *corner(shape))
-            cut[name] = parameters[name][place]
+            if name in parameters:
+                cut[name] = parameters[name][place]
         return cut
 
     def lift(self, part: Parameters, whole: Parameters) -> dict[str, Tensor]:

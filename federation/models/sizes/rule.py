@@ -2,14 +2,23 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
-from federation.models.family import Size
+from pydantic import Field
+
+from federation.models.family import FULL, Size
 from federation.randomness import generator
 from federation.rules import Rule
 
+Width = Annotated[float, Field(gt=0, le=1)]
+Depth = Annotated[float, Field(ge=0, le=1)]
+
 
 class SizeRule(Rule):
-    """Contract: the size of a client's model, which never changes during a run."""
+    """Contract: how much a client's device can train, which never changes during a run, and how much a region needs.
+
+    A client trains the smaller of the two; of the prior, which has no region, what its device can.
+    """
 
     @property
     @abstractmethod
@@ -18,7 +27,15 @@ class SizeRule(Rule):
 
     @abstractmethod
     def of(self, client: int, seed: int) -> Size:
-        """The size of one client, from its number alone."""
+        """What one client's device can train, from its number alone."""
+
+    def of_regions(self, dimensions: Sequence[float]) -> tuple[Size, ...]:
+        """The size of each region's expert; by default all of it.
+
+        Args:
+            dimensions: the intrinsic dimension of each region's samples, NaN where it is not known.
+        """
+        return (FULL,) * len(dimensions)
 
     def inner(self, size: Size) -> tuple[Size, ...]:
         """The sizes within its own that a client trains in turns beside it, its own among them; by default none."""

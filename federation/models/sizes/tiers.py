@@ -2,17 +2,13 @@
 
 from functools import lru_cache
 from itertools import product
-from typing import Annotated
 
 from pydantic import Field
 
 from federation.models.family import Size
-from federation.models.sizes.rule import SizeRule
+from federation.models.sizes.rule import Depth, SizeRule, Width
 from federation.randomness import Streams
 from federation.rules import Several
-
-Width = Annotated[float, Field(gt=0, le=1)]
-Depth = Annotated[float, Field(ge=0, le=1)]
 
 
 class Tiers(SizeRule):
