@@ -12,6 +12,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -60,7 +61,7 @@ def fetched(here, tmp_path_factory):
     """The folder of a run that the README's commands have started and fetched, and what these said."""
     out, said = tmp_path_factory.mktemp("results") / "fetched", {}
     places = {"fleet": here.layout.root, "runs/fetched": out}
-    for name in ("register", "run", "status", "fetch"):
+    for name in ("split", "register", "run", "status", "fetch"):
         words = [places.get(word, word) for word in COMMANDS[name]]
         code, said[name] = status(*words, *(settings(SMALL) if name == "run" else []))
         assert code == 0, said[name]
@@ -68,7 +69,7 @@ def fetched(here, tmp_path_factory):
 
 
 def test_the_readme_shows_every_step():
-    assert list(COMMANDS) == ["up", "init", "check", "register", "run", "status", "fetch", "down"]
+    assert list(COMMANDS) == ["up", "init", "split", "check", "register", "run", "status", "fetch", "down"]
 
 
 def test_the_world_model_is_the_simulation_s(fetched):
@@ -82,11 +83,19 @@ def test_the_world_model_is_the_simulation_s(fetched):
         torch.testing.assert_close(deployed[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 
+def test_each_site_has_told_of_its_own_samples_alone(here, fetched):
+    names = {path.relative_to(here.layout.root / "data").as_posix() for path in here.layout.root.rglob("*.npz")}
+    assert names == {"server/test.npz", *(f"site-{number}/client.npz" for number in range(SITES))}
+    for site in here.layout.sites:
+        process = psutil.Process(here.processes[f"superexec-{site.name}"].child.pid)
+        assert process.environ()["MANIFOLD_DATA"] == str(site.data)
+
+
 def test_what_was_fetched_tells_of_every_round_and_of_the_run(fetched):
     rounds = [json.loads(line) for line in (fetched[0] / "metrics.jsonl").read_text().splitlines()]
     assert all(record["answered"] == SITES and not record["refused"] for record in rounds)
     run = json.loads((fetched[0] / "run.json").read_text())
-    assert (run["scenario"], run["overrides"]["partition.clients"]) == ("digits", SITES)
+    assert (run["scenario"], run["overrides"]["data.sites"]["clients"]) == ("digits", SITES)
 
 
 def test_a_run_is_followed_round_by_round(fetched):
@@ -107,9 +116,9 @@ def test_status_shows_nodes_by_site_and_runs(fetched):
 
 
 def test_a_run_that_fails_ends_with_status_1_and_its_cause(here, capsys):
-    code, _ = status("deploy", "run", here.layout.root, "digits", "--set", "data.limit=12")
+    code, _ = status("deploy", "run", here.layout.root, "digits", "--set", "local.learning_rate=1e30")
     assert code == 1
-    assert re.search(r"failed: run \d+ finished:failed: .*12 samples|min_samples", capsys.readouterr().err)
+    assert re.search(r"failed: run \d+ finished:failed: .*no usable reply", capsys.readouterr().err)
 
 
 def test_a_deployment_that_is_up_is_not_started_again(here, capsys):
