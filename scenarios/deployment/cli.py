@@ -20,16 +20,18 @@ from scenarios.deployment.containers import RESULTS, Containers, here
 from scenarios.deployment.init import initialise
 from scenarios.deployment.layout import IMAGE, Layout, Ports
 from scenarios.deployment.live import Live
+from scenarios.deployment.options import Folder
 from scenarios.deployment.own_data import absent
-from scenarios.deployment.submission import Run, described, fitted, followed, prepared, recorded, started
+from scenarios.deployment.submission import Run, described, fitted, followed, prepared, recorded, resumable, started
 from scenarios.deployment.up import operator_of, run_here, serve_here, sound
+from scenarios.deployment.upkeep_cli import app as upkeep
 from scenarios.options import Config, DataDir, Set
 from scenarios.overrides import collected
 from scenarios.runs import RunFolder, check_out
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
+app.add_typer(upkeep)
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="folder of the deployment")]
 Sites = Annotated[int | None, typer.Option("--sites", min=1, help="number of sites")]
 Scenario = Annotated[str | None, typer.Argument(metavar="SCENARIO", help="name of a scenario")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="seed of all draws")]
@@ -228,7 +230,7 @@ def _wanted(
             raise InputError(f"scenario {scenario!r}: sites know them by name; known: {', '.join(scenario_names())}")
         return prepared(layout, scenario, collected(set_, config, data_dir), seed)
     if resume and not (scenario or set_ or config or data_dir or seed):
-        return recorded(layout)
+        return resumable(layout)
     raise InputError("expected either SCENARIO with its settings, or --resume alone, which goes on with the last run")
 
 

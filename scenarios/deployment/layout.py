@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from federation.rules import Frozen, InputError, Several
+from federation.rules import Frozen, InputError, Several, nearest
 
 VERSION = 1
 IMAGE = "manifold-federation:latest"
@@ -113,6 +113,17 @@ class Layout:
     def sites(self) -> tuple[Site, ...]:
         return tuple(Site(self.root, name, number) for number, name in enumerate(self.description.sites))
 
+    def site(self, name: str) -> Site:
+        """A site by its name.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = next((site for site in self.sites if site.name == name), None)
+        if found is None:
+            raise InputError(f"{self.root} has no site {name!r}; {nearest(name, list(self.description.sites))}")
+        return found
+
     @property
     def server_names(self) -> tuple[str, ...]:
         """All names and addresses that the server's certificate is for."""
@@ -161,6 +172,11 @@ class Layout:
     @property
     def compose(self) -> Path:
         return self.root / "compose.yaml"
+
+    @property
+    def removed(self) -> Path:
+        """Where the files of sites lie that have left."""
+        return self.root / "removed"
 
     @property
     def state(self) -> Path:

@@ -64,7 +64,8 @@ def agree(layout: Layout, terms: Agreed) -> None:
         InputError: they have agreed already.
     """
     try:
-        credentials.write(layout.task, (terms.model_dump_json(indent=2) + "\n").encode(), credentials.PUBLIC)
+        text = terms.model_dump_json(indent=2) + "\n"
+        credentials.write(layout.task, credentials.Content(text.encode(), credentials.PUBLIC))
     except FileExistsError:
         raise InputError(f"{layout.task} exists already; one deployment has one task") from None
 

@@ -106,6 +106,19 @@ def recorded(layout: Layout, name: str | None = None) -> Run:
     return found[-1]
 
 
+def resumable(layout: Layout) -> Run:
+    """The last run, if the deployment still has the sites that it had.
+
+    Raises:
+        InputError: there was none, or it was of another number of sites.
+    """
+    run = recorded(layout)
+    sites = (run.overrides.get("data.sites") or {}).get("clients", run.overrides.get("partition.clients"))
+    if sites not in (None, len(layout.sites)):
+        raise InputError(f"run {run.name} was of {sites} sites, {layout.root} has {len(layout.sites)}; begin another")
+    return run
+
+
 def followed(
     operator: Operator, run: Run, show: Callable[[str], None], check: Callable[[], None] = lambda: None
 ) -> None:

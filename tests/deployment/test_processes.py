@@ -15,12 +15,14 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from flwr.cli.supernode.register import try_load_public_key
 from safetensors.torch import load_file
 
 from federation.scenario import open_run, run_config
 from scenarios.cli import main
-from scenarios.deployment import credentials
-from scenarios.deployment.init import initialise
+from scenarios.deployment import credentials, upkeep
+from scenarios.deployment.init import initialise, make_keys
+from scenarios.deployment.layout import Layout
 from scenarios.deployment.operator import Operator, UnreachableError
 from scenarios.deployment.processes import Process, ProcessLostError, free_ports
 from scenarios.deployment.up import running
@@ -149,6 +151,22 @@ def test_an_unregistered_key_is_refused(here, tmp_path):
     assert "2004" in said
 
 
+def test_a_rotated_key_takes_the_place_of_the_old_one_and_a_removed_site_s_key_is_refused(here, tmp_path):
+    named = initialise(tmp_path / "guests", 2)
+    guests = Layout(named.root, named.description.model_copy(update={"sites": ("guest-0", "guest-1")}))
+    for site in guests.sites:
+        make_keys(site)
+    here.operator.register(guests)
+    before = try_load_public_key(guests.site("guest-0").public_key)
+    upkeep.rotate(guests, "guest-0", here.operator)
+    upkeep.remove(guests, "guest-1", here.operator)
+    known = {node.name: node.public_key for node in here.operator.nodes() if node.name.startswith("guest")}
+    assert known == {"guest-0": try_load_public_key(guests.site("guest-0").public_key)}
+    assert known["guest-0"] != before
+    key = guests.removed / "guest-1" / "guest-1"
+    assert "2004" in stranger(here, tmp_path, "--auth-supernode-private-key", str(key))
+
+
 def test_a_node_without_a_key_is_refused(here, tmp_path):
     said = stranger(here, tmp_path)
     assert "305" in said
@@ -156,14 +174,14 @@ def test_a_node_without_a_key_is_refused(here, tmp_path):
 
 
 def test_a_server_of_another_authority_is_not_trusted(here, tmp_path):
-    credentials.write_certificate(tmp_path / "ca.crt", credentials.authority().certificate)
+    credentials.write(tmp_path / "ca.crt", credentials.certificate_file(credentials.authority().certificate))
     key = here.layout.sites[0].key
     said = stranger(here, tmp_path, "--auth-supernode-private-key", str(key), ca=tmp_path / "ca.crt")
     assert "CERTIFICATE_VERIFY_FAILED" in said
 
 
 def test_the_operator_does_not_trust_it_either(here, tmp_path):
-    credentials.write_certificate(tmp_path / "ca.crt", credentials.authority().certificate)
+    credentials.write(tmp_path / "ca.crt", credentials.certificate_file(credentials.authority().certificate))
     with pytest.raises(UnreachableError):
         Operator(here.operator.address, tmp_path / "ca.crt").nodes()
 
