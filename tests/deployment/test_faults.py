@@ -122,27 +122,11 @@ def test_a_local_deployment_that_is_killed_as_a_whole_goes_on_with_its_run(tmp_p
     fleet, out = tmp_path / "fleet", tmp_path / "out"
     settings = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
     words = ["-m", "scenarios.cli", "deploy", "up", str(fleet)]
-    first = subprocess.Popen(
-        [
-            sys.executable,
-            *words,
-            "digits",
-            "--local",
-            "--sites",
-            str(SITES),
-            *settings,
-            "--out",
-            str(tmp_path / "first"),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert first.stdout is not None
-    for line in first.stdout:
-        if line.startswith("round 3:"):
-            first.kill()
-            break
-    first.wait()
+    begin = [*words, "digits", "--local", "--sites", str(SITES), *settings, "--out", str(tmp_path / "first")]
+    with subprocess.Popen([sys.executable, *begin], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        next(line for line in first.stdout if line.startswith("round 3:"))
+        first.kill()
     assert status("deploy", "down", str(fleet)) == 0
     again = [sys.executable, *words, "--local", "--resume", "--out", str(out)]
     done = subprocess.run(again, capture_output=True, text=True, check=True, timeout=300)

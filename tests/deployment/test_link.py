@@ -97,7 +97,7 @@ def test_a_link_that_is_cut_for_longer_costs_some_rounds_and_the_site_is_named_a
         relay.cut()
         later(65, relay.heal)
 
-    records, _ = run(deployment, cut, **{"experts.rounds": 12})
+    records, _ = run(deployment, cut, **{"experts.rounds": 8})
     missed = [record for record in records if record["answered"] < SITES]
     causes = [cause for record in missed for cause in record["refused"]]
     assert [record["number"] for record in records] == list(range(1, len(records) + 1))
