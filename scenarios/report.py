@@ -71,6 +71,7 @@ def gather(comparison: Comparison) -> dict[str, Any]:
         "routing": _routing(outcome.world, federation, [region["group"] for region in regions]),
         "rounds": [_round(record) for record in outcome.history],
         "resting": resting(outcome, scenario),
+        "grown": [(record.number, list(record.grown), record.parameters) for record in outcome.history if record.grown],
         "composition": dict(outcome.world.design.composition),
         "novelty_threshold": outcome.world.design.novelty_threshold,
         "settings": scenario.dump(),
@@ -90,7 +91,7 @@ def _plain(value: Any) -> Any:
 
 def _round(record: RoundRecord) -> dict[str, Any]:
     row = record.dump()
-    kept = {name: row[name] for name in ("number", "loss", "residual", "answered", "seconds")}
+    kept = {name: row[name] for name in ("number", "loss", "residual", "answered", "seconds", "parameters")}
     return {**kept, "stage": str(record.stage), "trained": record.loss is not None, "refused": len(record.refused)}
 
 

@@ -48,6 +48,7 @@ class Simulation:
             "composition": world.design.composition,
             "novelty": asdict(self.coverage),
             "resting": resting(self.run.outcome, self.opened.scenario),
+            "grown": [news for record in self.run.outcome.history for news in record.grown],
             "bytes_up": self.run.traffic.up,
             "bytes_down": self.run.traffic.down,
             "refused": sum(len(record.refused) for record in self.run.outcome.history),

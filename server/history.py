@@ -24,6 +24,8 @@ class RoundRecord:
         residual: ||Phi(theta) - theta|| / ||theta|| of the models that this round trained (eq. 23).
         score: of the federation if it stopped here, where somebody asked for it.
         stable: regions that have come to rest by then.
+        parameters: of all experts together.
+        grown: what has grown between this round and the next, a sentence each.
     """
 
     number: int
@@ -39,6 +41,8 @@ class RoundRecord:
     clock: float = 0.0
     score: float | None = None
     stable: int = 0
+    parameters: int = 0
+    grown: tuple[str, ...] = ()
 
     def dump(self) -> dict[str, Any]:
         """Plain data for a line of JSON."""

@@ -22,6 +22,7 @@ from federation.tensors import Parameters
 from server.advance import advanced, residual
 from server.buffer import caught_up
 from server.checkpoint import Checkpoint, Checkpoints
+from server.growth import grown, parameters
 from server.history import RoundRecord, trained_sums
 from server.orders import Kind, order
 from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, REMEMBERED, ROLL_CALL, TRAINED, UNCHARTED, Step, schedule
@@ -220,6 +221,11 @@ class ManifoldStrategy(Strategy):
         before = self.state
         if not self._idle(step):
             self.state = advanced(before, step.stage, total, self.scenario, self.task, self.clients)
+        moved = residual(before, self.state, step.stage) if total.clients else None
+        grows = self.scenario.growth.used and step.stage is Stage.EXPERTS and step.round + 1 < step.rounds
+        news: tuple[str, ...] = ()
+        if grows and total.clients:
+            self.state, news = grown(self.state, total.sums, step.round, self.scenario, self.task)
         loss, visited, multiplies = trained_sums(total)
         silent = 0 if self._grid.keeps else max(0, len(self._asked) - len(total.clients) - len(refused))
         record = RoundRecord(
@@ -230,12 +236,14 @@ class ManifoldStrategy(Strategy):
             loss,
             visited,
             multiplies,
-            residual=residual(before, self.state, step.stage) if visited else None,
+            residual=moved if visited else None,
             seconds=time.monotonic() - self._began,
             silent=silent,
             clock=self._grid.clock,
             score=self._score(self.state) if self._score is not None and visited else None,
             stable=len(self.state.stable(self.scenario.fixed_point)),
+            parameters=parameters(self.state),
+            grown=news,
         )
         self.history.append(record)
         last = len(self.history) == len(self.steps)

@@ -26,7 +26,7 @@ Shape = tuple[int, ...]
 CHARTS = (Stage.CHARTING, Stage.SPAWN)
 """Stages in which the names of the sums depend on a client's classes."""
 
-METRICS = ("metric/loss", "metric/visited", "metric/multiplies", "metric/divergence", "metric/probed")
+METRICS = ("metric/loss", "metric/visited", "metric/multiplies", "metric/divergence", "metric/probed", "metric/moved")
 """One number each, that come beside a model; all but the loss count something."""
 
 MOST_SAMPLES, LARGEST = 1e9, 1e6
