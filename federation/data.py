@@ -179,7 +179,7 @@ def federate(dataset: Dataset | Pool, rule: PartitionRule, held_out: float, seed
     owner, tests = _test_owners(dataset, parts, seed)
     clients = []
     for number, rows in enumerate(parts):
-        kept, aside = _hold_out(rows, dataset.unit, held_out, generator(seed, "hold out", number))
+        kept, aside = divided(rows, dataset.unit, held_out, seed, number)
         if len(kept) == 0:
             raise InputError(f"client {number} has no samples to train on; ask for fewer clients or hold out less")
         clients.append(ClientData(dataset.train.take(kept), dataset.train.take(aside), tests[number]))
@@ -197,12 +197,12 @@ def _opened(pool: Pool, rule: PartitionRule) -> FederatedData:
     return FederatedData(pool.task, Lazy(rule.clients, pool.client), pool.union_test, owner, owner, domain, ("all",))
 
 
-def _hold_out(
-    rows: NDArray[np.int64], unit: NDArray[np.int64] | None, share: float, draw: np.random.Generator
+def divided(
+    rows: NDArray[np.int64], unit: NDArray[np.int64] | None, share: float, seed: int, number: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split rows into kept and held out, whole units together; at least one row is kept."""
+    """Split a client's rows into kept and held out, whole units together; at least one row is kept."""
     units = np.arange(len(rows)) if unit is None else unit[rows]
-    names = draw.permutation(np.unique(units))
+    names = generator(seed, "hold out", number).permutation(np.unique(units))
     aside = np.isin(units, names[: min(round(share * len(names)), len(names) - 1)])
     return rows[~aside], rows[aside]
 

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -24,9 +25,10 @@ from federation.manifold import ChartRule, Encoder, EncoderRule, PrincipalCompon
 from federation.manifold.features import Trunk
 from federation.models import ElasticFamily, FullSize, Mlp, SizeRule
 from federation.pacing import PacingRule, Synchronous
-from federation.partition import PartitionRule
+from federation.partition import OnDemand, PartitionRule
 from federation.routing import RoutingRule, TunedResidual
 from federation.rules import Frozen, InputError, Rule, Several, nearest
+from federation.sites import Sites
 from federation.task import Task
 from federation.tensors import Parameters, under
 from federation.world_model import Design
@@ -39,6 +41,13 @@ class DataSettings(Frozen):
     path: str | None = Field(default=None, description="one npz file (scenario npz)")
     source: Literal["files", "hub"] = Field(default="files", description="npz files, or the Hugging Face hub")
     limit: int | None = Field(default=None, ge=1, description="at most this many training samples (of each part)")
+    sites: Sites | None = Field(default=None, description="deployed: each site reads a file of its own, and no other")
+
+    @property
+    def folder(self) -> Path | None:
+        """Where npz files are: `dir`, or what MANIFOLD_DATA names."""
+        folder = self.dir or os.environ.get("MANIFOLD_DATA")
+        return Path(folder).expanduser() if folder else None
 
 
 class LocalTraining(Frozen):
@@ -262,11 +271,15 @@ class Opened:
 
 @lru_cache(maxsize=2)
 def _federation(opened: Opened) -> FederatedData:
-    scenario = opened.scenario
-    dataset = opened.load(scenario.data, scenario.seed)
+    scenario, sites = opened.scenario, opened.scenario.data.sites
+    if sites is None:
+        dataset, rule = opened.load(scenario.data, scenario.seed), scenario.partition
+    else:
+        dataset = sites.pool(scenario.data.folder, scenario.held_out, scenario.seed)
+        rule = OnDemand(clients=sites.clients)
     scenario.model.shapes(dataset.task)  # refuses inputs that the family cannot read, before anything runs
     usable(scenario.composition.parts, dataset.task)  # and parts that cannot answer
-    return federate(dataset, scenario.partition, scenario.held_out, scenario.seed)
+    return federate(dataset, rule, scenario.held_out, scenario.seed)
 
 
 def open_scenario(reference: str, overrides: Mapping[str, Any] | None = None) -> Opened:

@@ -3,6 +3,7 @@
 from federation.data import Dataset
 from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
+from federation.npz import images, labelled
 from federation.partition import Shards
 from federation.scenario import (
     DataSettings,
@@ -14,7 +15,7 @@ from federation.scenario import (
     TrainingPhase,
 )
 from federation.task import Task
-from scenarios.sources import from_folder, from_hub, images, labelled, limited
+from scenarios.sources import from_folder, from_hub, limited
 from server.aggregation import Mean
 
 SCENARIO = Scenario(

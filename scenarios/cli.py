@@ -1,4 +1,4 @@
-"""The command line, `manifold`: list, show, plan, simulate, deploy, compare, cap, resume, ablate, sweep, report.
+"""The command line, `manifold`: all jobs of the project, each a command.
 
 Exit status: 0 done, 1 the run failed, 2 the input is wrong (with one line that says what, and what to do).
 """
@@ -27,6 +27,7 @@ from scenarios.display import Bars, Silent, plan_tables
 from scenarios.engines import Kind
 from scenarios.experiment import Experiment, Result, begun, planned
 from scenarios.experiment import run as run_experiment
+from scenarios.forget import forgotten
 from scenarios.jobs import Cap, Compare, Job, Simulate, unfinished
 from scenarios.journal import Journal
 from scenarios.options import Config, DataDir, Set
@@ -239,6 +240,17 @@ def sweep(
     results = _trials(experiment, folder, quiet or json_, workers, ray_address)
     result = sweeps.summarised(plan, results)
     _show(folder, "sweep", result, sweeps.sheet(result, experiment.scenario.title, shown), json_)
+
+
+@app.command()
+def forget(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder with a world model")],
+    out: Annotated[Path, typer.Option("--out", help="new folder for the world model that is left")],
+    client: Annotated[int | None, typer.Option("--client", min=0, help="take out the region of a client")] = None,
+    region: Annotated[int | None, typer.Option("--region", min=0, help="take out a region")] = None,
+) -> None:
+    """Take a region out of a world model: its expert, its charts and its gate. The others stay as they are."""
+    print(forgotten(run, out, client, region))
 
 
 @app.command()

@@ -7,6 +7,7 @@ from torch import Tensor
 from federation.data import Dataset, Samples
 from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
+from federation.npz import images, labelled
 from federation.partition import Natural
 from federation.routing import TunedResidual
 from federation.scenario import (
@@ -21,7 +22,7 @@ from federation.scenario import (
 )
 from federation.task import Task
 from scenarios.femnist import femnist_arrays
-from scenarios.sources import from_folder, images, labelled, limited
+from scenarios.sources import from_folder, limited
 from server.aggregation import Momentum
 
 SCENARIO = Scenario(

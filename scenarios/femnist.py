@@ -3,13 +3,22 @@
 import numpy as np
 
 from federation.data import Dataset
-from federation.manifold import ChartRule, PooledPixels, PrincipalComponents
+from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
+from federation.npz import Arrays, images, labelled
 from federation.partition import Natural
 from federation.rules import InputError
-from federation.scenario import DataSettings, LocalTraining, RouterSettings, Scenario
+from federation.scenario import (
+    DataSettings,
+    ExpertSettings,
+    HeadSettings,
+    LocalTraining,
+    RouterSettings,
+    Scenario,
+    TrainingPhase,
+)
 from federation.task import Task
-from scenarios.sources import Arrays, from_folder, images, labelled, limited
+from scenarios.sources import from_folder, limited
 from server.aggregation import Momentum
 
 SCENARIO = Scenario(
@@ -19,9 +28,15 @@ SCENARIO = Scenario(
     model=Convnet(channels=(8, 16, 16), blocks=0),
     local=LocalTraining(learning_rate=0.1, batch_size=20, epochs=1),
     aggregation=Momentum(beta=0.7),
-    encoder=PrincipalComponents(dimensions=32, features=PooledPixels(pool=2)),
-    charts=ChartRule(by_label=False, rank=8),
-    router=RouterSettings(mixloo=0.5),
+    encoder=PrincipalComponents(dimensions=128, features=OrientedGradients()),
+    charts=ChartRule(rank=8),
+    regions=SharedRegions(),
+    prior=TrainingPhase(rounds=1),
+    experts=ExpertSettings(rounds=2),
+    head=HeadSettings(
+        rounds=32, hidden=128, temperature=0.05, local=LocalTraining(learning_rate=1.0, weight_decay=0.0005)
+    ),
+    router=RouterSettings(rounds=2, mixloo=0.5),
 )
 
 

@@ -6,6 +6,7 @@ import torch
 from federation.data import Dataset
 from federation.manifold import ChartRule, PrincipalComponents, SignalStatistics
 from federation.models import Convnet
+from federation.npz import labelled
 from federation.partition import Natural
 from federation.randomness import generator
 from federation.scenario import (
@@ -18,7 +19,7 @@ from federation.scenario import (
     TrainingPhase,
 )
 from federation.task import Task
-from scenarios.sources import from_folder, labelled
+from scenarios.sources import from_folder
 from server.aggregation import Mean
 
 SCENARIO = Scenario(

@@ -10,6 +10,7 @@ from pathlib import Path
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
+from federation.data import Samples
 from federation.engine import LocalGrid
 from federation.fixed_point import Watch
 from federation.manifold import Chart
@@ -97,9 +98,18 @@ def main(grid: Grid, context: Context) -> None:
     out.mkdir(parents=True, exist_ok=True)
     outcome.world.save(out)
     (out / "metrics.jsonl").write_text(outcome.metrics, encoding="utf-8")
-    score = federation.task.score(outcome.world.predict(federation.union_test.inputs), federation.union_test.targets)
     shutil.rmtree(checkpoints.folder, ignore_errors=True)
-    print(f"union {federation.task.metric} {score:.4f}; world model in {out}", flush=True)
+    print(f"{verdict(outcome, federation.task, federation.union_test)}; world model in {out}", flush=True)
+
+
+def verdict(outcome: Outcome, task: Task, test: Samples) -> str:
+    """How good a world model is: on the server's test set, or without one as clients report of what they hold out."""
+    if len(test):
+        return f"union {task.metric} {task.score(outcome.world.predict(test.inputs), test.targets):.4f}"
+    reported = [record.held_out for record in outcome.history if record.held_out is not None]
+    name = "accuracy" if task.classifies else "loss"
+    said = f"{name} {reported[-1]:.4f} on what they hold out" if reported else "nothing of what they hold out"
+    return f"no test set here; clients report {said}"
 
 
 def _told(record: RoundRecord, state: ServerState) -> None:

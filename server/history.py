@@ -3,10 +3,13 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from federation.composition import candidates, usable
 from federation.contribution import Contribution
 from federation.records import Stage
+from federation.scenario import Scenario
 from federation.task import LEAST_VARIANCE, Task
 from federation.tensors import Parameters
+from server.state import ServerState
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class RoundRecord:
         stable: regions that have come to rest by then.
         parameters: of all experts together.
         grown: what has grown between this round and the next, a sentence each.
+        held_out: accuracy of the composition on samples that clients hold out, as they report it; of values, half the
+            squared error a sample. None but in the round that chose the composition.
     """
 
     number: int
@@ -43,6 +48,7 @@ class RoundRecord:
     stable: int = 0
     parameters: int = 0
     grown: tuple[str, ...] = ()
+    held_out: float | None = None
 
     def dump(self) -> dict[str, Any]:
         """Plain data for a line of JSON."""
@@ -56,6 +62,17 @@ def residual_variance(sums: Parameters, task: Task) -> float | None:
     if task.classifies or not visited:
         return None
     return max(LEAST_VARIANCE, 2 * float(sums["metric/loss"]) / (visited * task.outputs))
+
+
+def held_out_score(
+    total: Contribution, stage: Stage, state: ServerState, scenario: Scenario, task: Task
+) -> float | None:
+    """What clients report of the composition that a state has; None where the round was not about that."""
+    sums = total.everywhere()
+    if stage is not Stage.COMPOSITION or not float(sums.get("count", 0)):
+        return None
+    options = candidates(usable(scenario.composition.parts, task), scenario.composition.weights, task)
+    return float(sums["correct"][options.index(state.composition)] / sums["count"])
 
 
 def trained_sums(total: Contribution) -> tuple[float | None, int, float]:

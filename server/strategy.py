@@ -23,7 +23,7 @@ from server.advance import advanced, residual
 from server.buffer import caught_up
 from server.checkpoint import Checkpoint, Checkpoints
 from server.growth import grown, parameters
-from server.history import RoundRecord, trained_sums
+from server.history import RoundRecord, held_out_score, trained_sums
 from server.orders import Kind, order
 from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, REMEMBERED, ROLL_CALL, TRAINED, UNCHARTED, Step, schedule
 from server.state import ServerState, initial, rejoined
@@ -244,6 +244,7 @@ class ManifoldStrategy(Strategy):
             stable=len(self.state.stable(self.scenario.fixed_point)),
             parameters=parameters(self.state),
             grown=news,
+            held_out=held_out_score(total, step.stage, self.state, self.scenario, self.task),
         )
         self.history.append(record)
         last = len(self.history) == len(self.steps)

@@ -1,6 +1,7 @@
 """The contract of a router: which experts answer a query, and with which weight."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +57,10 @@ class RoutingRule(Rule):
         """The weights for one region more than `regions`: those that are there stay, and new ones are zero."""
         wanted = shapes(self.init(latent, regions + 1, torch.Generator()))
         return {name: filled(weights[name], shape) for name, shape in wanted.items()}
+
+    def part(self, weights: Parameters, regions: Sequence[int]) -> dict[str, Tensor]:
+        """The weights for some regions alone, in this order; what is said of each of them stays."""
+        return dict(weights)
 
     def joined(
         self, weights: Parameters, other: "RoutingRule", others: Parameters, share: float

@@ -1,5 +1,7 @@
 """The default router: the chart posterior, corrected by a small network that starts at zero."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from pydantic import Field
@@ -31,6 +33,10 @@ class TunedResidual(RoutingRule):
         weights = self.network.init(Task(kind="regression", input_shape=(latent,), outputs=regions), draw)
         weights["head.weight"] = torch.zeros_like(weights["head.weight"])
         return weights | {"log_temperature": torch.tensor(self.temperature).log()}
+
+    def part(self, weights: Parameters, regions: Sequence[int]) -> dict[str, Tensor]:
+        """The residual's rows of these regions."""
+        return {name: t[list(regions)] if name.startswith("head.") else t for name, t in weights.items()}
 
     def joined(
         self, weights: Parameters, other: RoutingRule, others: Parameters, share: float

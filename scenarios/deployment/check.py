@@ -15,7 +15,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_key,
 )
 
+from scenarios.deployment.credentials import NEW
 from scenarios.deployment.layout import Layout, Site
+from scenarios.deployment.own_data import file_problems
+
+_REMEDY = {False: "`manifold deploy renew --certificates`", True: "make a new deployment"}
+"""By whether it is the authority's."""
 
 SECRET_BYTES = 32
 """The shortest secret that is taken."""
@@ -31,7 +36,12 @@ def problems(layout: Layout, now: datetime | None = None) -> list[str]:
     missing = [
         f"{path}: no such folder; make it, for the data of {who}" for who, path in folders.items() if not path.is_dir()
     ]
-    return found + missing
+    return [*found, *missing, *file_problems(layout), *_unfinished(layout)]
+
+
+def _unfinished(layout: Layout) -> Iterator[str]:
+    for path in sorted(layout.root.glob(f"**/*{NEW}")):
+        yield f"{path}: left where a change was cut off; repeat the `manifold deploy` command, or delete it"
 
 
 def _modes(layout: Layout) -> Iterator[str]:
@@ -50,7 +60,7 @@ def _certificates(layout: Layout, now: datetime) -> Iterator[str]:
         if certificate is None:
             yield f"{path}: no readable certificate; take it from a copy, or make a new deployment"
         elif now > certificate.not_valid_after_utc:
-            yield f"{path}: expired on {certificate.not_valid_after_utc:%Y-%m-%d}; make a new deployment"
+            yield f"{path}: expired on {certificate.not_valid_after_utc:%Y-%m-%d}; {_REMEDY[path == layout.ca]}"
         elif now < certificate.not_valid_before_utc:
             yield f"{path}: not valid before {certificate.not_valid_before_utc:%Y-%m-%d}; check this machine's clock"
     for path, key_path in ((layout.ca, layout.ca_key), (layout.certificate, layout.certificate_key)):
@@ -65,7 +75,7 @@ def _certificates(layout: Layout, now: datetime) -> Iterator[str]:
     if not _signed(own, authority):
         yield f"{layout.certificate}: not signed by {layout.ca}; take both from the same copy"
     if missing := sorted(set(layout.server_names) - _names(own)):
-        yield f"{layout.certificate}: lacks {', '.join(missing)} among its names; make a new deployment"
+        yield f"{layout.certificate}: lacks {', '.join(missing)} among its names; {_REMEDY[False]}"
 
 
 def _secrets(layout: Layout) -> Iterator[str]:
@@ -73,9 +83,9 @@ def _secrets(layout: Layout) -> Iterator[str]:
     held = {path: path.read_bytes() for path in paths if path.is_file()}
     for path, secret in held.items():
         if len(secret) < SECRET_BYTES:
-            yield f"{path}: {len(secret)} bytes, expected {SECRET_BYTES} or more; write new random ones"
+            yield f"{path}: {len(secret)} bytes, expected {SECRET_BYTES} or more; `manifold deploy renew --secrets`"
     if len(set(held.values())) < len(held):
-        yield f"{layout.server_secret.parent}: two places share a secret; write a new random one for each"
+        yield f"{layout.server_secret.parent}: two places share a secret; `manifold deploy renew --secrets`"
 
 
 def _node_keys(site: Site) -> Iterator[str]:

@@ -12,22 +12,26 @@ from rich.table import Table
 
 from federation.rules import InputError
 from federation.scenario import scenario_names
+from federation.sites import OWN
 from scenarios.deployment import compose as compose_file
-from scenarios.deployment import kubernetes
+from scenarios.deployment import kubernetes, own_data
 from scenarios.deployment.check import problems
 from scenarios.deployment.containers import RESULTS, Containers, here
 from scenarios.deployment.init import initialise
 from scenarios.deployment.layout import IMAGE, Layout, Ports
 from scenarios.deployment.live import Live
-from scenarios.deployment.submission import Run, described, followed, prepared, recorded, started
+from scenarios.deployment.options import Folder
+from scenarios.deployment.own_data import absent
+from scenarios.deployment.submission import Run, described, fitted, followed, prepared, recorded, resumable, started
 from scenarios.deployment.up import operator_of, run_here, serve_here, sound
+from scenarios.deployment.upkeep_cli import app as upkeep
 from scenarios.options import Config, DataDir, Set
 from scenarios.overrides import collected
 from scenarios.runs import RunFolder, check_out
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
+app.add_typer(upkeep)
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="folder of the deployment")]
 Sites = Annotated[int | None, typer.Option("--sites", min=1, help="number of sites")]
 Scenario = Annotated[str | None, typer.Argument(metavar="SCENARIO", help="name of a scenario")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="seed of all draws")]
@@ -55,12 +59,43 @@ def init(
 @app.command()
 def check(folder: Folder) -> None:
     """Look for what is wrong with a deployment's folder; one line each, and exit status 2 where there is anything."""
-    found = problems(Layout.load(folder))
+    layout = Layout.load(folder)
+    found = problems(layout)
     for problem in found:
         print(problem, file=sys.stderr)
     if found:
         raise typer.Exit(2)
-    print("all good")
+    elsewhere = absent(layout)
+    print(f"all good; the samples of {', '.join(elsewhere)} are not on this machine" if elsewhere else "all good")
+
+
+@app.command()
+def split(
+    folder: Folder,
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="name of a scenario")],
+    set_: Set = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+) -> None:
+    """Write each client's samples of a scenario into its site's folder, for a trial. Nothing is written over."""
+    layout = Layout.load(folder)
+    overrides = fitted(scenario, collected(set_, config, data_dir), len(layout.sites))
+    own_data.split(layout, scenario, overrides, seed)
+    print(f"{layout.root}/data: a file of {scenario} for each of {len(layout.sites)} sites, and the server's test set")
+
+
+@app.command()
+def task(
+    folder: Folder,
+    shape: Annotated[str, typer.Option("--shape", help="of one sample, such as 1,28,28 or 16")],
+    classes: Annotated[int | None, typer.Option("--classes", min=2, help="how many classes there are")] = None,
+    values: Annotated[int | None, typer.Option("--values", min=1, help="how many real values a target has")] = None,
+) -> None:
+    """Say what all sites' samples have in common; then each site brings a file of its own."""
+    layout = Layout.load(folder)
+    own_data.agree(layout, own_data.Agreed(task=own_data.task_of(shape, classes, values)))
+    print(f"{layout.task}: each site now reads {layout.sites[0].data.parent}/SITE/{OWN}")
 
 
 @app.command()
@@ -195,7 +230,7 @@ def _wanted(
             raise InputError(f"scenario {scenario!r}: sites know them by name; known: {', '.join(scenario_names())}")
         return prepared(layout, scenario, collected(set_, config, data_dir), seed)
     if resume and not (scenario or set_ or config or data_dir or seed):
-        return recorded(layout)
+        return resumable(layout)
     raise InputError("expected either SCENARIO with its settings, or --resume alone, which goes on with the last run")
 
 

@@ -65,7 +65,12 @@ def write(layout: Layout) -> None:
     if layout.root.stat().st_uid == 0:
         for path in {file for service in services(layout) for file in (*service.files.values(), service.data) if file}:
             os.chown(path, USER, USER)
-    credentials.write(layout.compose, render(layout, user=user_of(layout)).encode(), credentials.PUBLIC)
+    credentials.write(layout.compose, file_of(layout))
+
+
+def file_of(layout: Layout) -> credentials.Content:
+    """A deployment's compose file."""
+    return credentials.Content(render(layout, user=user_of(layout)).encode(), credentials.PUBLIC)
 
 
 def user_of(layout: Layout) -> str:

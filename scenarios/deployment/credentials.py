@@ -1,8 +1,8 @@
-"""Certificates, node keys and secrets: made once, never written over, and read again to see whether they still fit."""
+"""Certificates, node keys and secrets: made once, never written over, and exchanged only as a whole."""
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,6 +25,9 @@ CLOCK_SKEW = timedelta(hours=1)
 
 PRIVATE, PUBLIC, FOLDER = 0o600, 0o644, 0o700
 """Modes of files that their owner alone reads, of others, and of folders."""
+
+NEW = ".new"
+"""The end of the names of files that wait to take the place of others."""
 
 Key = ec.EllipticCurvePrivateKey
 
@@ -73,37 +76,78 @@ def new_key() -> Key:
     return ec.generate_private_key(ec.SECP384R1())
 
 
-def write_certificate(path: Path, certificate: x509.Certificate) -> None:
+class Content(NamedTuple):
+    """What a file holds, and who may read it."""
+
+    data: bytes
+    mode: int
+
+
+def certificate_file(certificate: x509.Certificate) -> Content:
     """PEM, for all to read."""
-    write(path, certificate.public_bytes(Encoding.PEM), PUBLIC)
+    return Content(certificate.public_bytes(Encoding.PEM), PUBLIC)
 
 
-def write_key(path: Path, key: Key) -> None:
+def key_file(key: Key) -> Content:
     """A server's private key as PKCS 8, not encrypted, for its owner alone."""
-    write(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), PRIVATE)
+    return Content(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), PRIVATE)
 
 
-def write_node_key(private: Path, public: Path, key: Key) -> None:
-    """A node's key pair in OpenSSH's formats, which SuperNodes read."""
-    write(private, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()), PRIVATE)
-    write(public, key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH) + b"\n", PUBLIC)
+def node_key_files(key: Key) -> tuple[Content, Content]:
+    """A node's key pair, private and public, in OpenSSH's formats, which SuperNodes read."""
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH) + b"\n"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    return Content(private, PRIVATE), Content(public, PUBLIC)
 
 
-def write_secret(path: Path) -> None:
+def secret_file() -> Content:
     """256 random bits in hexadecimal, without a line end: Flower takes a secret's file byte by byte."""
-    write(path, secrets.token_hex(32).encode(), PRIVATE)
+    return Content(secrets.token_hex(32).encode(), PRIVATE)
 
 
-def write(path: Path, content: bytes, mode: int) -> None:
+def write(path: Path, content: Content) -> None:
     """Write a new file that never had another mode.
 
     Raises:
         FileExistsError: there is one already.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, content.mode)
     with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(content)
+        os.fchmod(descriptor, content.mode)
+        file.write(content.data)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def write_node_key(private: Path, public: Path, key: Key) -> None:
+    """Write a node's new key pair."""
+    for path, content in zip((private, public), node_key_files(key), strict=True):
+        write(path, content)
+
+
+def beside(path: Path) -> Path:
+    """Where a file lies that shall take the place of another."""
+    return path.with_name(f"{path.name}{NEW}")
+
+
+def stage(files: Mapping[Path, Content]) -> None:
+    """Write files beside those whose place they shall take, with the same owner; nothing is changed yet."""
+    for path, content in files.items():
+        beside(path).unlink(missing_ok=True)
+        write(beside(path), content)
+        if path.exists() and os.geteuid() == 0:
+            os.chown(beside(path), path.stat().st_uid, path.stat().st_gid)
+
+
+def switch(paths: Iterable[Path]) -> None:
+    """Put staged files in the place of the old ones. Where this is cut off, `check` finds what is left of it."""
+    for path in paths:
+        os.replace(beside(path), path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 _NO_USAGE = dict.fromkeys(

@@ -10,6 +10,7 @@ import tomli_w
 
 from federation.rules import InputError
 from scenarios.deployment import compose, credentials
+from scenarios.deployment.credentials import Content
 from scenarios.deployment.layout import CONNECTION, IMAGE, Description, Layout, Ports, Site
 
 HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
@@ -38,27 +39,31 @@ def initialise(
     layout = Layout(root, described)
     _make_folders(layout)
     _make_certificates(layout)
-    credentials.write_secret(layout.server_secret)
+    credentials.write(layout.server_secret, credentials.secret_file())
     for site in layout.sites:
         make_keys(site)
     write_connection(layout.flower_home, f"127.0.0.1:{described.ports.control}", layout.ca)
     compose.write(layout)
-    text = described.model_dump_json(indent=2) + "\n"
-    credentials.write(layout.description_file, text.encode(), credentials.PUBLIC)  # the last: a folder without is none
+    credentials.write(layout.description_file, description_file(described))  # the last: a folder without is none
     return layout
+
+
+def description_file(described: Description) -> Content:
+    """`deployment.json`."""
+    return Content((described.model_dump_json(indent=2) + "\n").encode(), credentials.PUBLIC)
 
 
 def make_keys(site: Site) -> None:
     """A site's key pair and secret."""
     credentials.write_node_key(site.key, site.public_key, credentials.new_key())
-    credentials.write_secret(site.secret)
+    credentials.write(site.secret, credentials.secret_file())
 
 
 def write_connection(home: Path, address: str, ca: Path) -> None:
     """Flower's configuration of an operator who reaches a SuperLink at `address`."""
     connection = {"address": address, "root-certificates": str(ca.resolve())}
     text = tomli_w.dumps({"superlink": {"default": CONNECTION, CONNECTION: connection}})
-    credentials.write(home / "config.toml", text.encode(), credentials.PRIVATE)
+    credentials.write(home / "config.toml", Content(text.encode(), credentials.PRIVATE))
 
 
 def check_new(root: Path) -> None:
@@ -82,10 +87,10 @@ def _make_folders(layout: Layout) -> None:
 def _make_certificates(layout: Layout) -> None:
     signer = credentials.authority()
     own = credentials.server(signer, layout.server_names)
-    credentials.write_certificate(layout.ca, signer.certificate)
-    credentials.write_key(layout.ca_key, signer.key)
-    credentials.write_certificate(layout.certificate, own.certificate)
-    credentials.write_key(layout.certificate_key, own.key)
+    credentials.write(layout.ca, credentials.certificate_file(signer.certificate))
+    credentials.write(layout.ca_key, credentials.key_file(signer.key))
+    credentials.write(layout.certificate, credentials.certificate_file(own.certificate))
+    credentials.write(layout.certificate_key, credentials.key_file(own.key))
 
 
 def _is_host(name: str) -> bool:

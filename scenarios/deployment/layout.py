@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from federation.rules import Frozen, InputError, Several
+from federation.rules import Frozen, InputError, Several, nearest
 
 VERSION = 1
 IMAGE = "manifold-federation:latest"
@@ -55,7 +55,7 @@ class Site:
         number: of its client; Flower's `partition-id`.
         key: private, ECDSA P-384 in OpenSSH's format; `public_key` is its other half.
         secret: what its SuperExec shows its SuperNode.
-        data: folder of its npz files.
+        data: folder of its own samples, which its ClientApp alone reads.
     """
 
     root: Path
@@ -113,6 +113,17 @@ class Layout:
     def sites(self) -> tuple[Site, ...]:
         return tuple(Site(self.root, name, number) for number, name in enumerate(self.description.sites))
 
+    def site(self, name: str) -> Site:
+        """A site by its name.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = next((site for site in self.sites if site.name == name), None)
+        if found is None:
+            raise InputError(f"{self.root} has no site {name!r}; {nearest(name, list(self.description.sites))}")
+        return found
+
     @property
     def server_names(self) -> tuple[str, ...]:
         """All names and addresses that the server's certificate is for."""
@@ -145,8 +156,13 @@ class Layout:
 
     @property
     def server_data(self) -> Path:
-        """Folder of the npz files from which the ServerApp takes its test set."""
+        """Folder of the server's own test set, which may be empty."""
         return self.root / "data" / "server"
+
+    @property
+    def task(self) -> Path:
+        """What all sites agree on of their samples, where each has a file of its own."""
+        return self.root / "task.json"
 
     @property
     def flower_home(self) -> Path:
@@ -156,6 +172,11 @@ class Layout:
     @property
     def compose(self) -> Path:
         return self.root / "compose.yaml"
+
+    @property
+    def removed(self) -> Path:
+        """Where the files of sites lie that have left."""
+        return self.root / "removed"
 
     @property
     def state(self) -> Path:

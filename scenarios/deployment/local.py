@@ -77,6 +77,7 @@ class LocalDeployment:
             "superexec-server",
             "flower-superexec",
             *self._executor(self.ports.superlink, self.layout.server_secret),
+            environment={"MANIFOLD_DATA": str(self.layout.server_data)},
         )
 
     def start_superlink(self) -> None:
@@ -111,18 +112,17 @@ class LocalDeployment:
         )
 
     def start_client_executor(self, site: Site, **environment: str) -> None:
-        """What starts a site's ClientApps, which see its data.
+        """What starts a site's ClientApps, which are told of its data and of nobody else's.
 
         Args:
             environment: variables of its own.
         """
-        data = {"MANIFOLD_DATA": str(site.data)} if any(site.data.iterdir()) else {}
         port = self.ports.supernodes[site.number]
         self._start(
             f"superexec-{site.name}",
             "flower-superexec",
             *self._executor(port, site.secret),
-            environment=data | environment,
+            environment={"MANIFOLD_DATA": str(site.data)} | environment,
         )
 
     def _start(self, name: str, command: str, *arguments: str, environment: dict[str, str] | None = None) -> None:

@@ -22,6 +22,7 @@ from flwr.proto.control_pb2 import (
     StartRunRequest,
     StopRunRequest,
     StreamLogsRequest,
+    UnregisterNodeRequest,
 )
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.fab import Fab
@@ -98,6 +99,24 @@ class Operator:
             for name, key in new.items():
                 control.RegisterNode(RegisterNodeRequest(public_key=key, name=name))
         return list(new)
+
+    def admit(self, name: str, public_key: Path) -> None:
+        """Make a key known as that of a site."""
+        with self._control() as control:
+            control.RegisterNode(RegisterNodeRequest(public_key=try_load_public_key(public_key), name=name))
+
+    def expel(self, name: str, but: Path | None = None) -> int:
+        """Unregister all nodes of a site; gives how many there were.
+
+        Args:
+            but: the public key that stays.
+        """
+        kept = None if but is None else try_load_public_key(but)
+        found = [node.number for node in self.nodes() if node.name == name and node.public_key != kept]
+        with self._control() as control:
+            for number in found:
+                control.UnregisterNode(UnregisterNodeRequest(node_id=number))
+        return len(found)
 
     def start(self, config: Mapping[str, str | int | bool]) -> int:
         """Start a run of this installation's app; gives its number."""

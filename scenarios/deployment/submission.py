@@ -12,6 +12,7 @@ from federation.scenario import open_run, open_scenario, run_config
 from scenarios.deployment.layout import Layout
 from scenarios.deployment.operator import COMPLETED, Operator
 from scenarios.deployment.operator import Run as State
+from scenarios.deployment.own_data import agreed, settings
 
 NOISE = re.compile(r"^(\x1b\[\d+m)?(INFO|DEBUG) |^Successfully installed |^\s*$")
 """What Flower itself says of each step."""
@@ -52,13 +53,24 @@ def fitted(scenario: str, overrides: Mapping[str, Any], sites: int) -> dict[str,
     return {**overrides, "partition.clients": sites} if chooses else dict(overrides)
 
 
+def configured(layout: Layout, scenario: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides by which a scenario runs on a deployment: on the sites' own files, if they agree on a task.
+
+    Raises:
+        InputError: they ask for what the deployment does not have.
+    """
+    if terms := agreed(layout):
+        return settings(layout, terms, scenario, overrides)
+    return fitted(scenario, overrides, len(layout.sites))
+
+
 def prepared(layout: Layout, scenario: str, overrides: Mapping[str, Any], seed: int) -> Run:
     """A run that may be started; its number is not known yet.
 
     Raises:
         InputError: there is no such scenario, or it cannot be configured like this.
     """
-    chosen = fitted(scenario, overrides, len(layout.sites))
+    chosen = configured(layout, scenario, overrides)
     title = open_run(run_config(scenario, chosen, seed)).scenario.name
     name = f"{title}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
     return Run(number=0, name=name, scenario=scenario, overrides=chosen, seed=seed)
@@ -92,6 +104,19 @@ def recorded(layout: Layout, name: str | None = None) -> Run:
         known = ", ".join(dict.fromkeys(run.name for run in runs)) or "none"
         raise InputError(f"no run{f' {name}' if name else ''} was started from {layout.root}; known: {known}")
     return found[-1]
+
+
+def resumable(layout: Layout) -> Run:
+    """The last run, if the deployment still has the sites that it had.
+
+    Raises:
+        InputError: there was none, or it was of another number of sites.
+    """
+    run = recorded(layout)
+    sites = (run.overrides.get("data.sites") or {}).get("clients", run.overrides.get("partition.clients"))
+    if sites not in (None, len(layout.sites)):
+        raise InputError(f"run {run.name} was of {sites} sites, {layout.root} has {len(layout.sites)}; begin another")
+    return run
 
 
 def followed(

@@ -17,8 +17,9 @@ from scenarios.deployment.layout import Layout
 from scenarios.deployment.live import Live
 from scenarios.deployment.local import LocalDeployment, Ports
 from scenarios.deployment.operator import Operator
+from scenarios.deployment.own_data import agreed, complete, split, undistributed
 from scenarios.deployment.processes import Processes
-from scenarios.deployment.submission import described, fitted, followed, prepared, started
+from scenarios.deployment.submission import configured, described, fitted, followed, prepared, started
 from scenarios.runs import RUNS, RunFolder, check_out
 
 DEFAULT_SITES = 3
@@ -37,6 +38,7 @@ def run_here(
 ) -> Path:
     """Start a deployment, run a scenario on it, and end all its processes; gives the folder of the results.
 
+    Each site reads its own file. Where a deployment has none yet, the scenario's samples are split over its sites.
     Args:
         folder: of the deployment, an old or a new one; inside that of the results where it is not set.
         sites: those of the deployment, or the scenario's clients, where it is not set.
@@ -47,14 +49,19 @@ def run_here(
     """
     check_out(out)
     known = _existing(folder, sites)
-    count = sites or (len(known.sites) if known else _clients(scenario, overrides, seed))
-    chosen = fitted(scenario, overrides, count)
-    if (clients := _clients(scenario, chosen, seed)) != count:
-        raise InputError(f"{scenario} has {clients} clients, but there are {count} sites; use --sites {clients}")
-    kept = RunFolder.create(out, open_scenario(scenario, chosen).scenario.name)
-    layout = known or initialise(folder or kept.path / "deployment", count)
+    if known is not None and agreed(known):
+        wanted = dict(overrides)
+        configured(complete(known), scenario, wanted)
+        kept = RunFolder.create(out, open_scenario(scenario, wanted).scenario.name)
+        layout = known
+    else:
+        count, chosen = _distributed(known, scenario, overrides, seed, sites)
+        kept = RunFolder.create(out, open_scenario(scenario, chosen).scenario.name)
+        layout = known or initialise(folder or kept.path / "deployment", count)
+        split(layout, scenario, chosen, seed)
+        wanted = undistributed(overrides)
     with running(layout, show) as here:
-        run = started(layout, here.operator, prepared(layout, scenario, chosen, seed), here.layout.results)
+        run = started(layout, here.operator, prepared(layout, scenario, wanted, seed), here.layout.results)
         followed(here.operator, run, show, here.processes.check)
     shutil.copytree(layout.results / run.name, kept.path, dirs_exist_ok=True)
     kept.write_text("run.json", described(run))
@@ -134,6 +141,17 @@ def _existing(folder: Path | None, sites: int | None) -> Layout | None:
     if Live.load(layout):
         raise InputError(f"{folder} is up already; end it by `manifold deploy down {folder}`")
     return layout
+
+
+def _distributed(
+    known: Layout | None, scenario: str, overrides: Mapping[str, Any], seed: int, sites: int | None
+) -> tuple[int, dict[str, Any]]:
+    """How many sites there are, and the overrides by which a scenario's samples are split over them."""
+    count = sites or (len(known.sites) if known else _clients(scenario, overrides, seed))
+    chosen = fitted(scenario, overrides, count)
+    if (clients := _clients(scenario, chosen, seed)) != count:
+        raise InputError(f"{scenario} has {clients} clients, but there are {count} sites; use --sites {clients}")
+    return count, chosen
 
 
 def _clients(scenario: str, overrides: Mapping[str, Any], seed: int) -> int:

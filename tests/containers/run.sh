@@ -69,6 +69,7 @@ fi
 say "init, for $SITES sites"
 manifold deploy init --sites "$SITES" --image "$IMAGE" \
     --control-port "$(free_port)" --gateway-port "$(free_port)" "$DEPLOYMENT"
+manifold deploy split "$DEPLOYMENT" digits
 manifold deploy check "$DEPLOYMENT"
 
 sites=$(seq 0 $((SITES - 1)))
@@ -128,6 +129,7 @@ for n in $sites; do
     refused "the clients of site $n see its key" inside "superexec-site-$n" test -e /run/secrets/key
     refused "the SuperNode of site $n sees its data" inside "supernode-site-$n" test -e /data
     inside "superexec-site-$n" grep -Eq '^[^ ]+ /data [^ ]+ ro,' /proc/mounts || fail "site $n can change its data"
+    [ "$(inside "superexec-site-$n" ls /data)" = client.npz ] || fail "site $n has not exactly its own file"
 done
 
 say "run: digits, ${#ROUNDS[@]} phases of one round"

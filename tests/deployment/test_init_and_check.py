@@ -89,7 +89,7 @@ def test_certificates_of_the_future_point_to_the_clock(layout):
 
 def test_a_key_of_another_certificate_is_found(layout):
     layout.certificate_key.unlink()
-    credentials.write_key(layout.certificate_key, credentials.new_key())
+    credentials.write(layout.certificate_key, credentials.key_file(credentials.new_key()))
     assert "server.key: does not belong to" in only(problems(layout))
 
 
@@ -97,8 +97,8 @@ def test_a_certificate_of_another_authority_is_found(layout):
     other = credentials.server(credentials.authority(), layout.server_names)
     for path in (layout.certificate, layout.certificate_key):
         path.unlink()
-    credentials.write_certificate(layout.certificate, other.certificate)
-    credentials.write_key(layout.certificate_key, other.key)
+    credentials.write(layout.certificate, credentials.certificate_file(other.certificate))
+    credentials.write(layout.certificate_key, credentials.key_file(other.key))
     assert "server.pem: not signed by" in only(problems(layout))
 
 
@@ -118,7 +118,7 @@ def test_each_missing_file_is_found(layout):
         content = path.read_bytes()
         path.unlink()
         assert str(path) in only(problems(layout))
-        credentials.write(path, content, 0o600)
+        credentials.write(path, credentials.Content(content, 0o600))
     assert problems(layout) == []
 
 

@@ -12,14 +12,17 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
+from flwr.cli.supernode.register import try_load_public_key
 from safetensors.torch import load_file
 
 from federation.scenario import open_run, run_config
 from scenarios.cli import main
-from scenarios.deployment import credentials
-from scenarios.deployment.init import initialise
+from scenarios.deployment import credentials, upkeep
+from scenarios.deployment.init import initialise, make_keys
+from scenarios.deployment.layout import Layout
 from scenarios.deployment.operator import Operator, UnreachableError
 from scenarios.deployment.processes import Process, ProcessLostError, free_ports
 from scenarios.deployment.up import running
@@ -60,7 +63,7 @@ def fetched(here, tmp_path_factory):
     """The folder of a run that the README's commands have started and fetched, and what these said."""
     out, said = tmp_path_factory.mktemp("results") / "fetched", {}
     places = {"fleet": here.layout.root, "runs/fetched": out}
-    for name in ("register", "run", "status", "fetch"):
+    for name in ("split", "register", "run", "status", "fetch"):
         words = [places.get(word, word) for word in COMMANDS[name]]
         code, said[name] = status(*words, *(settings(SMALL) if name == "run" else []))
         assert code == 0, said[name]
@@ -68,7 +71,7 @@ def fetched(here, tmp_path_factory):
 
 
 def test_the_readme_shows_every_step():
-    assert list(COMMANDS) == ["up", "init", "check", "register", "run", "status", "fetch", "down"]
+    assert list(COMMANDS) == ["up", "init", "split", "check", "register", "run", "status", "fetch", "down"]
 
 
 def test_the_world_model_is_the_simulation_s(fetched):
@@ -82,11 +85,19 @@ def test_the_world_model_is_the_simulation_s(fetched):
         torch.testing.assert_close(deployed[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 
+def test_each_site_has_told_of_its_own_samples_alone(here, fetched):
+    names = {path.relative_to(here.layout.root / "data").as_posix() for path in here.layout.root.rglob("*.npz")}
+    assert names == {"server/test.npz", *(f"site-{number}/client.npz" for number in range(SITES))}
+    for site in here.layout.sites:
+        process = psutil.Process(here.processes[f"superexec-{site.name}"].child.pid)
+        assert process.environ()["MANIFOLD_DATA"] == str(site.data)
+
+
 def test_what_was_fetched_tells_of_every_round_and_of_the_run(fetched):
     rounds = [json.loads(line) for line in (fetched[0] / "metrics.jsonl").read_text().splitlines()]
     assert all(record["answered"] == SITES and not record["refused"] for record in rounds)
     run = json.loads((fetched[0] / "run.json").read_text())
-    assert (run["scenario"], run["overrides"]["partition.clients"]) == ("digits", SITES)
+    assert (run["scenario"], run["overrides"]["data.sites"]["clients"]) == ("digits", SITES)
 
 
 def test_a_run_is_followed_round_by_round(fetched):
@@ -107,9 +118,9 @@ def test_status_shows_nodes_by_site_and_runs(fetched):
 
 
 def test_a_run_that_fails_ends_with_status_1_and_its_cause(here, capsys):
-    code, _ = status("deploy", "run", here.layout.root, "digits", "--set", "data.limit=12")
+    code, _ = status("deploy", "run", here.layout.root, "digits", "--set", "local.learning_rate=1e30")
     assert code == 1
-    assert re.search(r"failed: run \d+ finished:failed: .*12 samples|min_samples", capsys.readouterr().err)
+    assert re.search(r"failed: run \d+ finished:failed: .*no usable reply", capsys.readouterr().err)
 
 
 def test_a_deployment_that_is_up_is_not_started_again(here, capsys):
@@ -140,6 +151,22 @@ def test_an_unregistered_key_is_refused(here, tmp_path):
     assert "2004" in said
 
 
+def test_a_rotated_key_takes_the_place_of_the_old_one_and_a_removed_site_s_key_is_refused(here, tmp_path):
+    named = initialise(tmp_path / "guests", 2)
+    guests = Layout(named.root, named.description.model_copy(update={"sites": ("guest-0", "guest-1")}))
+    for site in guests.sites:
+        make_keys(site)
+    here.operator.register(guests)
+    before = try_load_public_key(guests.site("guest-0").public_key)
+    upkeep.rotate(guests, "guest-0", here.operator)
+    upkeep.remove(guests, "guest-1", here.operator)
+    known = {node.name: node.public_key for node in here.operator.nodes() if node.name.startswith("guest")}
+    assert known == {"guest-0": try_load_public_key(guests.site("guest-0").public_key)}
+    assert known["guest-0"] != before
+    key = guests.removed / "guest-1" / "guest-1"
+    assert "2004" in stranger(here, tmp_path, "--auth-supernode-private-key", str(key))
+
+
 def test_a_node_without_a_key_is_refused(here, tmp_path):
     said = stranger(here, tmp_path)
     assert "305" in said
@@ -147,14 +174,14 @@ def test_a_node_without_a_key_is_refused(here, tmp_path):
 
 
 def test_a_server_of_another_authority_is_not_trusted(here, tmp_path):
-    credentials.write_certificate(tmp_path / "ca.crt", credentials.authority().certificate)
+    credentials.write(tmp_path / "ca.crt", credentials.certificate_file(credentials.authority().certificate))
     key = here.layout.sites[0].key
     said = stranger(here, tmp_path, "--auth-supernode-private-key", str(key), ca=tmp_path / "ca.crt")
     assert "CERTIFICATE_VERIFY_FAILED" in said
 
 
 def test_the_operator_does_not_trust_it_either(here, tmp_path):
-    credentials.write_certificate(tmp_path / "ca.crt", credentials.authority().certificate)
+    credentials.write(tmp_path / "ca.crt", credentials.certificate_file(credentials.authority().certificate))
     with pytest.raises(UnreachableError):
         Operator(here.operator.address, tmp_path / "ca.crt").nodes()
 

@@ -9,6 +9,7 @@ import torch
 
 from federation.world_model import WorldModel
 from tests.commands import status
+from tests.federation.test_world_model import world
 from tests.small import flags
 
 
@@ -254,3 +255,23 @@ def _lost(*arguments, **options):
     from server.strategy import RoundLostError
 
     raise RoundLostError("prior round 1: no usable reply of 5; client 0: out of memory")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [([], "either --client K or --region K"), (["--region", "9"], "region 9 of")]
+)
+def test_what_cannot_be_forgotten_writes_nothing(tmp_path, words, said, capsys):
+    world().save(tmp_path)
+    assert status("forget", str(tmp_path), "--out", str(tmp_path / "less"), *words) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "less").exists()
+
+
+def test_a_client_s_region_is_forgotten_and_what_stays_of_it_is_said(tmp_path, capsys):
+    world().save(tmp_path)
+    assert status("forget", str(tmp_path), "--out", str(tmp_path / "less"), "--client", "1") == 0
+    said = capsys.readouterr().out
+    assert "3 regions stay" in said
+    assert "prior, encoder, head" in said
+    left = WorldModel.load(tmp_path / "less").design
+    assert (left.regions, left.region_of_client) == (3, (0, 1, 2))

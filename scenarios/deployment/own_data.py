@@ -1,0 +1,161 @@
+"""Each site's own samples: what all sites agree on, one data set split over the sites for a trial, and checks."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from federation.data import FederatedData
+from federation.rules import Frozen, InputError
+from federation.scenario import open_run, open_scenario, run_config
+from federation.sites import OWN, TEST, Sites, read_client, read_test, write_client, write_test
+from federation.task import Task
+from scenarios.deployment import credentials
+from scenarios.deployment.layout import Layout
+
+
+class Agreed(Frozen):
+    """What `task.json` says: where it is there, each site reads its own file and no other.
+
+    Attributes:
+        task: of every sample of every site.
+        scenario: whose samples were split, where they were; others are refused.
+    """
+
+    task: Task
+    scenario: str | None = None
+
+
+def agreed(layout: Layout) -> Agreed | None:
+    """What the sites of a deployment agree on; None where each place reads a whole data set and takes its part.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        return Agreed.model_validate_json(layout.task.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        cause = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
+        raise InputError(f"{layout.task}: {cause}; write it by `manifold deploy task` or `split`") from None
+
+
+def task_of(shape: str, classes: int | None, values: int | None) -> Task:
+    """The task that the operator describes.
+
+    Raises:
+        InputError: the shape is none, or not exactly one of the two kinds of targets is named.
+    """
+    sides = [side.strip() for side in shape.split(",")]
+    if not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise InputError(f"--shape {shape}: expected whole numbers with commas between them, such as 1,28,28 or 16")
+    if (classes is None) == (values is None):
+        raise InputError("expected either --classes, how many there are, or --values, how many a target has")
+    kind: Literal["classification", "regression"] = "regression" if classes is None else "classification"
+    return Task(kind=kind, input_shape=tuple(map(int, sides)), outputs=classes or values or 0)
+
+
+def agree(layout: Layout, terms: Agreed) -> None:
+    """Write down what the sites agree on.
+
+    Raises:
+        InputError: they have agreed already.
+    """
+    try:
+        text = terms.model_dump_json(indent=2) + "\n"
+        credentials.write(layout.task, credentials.Content(text.encode(), credentials.PUBLIC))
+    except FileExistsError:
+        raise InputError(f"{layout.task} exists already; one deployment has one task") from None
+
+
+def settings(layout: Layout, terms: Agreed, scenario: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides by which a scenario trains on the sites' own files.
+
+    Raises:
+        InputError: they ask for another distribution, or the files are of another scenario.
+    """
+    if moot := sorted(overrides.keys() - undistributed(overrides).keys()):
+        raise InputError(f"{', '.join(moot)}: the sites of {layout.root} have their own files; leave it out")
+    if terms.scenario not in (None, scenario):
+        raise InputError(f"the files of {layout.root} were split from {terms.scenario}; {scenario} needs others")
+    sites = Sites(clients=len(layout.sites), task=terms.task).dump()
+    chosen = {**overrides, "data.sites": sites}
+    open_scenario(scenario, chosen).scenario.model.shapes(terms.task)  # refuses inputs that the family cannot read
+    return chosen
+
+
+def undistributed(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides without those that say which samples there are, and whose."""
+    return {name: value for name, value in overrides.items() if not name.startswith(("data.", "partition."))}
+
+
+def split(layout: Layout, scenario: str, overrides: Mapping[str, Any], seed: int) -> Agreed:
+    """Write each client's part of a scenario's samples into its site's folder, and the union test into the server's.
+
+    Raises:
+        InputError: files are there already, or the scenario has another number of clients.
+    """
+    data = open_run(run_config(scenario, overrides, seed)).federation()
+    if len(data.clients) != len(layout.sites):
+        raise InputError(f"{scenario} has {len(data.clients)} clients, {layout.root} has {len(layout.sites)} sites")
+    files = [layout.server_data / TEST, *(site.data / OWN for site in layout.sites)]
+    if there := [path for path in (layout.task, *files) if path.exists()]:
+        raise InputError(f"{there[0]} exists already; split into a new deployment")
+    _write(layout, data)
+    terms = Agreed(task=data.task, scenario=scenario)
+    agree(layout, terms)  # the last: files without it are not used
+    return terms
+
+
+def _write(layout: Layout, data: FederatedData) -> None:
+    try:
+        for site in layout.sites:
+            write_client(site.data, data.clients[site.number])
+        write_test(layout.server_data, data.union_test)
+    except OSError as error:
+        raise InputError(f"{error.filename or layout.root}: {error.strerror}; see `manifold deploy check`") from None
+
+
+def file_problems(layout: Layout) -> Iterator[str]:
+    """What is wrong with the files that are here, a line each."""
+    try:
+        terms = agreed(layout)
+    except InputError as error:
+        yield str(error)
+        return
+    if terms is None:
+        return
+    for path, site in _files(layout):
+        try:
+            if site is None:
+                read_test(path, terms.task)
+            else:
+                read_client(path, terms.task, 0.5, 0, site)
+        except InputError as error:
+            yield str(error)
+
+
+def complete(layout: Layout) -> Layout:
+    """The layout, if the samples of all its sites are on this machine.
+
+    Raises:
+        InputError: some are not.
+    """
+    if missing := absent(layout):
+        raise InputError(f"{layout.root}/data: {', '.join(missing)} without {OWN}; without containers all must be here")
+    return layout
+
+
+def absent(layout: Layout) -> list[str]:
+    """The sites that have no file here, where all should have one somewhere."""
+    here = {site for _, site in _files(layout)}
+    return [] if agreed(layout) is None else [site.name for site in layout.sites if site.number not in here]
+
+
+def _files(layout: Layout) -> list[tuple[Path, int | None]]:
+    """The files that are here, with the number of the site; None for the server's."""
+    places: list[tuple[Path, int | None]] = [(layout.server_data / TEST, None)]
+    places += [(site.data / OWN, site.number) for site in layout.sites]
+    return [(path, site) for path, site in places if path.exists()]
