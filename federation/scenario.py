@@ -26,6 +26,7 @@ from federation.manifold.features import Trunk
 from federation.models import ElasticFamily, FullSize, Mlp, SizeRule
 from federation.pacing import PacingRule, Synchronous
 from federation.partition import OnDemand, PartitionRule
+from federation.plasticity import Plasticity
 from federation.routing import RoutingRule, TunedResidual
 from federation.rules import Frozen, InputError, Rule, Several, nearest
 from federation.sites import Sites
@@ -173,6 +174,7 @@ class Scenario(Frozen):
     experts: ExpertSettings = ExpertSettings(rounds=10)
     fixed_point: FixedPoint = FixedPoint()
     growth: Growth = Growth()
+    plasticity: Plasticity = Plasticity()
     coupling: CouplingSettings = CouplingSettings()
     head: HeadSettings = HeadSettings()
     router: RouterSettings = RouterSettings()

@@ -1,6 +1,7 @@
 """What happened in each round, for logs, curves and budgets."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from federation.composition import candidates, usable
@@ -28,7 +29,8 @@ class RoundRecord:
         score: of the federation if it stopped here, where somebody asked for it.
         stable: regions that have come to rest by then.
         parameters: of all experts together.
-        grown: what has grown between this round and the next, a sentence each.
+        grown: what has grown or begun anew between this round and the next, a sentence each.
+        dormant: share of dormant units in what was trained, by region, the prior's under -1; where it was looked for.
         held_out: accuracy of the composition on samples that clients hold out, as they report it; of values, half the
             squared error a sample. None but in the round that chose the composition.
     """
@@ -48,6 +50,7 @@ class RoundRecord:
     stable: int = 0
     parameters: int = 0
     grown: tuple[str, ...] = ()
+    dormant: Mapping[int, float] = field(default_factory=dict)
     held_out: float | None = None
 
     def dump(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from clients.calibration import shifts
 from clients.distillation import dearer, lifted, taught
 from clients.member import Member
+from clients.stages.awake import awake
 from clients.stages.probing import probed
 from clients.training import Batch, Column, Objective, Trained, batches, learning_rate, train
 from federation.contribution import Weighed
@@ -84,6 +85,10 @@ def train_members(
     multiplies = cost * (1 + (term.forwards if term else 0)) + dearer(family, own, size, inner)
     further = probed(orders, cohort, scenario, task) if first.settings.get("probe") else {}
     together = trained.together(expert.members)
+    if most := scenario.plasticity.samples:
+        each = [rows for rows in samples for _ in range(expert.members)]
+        units = awake(trained.parameters, each, family, own, first.round, most)
+        further |= {name: t.view(len(cohort), expert.members, -1) for name, t in units.items()}
     if scenario.growth.split is not None:
         starts = stacked([experts[id(order)].parameters for order in orders])
         further |= {"moved": moves(starts, together.parameters) * together.visited.double()}
