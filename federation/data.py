@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
@@ -76,7 +76,8 @@ class Dataset:
     `group` names the natural client of each training sample. `unit` names the piece that must not be torn between
     training and held-out samples (overlapping windows of one recording). A dataset that `leaks_unless_natural` refuses
     every other split. Test samples with a `test_group` that no client has are strangers. `domain` says what kind of
-    region a training sample comes from, where that is known; it serves the report and never the training.
+    region a training sample comes from, where that is known; it serves the report and never the training. `period`
+    and `test_period`, where the data drift, number the time from 0 in which a sample is there.
     """
 
     task: Task
@@ -90,6 +91,38 @@ class Dataset:
     leaks_unless_natural: str = ""
     local_test: Samples | None = None
     local_test_group: NDArray[np.int64] | None = None
+    period: NDArray[np.int64] | None = None
+    test_period: NDArray[np.int64] | None = None
+
+    def during(self, periods: Sequence[int]) -> "Dataset":
+        """What is there in these periods, training and test samples; all where there are none.
+
+        Raises:
+            InputError: the data have no periods, or not all of these.
+        """
+        if not periods:
+            return self
+        if self.period is None or self.test_period is None:
+            raise InputError("data.periods is set, but these data do not drift; leave it out or take another scenario")
+        last = int(self.period.max())
+        if not set(periods) <= set(range(last + 1)):
+            raise InputError(f"data.periods={list(periods)}; expected numbers from 0 to {last}")
+        now, asked = (np.flatnonzero(np.isin(when, periods)) for when in (self.period, self.test_period))
+
+        def of(column: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+            return None if column is None else column[rows]
+
+        return replace(
+            self,
+            train=self.train.take(now),
+            test=self.test.take(asked),
+            group=of(self.group, now),
+            test_group=of(self.test_group, asked),
+            unit=of(self.unit, now),
+            domain=of(self.domain, now),
+            period=of(self.period, now),
+            test_period=of(self.test_period, asked),
+        )
 
 
 @dataclass(frozen=True)

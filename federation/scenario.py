@@ -42,6 +42,7 @@ class DataSettings(Frozen):
     path: str | None = Field(default=None, description="one npz file (scenario npz)")
     source: Literal["files", "hub"] = Field(default="files", description="npz files, or the Hugging Face hub")
     limit: int | None = Field(default=None, ge=1, description="at most this many training samples (of each part)")
+    periods: Several[int] = Field(default=(), description="of data that drift, the times that are there; default all")
     sites: Sites | None = Field(default=None, description="deployed: each site reads a file of its own, and no other")
 
     @property
@@ -276,6 +277,7 @@ def _federation(opened: Opened) -> FederatedData:
     scenario, sites = opened.scenario, opened.scenario.data.sites
     if sites is None:
         dataset, rule = opened.load(scenario.data, scenario.seed), scenario.partition
+        dataset = dataset.during(scenario.data.periods) if isinstance(dataset, Dataset) else dataset
     else:
         dataset = sites.pool(scenario.data.folder, scenario.held_out, scenario.seed)
         rule = OnDemand(clients=sites.clients)

@@ -28,7 +28,7 @@ from scenarios.engines import Kind
 from scenarios.experiment import Experiment, Result, begun, planned
 from scenarios.experiment import run as run_experiment
 from scenarios.forget import forgotten
-from scenarios.jobs import Cap, Compare, Job, Simulate, unfinished
+from scenarios.jobs import Cap, Compare, Drift, Job, Simulate, unfinished
 from scenarios.journal import Journal
 from scenarios.options import Config, DataDir, Set
 from scenarios.overrides import alternatives, collected
@@ -170,8 +170,29 @@ def cap(
 
 
 @app.command()
+def drift(
+    scenario: Reference,
+    seeds: Seeds = 1,
+    set_: Set = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    engine: Which = "cohort",
+    workers: NumberOfWorkers = None,
+    ray_address: RayAddress = None,
+    out: Out = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Clients come and go, period by period: what is forgotten, and how fast is the new learned?"""
+    where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
+    job = Drift(**where, seeds=seeds)
+    _work(job, job.begin(out), json_, quiet)
+
+
+@app.command()
 def resume(
-    run: Annotated[Path, typer.Argument(help="folder of a simulation or a comparison that was stopped")],
+    run: Annotated[Path, typer.Argument(help="folder of a run that was stopped")],
     rounds: Annotated[
         int | None, typer.Option("--round", min=1, help="go on after this round; default the last checkpoint")
     ] = None,

@@ -169,7 +169,7 @@ def compare(
                 skipped[name] = reason
                 continue
             if not journal.factors(name):
-                journal.keep_factors(name, _searched(method, trial, progress))
+                journal.keep_factors(name, searched(method, trial, progress))
             score = journal.score(seed, name)
             if score is None or name == WORLD:
                 began = time.perf_counter()
@@ -243,7 +243,7 @@ def _latency(trained: Contender, federation: FederatedData) -> float:
     return 1e6 * float(np.median(taken[1:]))
 
 
-def _searched(method: Method, trial: Trial, progress: Progress) -> tuple[float, ...]:
+def searched(method: Method, trial: Trial, progress: Progress) -> tuple[float, ...]:
     """Learning-rate factors by their score on samples held out inside the federation after short runs, the best first.
 
     Where the best lies at the end of the grid, the grid is continued in that direction.

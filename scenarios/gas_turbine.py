@@ -84,5 +84,7 @@ def load(settings: DataSettings, seed: int) -> Dataset:
         group=quarter[train],
         test_group=quarter[test],
         unit=1_000 * quarter[train] + piece[train],
+        period=quarter[train] // QUARTERS,
+        test_period=quarter[test] // QUARTERS,
         leaks_unless_natural="hours that follow one another are alike; split by quarter",
     )

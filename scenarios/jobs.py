@@ -8,11 +8,13 @@ from typing import Any
 
 from federation.rules import InputError, Rule, Several
 from federation.scenario import Opened, open_run, run_config
+from scenarios import forgetting
 from scenarios.baselines import METHODS
 from scenarios.cap import cap, sheet
 from scenarios.compare import Progress
 from scenarios.compare import compare as run_comparison
 from scenarios.display import comparison_tables, simulation_lines
+from scenarios.drift import drifted, periods
 from scenarios.engines import Engine, Kind
 from scenarios.journal import Journal
 from scenarios.report import gather, render
@@ -21,7 +23,7 @@ from scenarios.sheet import Sheet
 from scenarios.simulate import simulate as run_simulation
 from server.app import Outcome
 
-CONFIG, JOB = "config.json", "job"
+CONFIG, JOB, SEEDS = "config.json", "job", "seeds.jsonl"
 
 
 class Job(Rule):
@@ -157,6 +159,37 @@ class Cap(Compare):
 
     def _sheet(self, result: dict[str, Any]) -> Sheet:
         return sheet(result, self.opened.scenario.title, {name: METHODS[name].title for name in METHODS})
+
+
+class Drift(Job):
+    """The federation and its rivals over periods in which clients come and go, on several seeds."""
+
+    seeds: int
+
+    @property
+    def result(self) -> str:
+        return "drift.json"
+
+    def begin(self, out: Path | None) -> RunFolder:
+        periods(self.reference, self.overrides, self.seed)
+        return super().begin(out)
+
+    def run(self, folder: RunFolder, progress: Progress, journal: Journal, rounds: int | None = None) -> dict[str, Any]:
+        if rounds is not None:
+            raise InputError("a drift goes on from its last finished seed; leave --round out")
+        done = {line["seed"]: line for line in folder.mended_lines(SEEDS)}
+        for seed in range(self.seed, self.seed + self.seeds):
+            if seed not in done:
+                done[seed] = drifted(self.reference, self.overrides, seed, self.runs_on, progress)
+                folder.append(SEEDS, done[seed])
+        task = self.opened.federation().task
+        result = forgetting.summarised(self.opened.scenario.name, task.metric, [done[seed] for seed in sorted(done)])
+        folder.write_text("drift.html", forgetting.sheet(result, self.opened.scenario.title).render())
+        folder.write_json(self.result, result)
+        return result
+
+    def show(self, result: dict[str, Any], folder: Path) -> None:
+        forgetting.sheet(result, self.opened.scenario.title).print(folder / "drift.html")
 
 
 def unfinished(folder: RunFolder) -> Job:

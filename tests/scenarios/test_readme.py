@@ -42,13 +42,13 @@ def desk(tmp_path, monkeypatch):
 def small(command):
     """The README's command with few rounds and few samples, its data where they are here."""
     words = [DATA if word == "../shared/data" else word for word in shlex.split(command)[1:]]
-    if words[0] in ("simulate", "compare", "cap", "ablate", "sweep"):
+    if words[0] in ("simulate", "compare", "cap", "drift", "ablate", "sweep"):
         words += [w for name, value in SHRUNK.items() for w in ("--set", f"{name}={value}")]
         words += ["--quiet", "--out", "runs/mine"]
         words += ["--methods", "world,central"] if words[0] == "compare" and "--methods" not in words else []
         words += ["--parts", "head"] if words[0] == "ablate" else []
         words = ["1" if before == "--seeds" else word for before, word in zip(["", *words], words, strict=False)]
-    if words[0] in ("simulate", "compare", "cap") and "--workers" not in words:
+    if words[0] in ("simulate", "compare", "cap", "drift") and "--workers" not in words:
         words += ["--workers", "0"]
     if "fashion" in words or "domains" in words:
         words += ["--set", "model.channels=[2, 2, 2]"]

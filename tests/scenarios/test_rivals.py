@@ -42,6 +42,7 @@ from scenarios.baselines.mixture import Mixed
 from scenarios.baselines.scaffold import Corrected, Scaffold
 from scenarios.baselines.world import run_world
 from scenarios.compare import on_local, on_union
+from scenarios.drift import Continued
 from scenarios.engines import HERE
 from server.aggregation import Mean
 from tests.small import ROUNDS
@@ -125,6 +126,7 @@ REDUCED = {
     "heterofl of full sizes": HeteroFl(),
     "fedrolex of full sizes": FedRolex(),
     "fjord of full sizes": Fjord(),
+    "fedavg that goes on, in its first period": Continued(),
     "ifca of one cluster": Ifca(components=1),
     "fedem of one component": FedEm(components=1),
     "fedrep without personal layers": FedRep(personal=()),

@@ -1,0 +1,214 @@
+"""Data that drift: clients come and go, period by period. What is forgotten, what helps later, how fast is it learned?
+
+In each period only its own clients are there. The federation charts and trains them from the prior and the encoder of
+the first period, and joins what comes out to the world model that it has: nothing that is there is trained again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from federation.contribution import EVERYWHERE, Contribution, coverage_mean
+from federation.data import UNKNOWN_CLIENT, Dataset, Samples
+from federation.engine import LocalGrid
+from federation.experts import Expert
+from federation.joining import joined
+from federation.models import ElasticFamily
+from federation.records import Stage
+from federation.rules import InputError
+from federation.scenario import Scenario, open_run, run_config
+from federation.task import Task
+from federation.tensors import Parameters, stacked
+from federation.world_model import Cost, WorldModel
+from scenarios.baselines import METHODS
+from scenarios.baselines.contract import Answer, Method, Trial, single_model, training_flops
+from scenarios.baselines.federated import Account, Federated, Round
+from scenarios.baselines.world import scaled
+from scenarios.compare import Progress, searched
+from scenarios.engines import Engine
+from scenarios.forgetting import Leg, measures
+from server.app import federate
+from server.history import RoundRecord
+from server.state import ServerState, start_of, world_model
+
+
+class Continued(Federated[Parameters]):
+    """FedAvg on the clients that are there, from the model that is given; without one, from a fresh one."""
+
+    name, title = "fedavg", "FedAvg, which goes on from the last period's model"
+
+    def __init__(self, last: Parameters | None = None) -> None:
+        self.last = last
+
+    def begin(self, trial: Trial, family: ElasticFamily) -> Parameters:
+        return self.last or self.fresh(trial, family)
+
+    def round(self, state: Parameters, now: Round) -> Parameters:
+        total = Contribution()
+        for cohort in now.cohorts():
+            now.download(cohort, state)
+            total += now.total(cohort, now.train(stacked([state] * len(cohort)), cohort).parameters)
+        return coverage_mean(total.sums.get(EVERYWHERE, {}), state)
+
+    def answer(self, state: Parameters, trial: Trial, family: ElasticFamily) -> Answer:
+        return single_model(family, state, trial.task)
+
+
+@dataclass(frozen=True)
+class Course:
+    """All periods of one seed.
+
+    Attributes:
+        trials: each period's clients, and their own test.
+        pooled: the same for all clients until then.
+    """
+
+    trials: tuple[Trial, ...]
+    pooled: tuple[Trial, ...]
+    tests: tuple[Samples, ...]
+
+    @staticmethod
+    def of(reference: str, overrides: Mapping[str, Any], seed: int, engine: Engine, progress: Progress) -> "Course":
+        """Open each period.
+
+        Raises:
+            InputError: the scenario's data do not drift.
+        """
+        count = periods(reference, overrides, seed)
+
+        def trial(there: Sequence[int]) -> Trial:
+            config = run_config(reference, {**overrides, "data.periods": list(there)}, seed)
+            opened = open_run(config)
+            return Trial(opened, lambda: _grid(engine, config), on_round=progress.advance)
+
+        alone = tuple(trial([number]) for number in range(count))
+        tests = tuple(each.federation.union_test for each in alone)
+        return Course(alone, tuple(trial(range(number + 1)) for number in range(count)), tests)
+
+    @property
+    def task(self) -> Task:
+        """The same in all periods."""
+        return self.trials[0].task
+
+    def scores(self, answer: Answer) -> tuple[float, ...]:
+        """On each period's test, the client unknown."""
+        with torch.no_grad():
+            said = (answer(test.inputs, np.full(len(test), UNKNOWN_CLIENT)) for test in self.tests)
+            return tuple(self.task.score(a, test.targets) for a, test in zip(said, self.tests, strict=True))
+
+    def worlds(self, factor: float) -> Iterator[tuple[WorldModel, Leg]]:
+        """The federation after each period."""
+        past: WorldModel | None = None
+        start: ServerState | None = None
+        for trial in self.trials:
+            here = replace(trial, factor=factor)
+            new, start, curve, flops = _trained(here, past, start)
+            past = joined(past, new) if past else new
+            yield past, Leg(self.scores(_asked(past)), curve, flops)
+
+    def fedavg(self, size: Cost, factor: float, restart: bool) -> Iterator[Leg]:
+        """FedAvg after each period."""
+        last: Parameters | None = None
+        for trial in self.trials:
+            now, account, curve = replace(trial, size=size, factor=factor), Account(), list[float]()
+            method = Continued(None if restart else last)
+            family = method.family(now)
+            for last in method.states(now, family, account):
+                curve.append(now.watched(len(curve) + 1, method.answer(last, now, family))[1])
+            assert last is not None
+            yield Leg(self.scores(method.answer(last, now, family)), tuple(curve), account.flops)
+
+    def central(self, size: Cost, factor: float) -> Iterator[Leg]:
+        """One model on all data so far, trained afresh in each period."""
+        for trial in self.pooled:
+            found = METHODS["central"].run(replace(trial, size=size, factor=factor))
+            yield Leg(self.scores(found.answer), tuple(score for _, score in found.curve), found.training_flops)
+
+
+def periods(reference: str, overrides: Mapping[str, Any], seed: int) -> int:
+    """How many periods the data of a scenario have.
+
+    Raises:
+        InputError: they do not drift.
+    """
+    opened = open_run(run_config(reference, overrides, seed))
+    dataset = opened.load(opened.scenario.data, seed)
+    if not isinstance(dataset, Dataset) or dataset.period is None:
+        raise InputError(f"the data of {opened.scenario.name} do not drift; take turbine_years or incremental")
+    return int(dataset.period.max()) + 1
+
+
+def drifted(
+    reference: str, overrides: Mapping[str, Any], seed: int, engine: Engine, progress: Progress
+) -> dict[str, Any]:
+    """All methods over all periods of one seed. Learning rates are searched in the first period, for all alike."""
+    course, legs = Course.of(reference, overrides, seed, engine, progress), dict[str, list[Leg]]()
+    rounds, count = course.trials[0].rounds, len(course.trials)
+
+    def factor(method: Method, size: Cost | None = None) -> float:
+        return searched(method, replace(course.trials[0], size=size), progress)[0]
+
+    best = factor(METHODS["world"])
+    progress.begin(f"world, seed {seed}", rounds * count)
+    worlds = list(course.worlds(best))
+    size, legs["world"] = worlds[-1][0].cost(), [leg for _, leg in worlds]
+    for name, restart in (("fedavg", False), ("fedavg_restart", True)):
+        rate = factor(Continued(), size)
+        progress.begin(f"{name}, seed {seed}", rounds * count)
+        legs[name] = list(course.fedavg(size, rate, restart))
+    rate = factor(METHODS["central"], size)
+    progress.begin(f"central, seed {seed}", rounds * count)
+    legs["central"] = list(course.central(size, rate))
+    return {"seed": seed, "methods": {name: measures(own, legs["fedavg"]) for name, own in legs.items()}}
+
+
+def _trained(
+    trial: Trial, past: WorldModel | None, start: ServerState | None
+) -> tuple[WorldModel, ServerState, tuple[float, ...], float]:
+    """A period's own part of the world, what all parts begin from, the learning curve of the whole, and its FLOPs."""
+    scenario, task, probe, begun = scaled(trial), trial.task, trial.probe(), [start] if start else []
+
+    def observe(record: RoundRecord, state: ServerState) -> None:
+        if record.visited:
+            trial.on_round()
+        if record.stage is Stage.ENCODER and not begun:
+            begun.append(start_of(state))
+
+    def score(state: ServerState) -> float:
+        with torch.no_grad():
+            return task.score(_interim(state, scenario, task, past, probe.inputs), probe.targets)
+
+    clients = len(trial.federation.clients)
+    outcome = federate(trial.grid(), scenario, task, clients, observe, start, score=score)
+    curve = tuple(record.score for record in outcome.history if record.score is not None)
+    return outcome.world, begun[0], curve, sum(training_flops(record.multiplies) for record in outcome.history)
+
+
+def _interim(
+    state: ServerState, scenario: Scenario, task: Task, past: WorldModel | None, inputs: torch.Tensor
+) -> torch.Tensor:
+    """What the federation would answer if the period ended now: what is not tuned yet is as it is before tuning."""
+    if state.atlas is None:
+        return past.predict(inputs) if past else Expert(state.prior.parameters).answers(scenario.model, task, inputs)
+    now = world_model(state, scenario, task)
+    if past is None:
+        return now.predict(inputs)
+    composition, latent = state.composition or past.design.composition, now.atlas.mean.shape[1]
+    untuned = replace(
+        now,
+        design=now.design.model_copy(update={"composition": composition}),
+        router=now.router or now.design.router.init(latent, now.design.regions, torch.Generator()),
+        head=now.head or past.head,
+    )
+    return joined(past, untuned).predict(inputs)
+
+
+def _asked(world: WorldModel) -> Answer:
+    return lambda inputs, clients: world.predict(inputs)
+
+
+def _grid(engine: Engine, config: dict[str, str | int]) -> LocalGrid:
+    return engine.grids(open_run(config), config)()

@@ -1,0 +1,61 @@
+"""Fashion-MNIST whose classes come two at a time: five periods, four clients in each, all others gone by then."""
+
+import numpy as np
+
+from federation.composition import Part
+from federation.data import Dataset
+from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents
+from federation.models import Convnet
+from federation.partition import Natural
+from federation.scenario import (
+    CompositionSettings,
+    DataSettings,
+    ExpertSettings,
+    HeadSettings,
+    LocalTraining,
+    RouterSettings,
+    Scenario,
+    Search,
+    TrainingPhase,
+)
+from scenarios import fashion
+from server.aggregation import Mean
+
+PARTS: tuple[Part, ...] = ("charts", "mixture")
+"""Only what one part of a world says of its own regions: a head that was trained on two classes knows no others."""
+
+SCENARIO = Scenario(
+    name="incremental",
+    title="Fashion-MNIST, two new classes a period, five periods of four clients",
+    data=DataSettings(limit=10_000),
+    partition=Natural(within=4),
+    model=Convnet(channels=(8, 16, 16), blocks=0),
+    local=LocalTraining(learning_rate=0.05, batch_size=50),
+    aggregation=Mean(),
+    encoder=PrincipalComponents(dimensions=64, features=OrientedGradients()),
+    charts=ChartRule(rank=8),
+    prior=TrainingPhase(rounds=2),
+    experts=ExpertSettings(rounds=6),
+    head=HeadSettings(rounds=0, temperature=0.05),
+    router=RouterSettings(rounds=2),
+    composition=CompositionSettings(parts=PARTS),
+    search=Search(share=0.5),
+)
+
+CLASSES = 2
+"""New ones in a period."""
+
+
+def load(settings: DataSettings, seed: int) -> Dataset:
+    """The images of `fashion`, each there in the period of its class alone."""
+    whole = fashion.load(settings, seed)
+    now, asked = (samples.targets.numpy() // CLASSES for samples in (whole.train, whole.test))
+    return Dataset(
+        task=whole.task,
+        train=whole.train,
+        test=whole.test,
+        group=now.astype(np.int64),
+        test_group=asked.astype(np.int64),
+        period=now.astype(np.int64),
+        test_period=asked.astype(np.int64),
+    )

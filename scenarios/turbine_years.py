@@ -1,0 +1,25 @@
+"""Emissions of a gas turbine, year by year: of each year's four clients nobody is left in the next."""
+
+from federation.composition import Part
+from federation.manifold import ChartRule, PrincipalComponents
+from federation.routing import ChartPosterior
+from federation.scenario import CompositionSettings, NoveltySettings, RouterSettings
+from scenarios import gas_turbine
+
+PARTS: tuple[Part, ...] = ("mixture",)
+
+SCENARIO = gas_turbine.SCENARIO.model_copy(
+    update={
+        "name": "turbine_years",
+        "title": "Emissions of a gas turbine, five years that follow one another",
+        "encoder": PrincipalComponents(dimensions=9),
+        "charts": ChartRule(rank=9, shrinkage=5.0),
+        "router": RouterSettings(rule=ChartPosterior(), rounds=0),
+        "composition": CompositionSettings(parts=PARTS),
+        "novelty": NoveltySettings(quantile=1.0),
+    }
+)
+"""Years differ little in what the turbine is asked and much in what it emits, so the charts keep all nine inputs, and
+nothing is left to the first year's generalist."""
+
+load = gas_turbine.load
