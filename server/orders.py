@@ -1,6 +1,7 @@
 """What a round asks of its clients: the tensors and settings of each stage's order."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -77,9 +78,18 @@ def order(step: Step, kind: Kind, state: ServerState, scenario: Scenario, task: 
             settings |= state.composition
             tensors = prefixed("router", state.router) | prefixed("head", state.head) | state.labels
     if kind.again:
-        told = chart_tensors(state, scenario) | evidence_tensors(state, kind.reached)
-        tensors = tensors | prefixed(AGAIN, told)
+        tensors = tensors | prefixed(AGAIN, told_before(step.stage, kind, state, scenario))
     return Order(step.stage, step.round, step.progress, scenario.seed, settings, tensors)
+
+
+def told_before(stage: Stage, kind: Kind, state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
+    """What a client must have been told for a stage; for growth, what the charts said before the region spawned."""
+    if stage is not Stage.GROWTH:
+        return chart_tensors(state, scenario) | evidence_tensors(state, kind.reached)
+    assert state.atlas is not None
+    known = range(state.atlas.regions - 1)
+    before = replace(state, atlas=state.atlas.part(known), router=scenario.router.rule.part(state.router, known))
+    return chart_tensors(before, scenario) | state.known
 
 
 def _cut(region: int, state: ServerState, scenario: Scenario, task: Task, size: Size) -> Expert:

@@ -57,6 +57,7 @@ REMEMBERED: dict[Stage, set[Stage]] = {
     Stage.COUPLING: set(),
     Stage.REACH: EVIDENCED | {Stage.EVIDENCE},
     Stage.EVIDENCE: EVIDENCED,
+    Stage.SPAWN: {Stage.GROWTH},
 }
 """Stages in which a client is told what it must remember in others; there it is told again where it does not."""
 

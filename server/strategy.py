@@ -112,7 +112,7 @@ class ManifoldStrategy(Strategy):
         if self._grid.simulated is not None and known.simulated is not None:
             self._grid.simulated.remember(known.simulated)
             self._node_of = dict(known.node_of)
-            self._aware = {stage: set(clients) for stage, clients in known.aware.items()}
+            self._aware |= {stage: set(clients) for stage, clients in known.aware.items()}
         elif self.history and self._left:
             self._left.insert(0, ROLL_CALL)
         rounds = min(num_rounds or len(self._left), len(self._left))
@@ -335,7 +335,8 @@ class ManifoldStrategy(Strategy):
         region = len(self.state.experts) - 1 if step.stage is Stage.GROWTH else region
         size = self.state.size(region, number, self.scenario) if step.stage in ELASTIC else FULL
         again = any(step.stage in needed and number not in self._aware[s] for s, needed in REMEMBERED.items())
-        reached = self.state.reached[number] if again or step.stage is Stage.EVIDENCE else ()
+        told = step.stage is Stage.EVIDENCE or (again and step.stage is not Stage.GROWTH)
+        reached = self.state.reached[number] if told else ()
         placed = step.stage is Stage.COUPLING and number in self._aware[Stage.COUPLING]
         return Kind(region, size, reached, placed, again)
 

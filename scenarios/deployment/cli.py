@@ -23,7 +23,7 @@ from scenarios.deployment.live import Live
 from scenarios.deployment.options import Folder
 from scenarios.deployment.own_data import absent
 from scenarios.deployment.submission import Run, described, fitted, followed, prepared, recorded, resumable, started
-from scenarios.deployment.up import operator_of, run_here, serve_here, sound
+from scenarios.deployment.up import operator_of, resume_here, run_here, serve_here, sound
 from scenarios.deployment.upkeep_cli import app as upkeep
 from scenarios.options import Config, DataDir, Set
 from scenarios.overrides import collected
@@ -111,6 +111,7 @@ def up(
     config: Config = None,
     data_dir: DataDir = None,
     seed: Seed = 0,
+    resume: Resume = False,
     out: Annotated[Path | None, typer.Option("--out", help="new folder for the results")] = None,
     compose: Tool = None,
 ) -> None:
@@ -119,6 +120,10 @@ def up(
         if folder is None:
             raise InputError("name the folder of the deployment whose containers shall start, or use --local")
         return Containers.of(sound(Layout.load(folder)), compose).up()
+    if resume:
+        if folder is None or serve or scenario or set_ or config or data_dir or seed or sites:
+            raise InputError("--local --resume goes on with the last run of DIR, and takes no other settings but --out")
+        return print(f"world model in {resume_here(folder, out, _show)}")
     if folder is not None and scenario is None and str(folder) in scenario_names():
         folder, scenario = None, str(folder)
     if serve:

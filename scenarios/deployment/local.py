@@ -7,8 +7,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from scenarios.deployment.layout import Layout, Site
 from scenarios.deployment.operator import Operator
@@ -52,9 +54,11 @@ class LocalDeployment:
     def operator(self) -> Operator:
         return Operator(f"127.0.0.1:{self.ports.superlink}", self.layout.ca)
 
-    def start(self) -> None:
+    def start(self, doors: Mapping[str, str] = MappingProxyType({})) -> None:
         """Start everything, the server first, and make the sites' keys known to it.
 
+        Args:
+            doors: by which address a site reaches the SuperLink, where that is not its own.
         Raises:
             ProcessLostError: a process ended.
             RuntimeError: the SuperLink does not answer in time.
@@ -66,7 +70,7 @@ class LocalDeployment:
         self.start_server()
         self.operator.register(self.layout)
         for site in self.layout.sites:
-            self.start_supernode(site)
+            self.start_supernode(site, doors.get(site.name))
             self.start_client_executor(site)
 
     def start_server(self) -> None:
@@ -98,12 +102,12 @@ class LocalDeployment:
         write_launcher(launchers, socket)
         self._start("clientapps", *host_command(socket))
 
-    def start_supernode(self, site: Site) -> None:
-        """A site's node, which holds its key."""
+    def start_supernode(self, site: Site, door: str | None = None) -> None:
+        """A site's node, which holds its key; `door` is where it reaches the SuperLink, if not at its own address."""
         self._start(
             f"supernode-{site.name}",
             "flower-supernode",
-            *("--superlink", self.operator.address, "--root-certificates", str(self.layout.ca)),
+            *("--superlink", door or self.operator.address, "--root-certificates", str(self.layout.ca)),
             *("--auth-supernode-private-key", str(site.key)),
             *("--host", "127.0.0.1", "--port", str(self.ports.supernodes[site.number])),
             *self._server_certificate(),

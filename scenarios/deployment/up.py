@@ -11,6 +11,7 @@ from typing import Any
 
 from federation.rules import InputError
 from federation.scenario import open_run, open_scenario, run_config
+from federation.world_model import MANIFEST
 from scenarios.deployment.check import problems
 from scenarios.deployment.init import check_new, initialise
 from scenarios.deployment.layout import Layout
@@ -19,7 +20,7 @@ from scenarios.deployment.local import LocalDeployment, Ports
 from scenarios.deployment.operator import Operator
 from scenarios.deployment.own_data import agreed, complete, split, undistributed
 from scenarios.deployment.processes import Processes
-from scenarios.deployment.submission import configured, described, fitted, followed, prepared, started
+from scenarios.deployment.submission import Run, configured, described, fitted, followed, prepared, resumable, started
 from scenarios.runs import RUNS, RunFolder, check_out
 
 DEFAULT_SITES = 3
@@ -60,11 +61,31 @@ def run_here(
         layout = known or initialise(folder or kept.path / "deployment", count)
         split(layout, scenario, chosen, seed)
         wanted = undistributed(overrides)
+    return _through(layout, prepared(layout, scenario, wanted, seed), kept, show)
+
+
+def resume_here(folder: Path, out: Path | None, show: Show) -> Path:
+    """Start a deployment again, go on with its last run after the last round that is written down, and end it.
+
+    Raises:
+        InputError: no run was started from there, or the last one is finished.
+        RunFailedError, ProcessLostError: as `run_here`.
+    """
+    check_out(out)
+    layout = complete(_startable(folder))
+    run = resumable(layout)
+    if (layout.results / run.name / MANIFEST).exists():
+        raise InputError(f"run {run.name} is finished; its world model is in {layout.results / run.name}")
+    return _through(layout, run, RunFolder.create(out, run.name), show, resume=True)
+
+
+def _through(layout: Layout, run: Run, kept: RunFolder, show: Show, resume: bool = False) -> Path:
+    """Take a run to its end on a deployment that is up for as long, and copy its results."""
     with running(layout, show) as here:
-        run = started(layout, here.operator, prepared(layout, scenario, wanted, seed), here.layout.results)
-        followed(here.operator, run, show, here.processes.check)
+        submitted = started(layout, here.operator, run, here.layout.results, resume)
+        followed(here.operator, submitted, show, here.processes.check)
     shutil.copytree(layout.results / run.name, kept.path, dirs_exist_ok=True)
-    kept.write_text("run.json", described(run))
+    kept.write_text("run.json", described(submitted))
     return kept.path
 
 
@@ -135,9 +156,15 @@ def _existing(folder: Path | None, sites: int | None) -> Layout | None:
         if folder is not None:
             check_new(folder)
         return None
-    layout = sound(Layout.load(folder))
+    layout = _startable(folder)
     if sites not in (None, len(layout.sites)):
         raise InputError(f"{folder} has {len(layout.sites)} sites, not {sites}; leave --sites out")
+    return layout
+
+
+def _startable(folder: Path) -> Layout:
+    """The deployment in a folder, if nothing is wrong with it and it is not up."""
+    layout = sound(Layout.load(folder))
     if Live.load(layout):
         raise InputError(f"{folder} is up already; end it by `manifold deploy down {folder}`")
     return layout

@@ -101,6 +101,12 @@ def test_a_run_is_either_new_or_resumed(fleet, capsys):
     assert "no run was started from fleet" in refused(capsys, "run", fleet, "--resume")
 
 
+@pytest.mark.parametrize("words", [["digits"], ["--seed", "1"], ["--serve"], ["--sites", "2"]])
+def test_a_local_run_is_either_new_or_resumed(fleet, words, capsys):
+    assert "takes no other settings" in refused(capsys, "up", fleet, *words, "--local", "--resume")
+    assert "no run was started from fleet" in refused(capsys, "up", fleet, "--local", "--resume")
+
+
 def test_only_known_runs_are_fetched(fleet, capsys):
     assert "known: none" in refused(capsys, "fetch", fleet, "--out", "out", "--run", "other")
     assert not Path("out").exists()

@@ -1,6 +1,8 @@
 """What breaks in a real deployment: nodes, apps and servers that are killed in mid-round. Minutes: `make test-slow`."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 
@@ -15,6 +17,7 @@ from scenarios.deployment.submission import RunFailedError, followed, prepared, 
 from scenarios.deployment.up import running
 from scenarios.engines import SERIAL
 from server.app import federate
+from tests.commands import status
 
 pytestmark = pytest.mark.slow
 
@@ -113,6 +116,26 @@ def test_a_serverapp_that_is_killed_goes_on_from_its_last_round(here):
     assert not any(line.startswith(("round 1:", "round 2:", "round 3:")) for line in lines)
     assert [record["number"] for record in rounds(here, again)] == list(range(1, len(rounds(here, again)) + 1))
     assert_same(here, again, SMALL)
+
+
+def test_a_local_deployment_that_is_killed_as_a_whole_goes_on_with_its_run(tmp_path):
+    fleet, out = tmp_path / "fleet", tmp_path / "out"
+    settings = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
+    words = ["-m", "scenarios.cli", "deploy", "up", str(fleet)]
+    begin = [*words, "digits", "--local", "--sites", str(SITES), *settings, "--out", str(tmp_path / "first")]
+    with subprocess.Popen([sys.executable, *begin], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        next(line for line in first.stdout if line.startswith("round 3:"))
+        first.kill()
+    assert status("deploy", "down", str(fleet)) == 0
+    again = [sys.executable, *words, "--local", "--resume", "--out", str(out)]
+    done = subprocess.run(again, capture_output=True, text=True, check=True, timeout=300)
+    assert "round 4:" in done.stdout
+    assert not any(f"round {number}:" in done.stdout for number in (1, 2, 3))
+    deployed = load_file(out / "world_model.safetensors")
+    for name, tensor in simulated(SMALL).items():
+        torch.testing.assert_close(deployed[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+    assert status("deploy", "up", str(fleet), "--local", "--resume") == 2
 
 
 def test_a_supernode_that_is_killed_is_missed_named_and_taken_back(here):

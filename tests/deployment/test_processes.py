@@ -186,6 +186,23 @@ def test_the_operator_does_not_trust_it_either(here, tmp_path):
         Operator(here.operator.address, tmp_path / "ca.crt").nodes()
 
 
+def test_a_superexec_with_a_wrong_secret_gets_no_work(here, tmp_path):
+    credentials.write(tmp_path / "secret", credentials.secret_file())
+    trust = ("--root-certificates", str(here.layout.ca), "--superexec-auth-secret-file", str(tmp_path / "secret"))
+    command = [str(Path(sys.executable).parent / "flower-superexec"), "--runtime-api-address", here.operator.address]
+    before = here.processes["superlink"].log.read_text().count(" 401")
+    environment = {"FLWR_HOME": str(tmp_path), "FLWR_TELEMETRY_ENABLED": "0", "PATH": "/usr/bin:/bin"}
+    liar = Process.start("liar", [*command, *trust], environment, tmp_path / "superexec.log")
+    try:
+        until = time.monotonic() + 30
+        while here.processes["superlink"].log.read_text().count(" 401") == before and time.monotonic() < until:
+            time.sleep(0.2)
+    finally:
+        liar.signal(9)
+        liar.child.wait()
+    assert here.processes["superlink"].log.read_text().count(" 401") > before
+
+
 def test_plain_http_is_not_answered(here):
     with pytest.raises((urllib.error.URLError, OSError)):
         urllib.request.urlopen(f"http://{here.operator.address}/health", timeout=10)

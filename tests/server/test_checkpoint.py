@@ -100,6 +100,22 @@ def test_deployed_clients_that_have_lost_their_memory_are_told_again(tmp_path):
             torch.testing.assert_close(again.tensors()[name], tensor, rtol=1e-4, atol=1e-5)
 
 
+def test_deployed_clients_are_told_again_what_was_novel_before_a_region_spawned(tmp_path):
+    spawning = {name: value for name, value in RICH.items() if name.startswith("novelty.")}
+    config = run_config("digits", ROUNDS | spawning, 0)
+    kept = Everything(tmp_path, open_run(config).scenario)
+    world, rounds, _ = federated(config, checkpoints=kept)
+    spawned = next(n for n, record in enumerate(rounds, 1) if record.stage is Stage.SPAWN)
+    assert kept.written[spawned].state.pioneers
+    for done in (spawned, spawned + 1):
+        forgetful = replace(kept.written[done], simulated=None, node_of={})
+        again, rounds_again, _ = federated(config, SERIAL, resumed=forgetful)
+        assert [(r.stage, r.answered) for r in rounds_again] == [(r.stage, r.answered) for r in rounds]
+        assert not any(record.refused for record in rounds_again)
+        for name, tensor in world.tensors().items():
+            torch.testing.assert_close(again.tensors()[name], tensor, rtol=1e-4, atol=1e-5)
+
+
 def test_a_client_that_restarts_within_a_run_is_missed_once_and_told_again():
     config = run_config("digits", ROUNDS | {"head.rounds": 3}, 0)
 
