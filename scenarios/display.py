@@ -71,6 +71,11 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
     if result["local"] is not None:
         console.print(f"local tests {result['metric']} [bold]{result['local']:.4f}[/]  (each client's own, mean)")
     console.print(_covered(result["novelty"], result["metric"]))
+    if bound := result["union_bound"]:
+        console.print(
+            f"union bound error {bound['measured']:.4f}; its regions' {bound['regions']:.4f} + wrong routes "
+            f"{bound['routing']:.4f}"
+        )
     if result["seams"] is not None:
         console.print(
             f"seams       {result['metric']} [bold]{result['seams']:.4f}[/]  (union test, between regions only)"
