@@ -97,14 +97,14 @@ class Weighed:
         regions: under which each member's terms are kept.
         parameters: the members' models, all of one size, with a leading clients axis; a smaller size travels as it is.
         weights: of each model in the mean: its number of samples.
-        metrics: further sums, a number a client each.
+        metrics: further sums, a number or a tensor of a client each.
     """
 
     clients: Sequence[int]
     regions: Sequence[int]
     parameters: Parameters
     weights: Float[Tensor, " clients"]
-    metrics: Mapping[str, Float[Tensor, " clients"]]
+    metrics: Mapping[str, Float[Tensor, "clients ..."]]
 
     def finite(self) -> Sequence[bool]:
         flags = torch.stack([_finite(t).cpu() for t in (*self.parameters.values(), *self.metrics.values())]).all(0)
@@ -122,7 +122,7 @@ class Weighed:
 
     def _summed(self, rows: Int[Tensor, " members"]) -> dict[str, Tensor]:
         weights = self.weights[rows].double()
-        sums = {name: metric[rows].double().sum() for name, metric in self.metrics.items()}
+        sums = {name: metric[rows].double().sum(0) for name, metric in self.metrics.items()}
         for name, stack in self.parameters.items():
             if len(rows) == 1:
                 sums[name] = weights.to(stack.dtype)[0] * stack[rows[0]].cpu()

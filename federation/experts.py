@@ -124,9 +124,9 @@ def begun(
         return stacked([wider.init(own, draw) for _ in range(members)])
     if classes is None:
         return dict(prior)
-    expert, same_width = wider.init(own, draw), family.shapes(own)
+    expert = wider.init(own, draw)
     for name, (known,) in prior.items():
-        part = known if known.shape == same_width[name] else known[classes]
+        part = known[classes] if name.startswith("head.") else known
         expert[name][: len(part)] = 0.0
         expert[name][corner(part.shape)] = part
     return single(expert)

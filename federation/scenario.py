@@ -20,11 +20,13 @@ from federation.contribution import AggregationRule
 from federation.data import Dataset, FederatedData, Pool, federate
 from federation.experts import trunk_of
 from federation.fixed_point import FixedPoint
+from federation.growth import Growth
 from federation.manifold import ChartRule, Encoder, EncoderRule, PrincipalComponents, PrivateRegions, RegionRule
 from federation.manifold.features import Trunk
 from federation.models import ElasticFamily, FullSize, Mlp, SizeRule
 from federation.pacing import PacingRule, Synchronous
 from federation.partition import OnDemand, PartitionRule
+from federation.plasticity import Plasticity
 from federation.routing import RoutingRule, TunedResidual
 from federation.rules import Frozen, InputError, Rule, Several, nearest
 from federation.sites import Sites
@@ -172,6 +174,8 @@ class Scenario(Frozen):
     regions: RegionRule = PrivateRegions()
     experts: ExpertSettings = ExpertSettings(rounds=10)
     fixed_point: FixedPoint = FixedPoint()
+    growth: Growth = Growth()
+    plasticity: Plasticity = Plasticity()
     coupling: CouplingSettings = CouplingSettings()
     head: HeadSettings = HeadSettings()
     router: RouterSettings = RouterSettings()
@@ -190,6 +194,16 @@ class Scenario(Frozen):
     def _at_a_constant_rate(self) -> Self:
         if self.fixed_point.watched and self.local.schedule != "constant":
             raise ValueError("fixed points are sought at a constant learning rate; set local.schedule=constant")
+        return self
+
+    @model_validator(mode="after")
+    def _growing(self) -> Self:
+        if self.growth.used and self.pacing.buffers:
+            raise ValueError("experts grow between rounds that wait for one another; set pacing.kind=synchronous")
+        if self.growth.regions and self.experts.own_classes:
+            raise ValueError(
+                "experts of regions that split and merge answer all classes; set experts.own_classes=false"
+            )
         return self
 
     @property

@@ -47,6 +47,7 @@ class Design(Frozen):
     family: ElasticFamily
     size: Size = FULL
     sizes: Several[Size] = ()
+    prior_size: Size = FULL
     encoder: EncoderRule
     router: RoutingRule
     head: Mlp
@@ -255,7 +256,8 @@ class WorldModel:
 
     @property
     def _size_of_prior(self) -> Size:
-        return FULL if self.design.encoder.uses_prior else self.design.size
+        whole = self.design.prior_size
+        return whole if self.design.encoder.uses_prior else whole.least(self.design.size)
 
     def cost_of_experts(self, asked: int) -> Cost:
         """The experts' own part of the cost, where a query asks so many of them: the largest."""

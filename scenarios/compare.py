@@ -17,6 +17,7 @@ from federation.engine.local import Visit, in_order
 from federation.novelty import Coverage, coverage
 from federation.rules import InputError, nearest
 from federation.scenario import Opened, open_run, run_config
+from federation.union_bound import UnionBound, union_bound
 from scenarios.baselines import METHODS, Contender, Method, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
@@ -69,6 +70,7 @@ class Comparison:
     skipped: Mapping[str, str]
     compositions: tuple[dict[str, float], ...]
     coverages: tuple[Coverage, ...]
+    bounds: tuple[UnionBound | None, ...]
 
     @property
     def seeds(self) -> list[int]:
@@ -98,7 +100,8 @@ class Comparison:
             "skipped": dict(self.skipped),
             "composition": self.compositions[0],
             "composition_per_seed": list(self.compositions),
-            "novelty": covered_summary(self.coverages),
+            "novelty": means_of(self.coverages),
+            "union_bound": means_of([bound for bound in self.bounds if bound]),
         }
 
     def _protocols(self, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -119,10 +122,11 @@ class Comparison:
         }
 
 
-def covered_summary(coverages: Sequence[Coverage]) -> dict[str, Any]:
-    """How much of the union test the world model's regions cover, and its score on both sides: means over the seeds
-    that have a value, None where none has."""
-    rows = [asdict(found) for found in coverages]
+def means_of(found: Sequence[Coverage] | Sequence[UnionBound]) -> dict[str, Any]:
+    """Means over the seeds that have a value, None where none has, and the values themselves; nothing of nothing."""
+    rows = [asdict(each) for each in found]
+    if not rows:
+        return {}
     known = {name: [row[name] for row in rows if row[name] is not None] for name in rows[0]}
     return {name: mean_interval(values) if values else None for name, values in known.items()} | {"per_seed": rows}
 
@@ -157,6 +161,7 @@ def compare(
     journal, scores = journal or Journal(), list[Score]()
     compositions: list[dict[str, float]] = []
     coverages: list[Coverage] = []
+    bounds: list[UnionBound | None] = []
     first: tuple[Opened, WorldRun] | None = None
     skipped: dict[str, str] = {}
     for seed in seeds:
@@ -184,8 +189,17 @@ def compare(
         world = trial.finished().outcome.world
         compositions.append(world.design.composition)
         coverages.append(coverage(world, opened.federation().union_test))
+        bounds.append(union_bound(world, opened.federation()))
     assert first is not None
-    return Comparison(reference, first[0], first[1], tuple(scores), skipped, tuple(compositions), tuple(coverages))
+    return Comparison(
+        reference,
+        *first,
+        scores=tuple(scores),
+        skipped=skipped,
+        compositions=tuple(compositions),
+        coverages=tuple(coverages),
+        bounds=tuple(bounds),
+    )
 
 
 def _trained(

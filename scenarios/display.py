@@ -71,6 +71,11 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
     if result["local"] is not None:
         console.print(f"local tests {result['metric']} [bold]{result['local']:.4f}[/]  (each client's own, mean)")
     console.print(_covered(result["novelty"], result["metric"]))
+    if bound := result["union_bound"]:
+        console.print(
+            f"union bound error {bound['measured']:.4f}; its regions' {bound['regions']:.4f} + wrong routes "
+            f"{bound['routing']:.4f}"
+        )
     if result["seams"] is not None:
         console.print(
             f"seams       {result['metric']} [bold]{result['seams']:.4f}[/]  (union test, between regions only)"
@@ -79,6 +84,8 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
     if rest := result["resting"]:
         stable = sum(region["stable"] for region in rest["regions"])
         console.print(f"{stable} regions came to rest, which saved {100 * rest['saved']:.0f} % of the experts' updates")
+    if grown := result["grown"]:
+        console.print(f"grown between rounds: {'; '.join(grown)}")
     if result["clock"]:
         console.print(
             f"virtual time {result['clock'] / 3600:.2f} h; {result['silent']} asked clients did not answer in time"

@@ -45,15 +45,15 @@ def measures(legs: Sequence[Leg], reference: Sequence[Leg]) -> dict[str, Any]:
     where one in which it never did counts with all its rounds.
     """
     last, old = legs[-1].scores, range(len(legs) - 1)
-    new = [legs[p].scores[p] for p in old]
+    before, after = (float(np.mean(scores)) for scores in ([legs[p].scores[p] for p in old], last[:-1]))
     return {
         "scores": [leg.scores for leg in legs],
         "curves": [leg.curve for leg in legs],
         "flops": sum(leg.flops for leg in legs),
         "end": float(np.mean(last)),
         "newest": last[-1],
-        "forgetting": float(np.mean(new) - np.mean(last[:-1])),
-        "worse": float((1 - np.mean(last[:-1])) / max(1 - np.mean(new), LEAST_ERROR) - 1),
+        "forgetting": before - after,
+        "worse": (1 - after) / max(1 - before, LEAST_ERROR) - 1,
         "forward": float(np.mean([legs[p].scores[p + 1] for p in old])),
         "rounds": float(np.mean([_recovered(mine, ref) for mine, ref in zip(legs[1:], reference[1:], strict=True)])),
     }

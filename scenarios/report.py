@@ -71,6 +71,12 @@ def gather(comparison: Comparison) -> dict[str, Any]:
         "routing": _routing(outcome.world, federation, [region["group"] for region in regions]),
         "rounds": [_round(record) for record in outcome.history],
         "resting": resting(outcome, scenario),
+        "dormant": [
+            (record.number, sum(own) / len(own), max(own), max(record.dormant, key=lambda r: record.dormant[r]))
+            for record in outcome.history
+            if (own := list(record.dormant.values()))
+        ],
+        "grown": [(record.number, list(record.grown), record.parameters) for record in outcome.history if record.grown],
         "composition": dict(outcome.world.design.composition),
         "novelty_threshold": outcome.world.design.novelty_threshold,
         "settings": scenario.dump(),
@@ -90,7 +96,7 @@ def _plain(value: Any) -> Any:
 
 def _round(record: RoundRecord) -> dict[str, Any]:
     row = record.dump()
-    kept = {name: row[name] for name in ("number", "loss", "residual", "answered", "seconds")}
+    kept = {name: row[name] for name in ("number", "loss", "residual", "answered", "seconds", "parameters")}
     return {**kept, "stage": str(record.stage), "trained": record.loss is not None, "refused": len(record.refused)}
 
 

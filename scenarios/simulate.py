@@ -7,6 +7,7 @@ from typing import Any
 from federation.data import FederatedData
 from federation.novelty import Coverage, coverage
 from federation.scenario import Opened, open_run, run_config
+from federation.union_bound import UnionBound, union_bound
 from scenarios.baselines import METHODS, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
@@ -34,6 +35,7 @@ class Simulation:
     run: WorldRun
     scores: Mapping[str, float | None]
     coverage: Coverage
+    bound: UnionBound | None
 
     def dump(self) -> dict[str, Any]:
         """Plain data."""
@@ -47,7 +49,9 @@ class Simulation:
             "regions": world.design.regions,
             "composition": world.design.composition,
             "novelty": asdict(self.coverage),
+            "union_bound": asdict(self.bound) if self.bound else None,
             "resting": resting(self.run.outcome, self.opened.scenario),
+            "grown": [news for record in self.run.outcome.history for news in record.grown],
             "bytes_up": self.run.traffic.up,
             "bytes_down": self.run.traffic.down,
             "refused": sum(len(record.refused) for record in self.run.outcome.history),
@@ -83,4 +87,5 @@ def simulate(
     progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
     run = run_world(trial)
     scores = {name: score(run, opened.federation()) for name, score in SCORES.items()}
-    return Simulation(opened, run, scores, coverage(run.outcome.world, opened.federation().union_test))
+    world, federation = run.outcome.world, opened.federation()
+    return Simulation(opened, run, scores, coverage(world, federation.union_test), union_bound(world, federation))

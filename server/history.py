@@ -1,6 +1,7 @@
 """What happened in each round, for logs, curves and budgets."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from federation.composition import candidates, usable
@@ -27,6 +28,9 @@ class RoundRecord:
         residual: ||Phi(theta) - theta|| / ||theta|| of the models that this round trained (eq. 23).
         score: of the federation if it stopped here, where somebody asked for it.
         stable: regions that have come to rest by then.
+        parameters: of all experts together.
+        grown: what has grown or begun anew between this round and the next, a sentence each.
+        dormant: share of dormant units in what was trained, by region, the prior's under -1; where it was looked for.
         held_out: accuracy of the composition on samples that clients hold out, as they report it; of values, half the
             squared error a sample. None but in the round that chose the composition.
     """
@@ -44,6 +48,9 @@ class RoundRecord:
     clock: float = 0.0
     score: float | None = None
     stable: int = 0
+    parameters: int = 0
+    grown: tuple[str, ...] = ()
+    dormant: Mapping[int, float] = field(default_factory=dict)
     held_out: float | None = None
 
     def dump(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from federation.randomness import torch_generator
 from federation.records import LABELS
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, single
+from federation.tensors import Parameters, count, single
 from federation.world_model import NOTHING_NOVEL, WorldModel
 
 
@@ -95,7 +95,7 @@ class ServerState:
     def size(self, region: int, client: int, scenario: Scenario) -> Size:
         """What a client trains: what its device can of its region's expert, or, everywhere, of the prior."""
         able = scenario.sizes.of(client, scenario.seed)
-        return able if region == EVERYWHERE else able.least(self.sizes[region])
+        return able.least(scenario.growth.first if region == EVERYWHERE else self.sizes[region])
 
     def expert(self, region: int) -> Expert:
         """The expert of a region as it is now."""
@@ -104,7 +104,8 @@ class ServerState:
 
 def initial(scenario: Scenario, task: Task) -> ServerState:
     """The state before the first round: a fresh foundation prior."""
-    parameters = single(scenario.model.init(task, torch_generator(scenario.seed, "prior")))
+    whole = single(scenario.model.init(task, torch_generator(scenario.seed, "prior")))
+    parameters = scenario.model.slice(whole, task, scenario.growth.first)
     return ServerState(prior=Model(parameters, scenario.aggregation.init(parameters)))
 
 
@@ -133,7 +134,7 @@ def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) 
     charts, regions, atlas = found.charts, found.region_of_client, found.atlas
     classes = _own_classes(charts, regions) if scenario.experts.own_classes else (None,) * atlas.regions
     spacings = [chart.spacing.dimension for chart in region_charts(charts, regions, atlas.regions)]
-    sizes = scenario.sizes.of_regions(spacings)
+    sizes = tuple(size.least(scenario.growth.first) for size in scenario.sizes.of_regions(spacings))
     experts = [
         _begun(state, region, own, size, scenario, task)
         for region, (own, size) in enumerate(zip(classes, sizes, strict=True))
@@ -177,7 +178,8 @@ def _begun(
 
 
 def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario, task: Task) -> ServerState:
-    """A region more for what clients found novel, if that is enough; all other regions stay bit by bit.
+    """A region more for what clients found novel, if that is enough and growth has a budget for it; all other regions
+    stay bit by bit.
 
     Its expert begins as a copy of the one whose region is nearest to its mean (or, of its own classes alone, from the
     prior), and its gate with the posterior alone. A client that was never charted belongs to it.
@@ -194,6 +196,8 @@ def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario, 
     nearest = int(before.scores(chart.whole.mean[None].float()).argmax())
     size, copy = state.sizes[nearest], state.experts[nearest].parameters
     expert = copy if own is None else _begun(state, new, own, size, scenario, task)
+    if not scenario.growth.affords(count(expert) + sum(count(model.parameters) for model in state.experts)):
+        return state
     late = [client for client in found if not state.charts[client].components]
     heavier = float(atlas.log_weight.logsumexp(0) - before.log_weight.logsumexp(0))
     return replace(
@@ -234,6 +238,7 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
         state.atlas.regions,
         region_of_client=state.region_of_client,
         sizes=() if set(state.sizes) == {FULL} else state.sizes,
+        prior_size=scenario.growth.first,
         composition=state.composition or {"mixture": 1.0},
         novelty_threshold=min(state.novelty_threshold, NOTHING_NOVEL),
         labels=tuple(shares(state.labels[LABELS]).tolist()) if state.labels else (),

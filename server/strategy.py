@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from math import ceil
 
@@ -22,8 +22,10 @@ from federation.tensors import Parameters
 from server.advance import advanced, residual
 from server.buffer import caught_up
 from server.checkpoint import Checkpoint, Checkpoints
+from server.growth import grown, parameters
 from server.history import RoundRecord, held_out_score, trained_sums
 from server.orders import Kind, order
+from server.plasticity import begun_anew, dormant_shares
 from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, REMEMBERED, ROLL_CALL, TRAINED, UNCHARTED, Step, schedule
 from server.state import ServerState, initial, rejoined
 from server.validation import check, check_sender, check_weights
@@ -223,6 +225,11 @@ class ManifoldStrategy(Strategy):
         before = self.state
         if not self._idle(step):
             self.state = advanced(before, step.stage, total, self.scenario, self.task, self.clients)
+        moved = residual(before, self.state, step.stage) if total.clients else None
+        news: tuple[str, ...] = ()
+        asleep = dormant_shares(total, self.state) if step.stage in ELASTIC else {}
+        if step.stage is Stage.EXPERTS and step.round + 1 < step.rounds and total.clients:
+            self.state, news = self._between(total.sums, step.round)
         loss, visited, multiplies = trained_sums(total)
         silent = 0 if self._grid.keeps else max(0, len(self._asked) - len(total.clients) - len(refused))
         record = RoundRecord(
@@ -233,12 +240,15 @@ class ManifoldStrategy(Strategy):
             loss,
             visited,
             multiplies,
-            residual=residual(before, self.state, step.stage) if visited else None,
+            residual=moved if visited else None,
             seconds=time.monotonic() - self._began,
             silent=silent,
             clock=self._grid.clock,
             score=self._score(self.state) if self._score is not None and visited else None,
             stable=len(self.state.stable(self.scenario.fixed_point)),
+            parameters=parameters(self.state),
+            grown=news,
+            dormant=asleep,
             held_out=held_out_score(total, step.stage, self.state, self.scenario, self.task),
         )
         self.history.append(record)
@@ -246,6 +256,15 @@ class ManifoldStrategy(Strategy):
         if self._checkpoints is not None and (last or self._checkpoints.due) and self._settled():
             self._checkpoints.keep(self._checkpoint)
         self._observe(record, self.state)
+
+    def _between(self, sums: Mapping[int, Parameters], round_: int) -> tuple[ServerState, tuple[str, ...]]:
+        """What becomes of the experts between two of their rounds: dormant units begin anew, then all grows."""
+        state, anew, news = self.state, tuple[str, ...](), tuple[str, ...]()
+        if self.scenario.plasticity.renew is not None:
+            state, anew = begun_anew(state, sums, round_, self.scenario, self.task)
+        if self.scenario.growth.used:
+            state, news = grown(state, sums, round_, self.scenario, self.task)
+        return state, (*anew, *news)
 
     def _settled(self) -> bool:
         """Whether nobody is at work for a round that goes on: between two stages all who are late are given up."""

@@ -17,7 +17,7 @@ from federation.novelty import BINS
 from federation.records import LABELS, Stage
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, shapes, under
+from federation.tensors import Parameters, Shapes, shapes, under
 from server.schedule import ELASTIC
 from server.state import ServerState
 
@@ -26,7 +26,7 @@ Shape = tuple[int, ...]
 CHARTS = (Stage.CHARTING, Stage.SPAWN)
 """Stages in which the names of the sums depend on a client's classes."""
 
-METRICS = ("metric/loss", "metric/visited", "metric/multiplies", "metric/divergence", "metric/probed")
+METRICS = ("metric/loss", "metric/visited", "metric/multiplies", "metric/divergence", "metric/probed", "metric/moved")
 """One number each, that come beside a model; all but the loss count something."""
 
 MOST_SAMPLES, LARGEST = 1e9, 1e6
@@ -124,8 +124,9 @@ def _check_values(who: str, sums: Parameters, expected: Collection[str]) -> None
     for name, tensor in sums.items():
         if name not in expected and (name not in METRICS or tensor.dim()):
             raise ValueError(f"{who}: {name} {list(tensor.shape)} was not asked for")
-        if name in METRICS[1:] and float(tensor) < 0:
-            raise ValueError(f"{who}: {name} is {float(tensor):g}, expected no less than 0")
+        counts = name.startswith("metric/") and name != METRICS[0]
+        if counts and (least := float(tensor.min())) < 0:
+            raise ValueError(f"{who}: {name} is {least:g}, expected no less than 0")
         if f"{WEIGHT}/{name}" in sums:
             weight = float(sums[f"{WEIGHT}/{name}"])
             if not 0 <= weight <= MOST_SAMPLES:
@@ -182,9 +183,18 @@ def expected_shapes(
         expert = Expert(state.prior.parameters) if stage is Stage.PRIOR else state.expert(region)
         family, own = specialised(scenario.model, task, expert.outputs, expert.members)
         model = shapes(family.slice(expert.parameters, own, size))
-    else:
-        model = shapes(state.head if stage is Stage.HEAD else state.router)
+        units = _units(family.shapes(own), expert.members) if scenario.plasticity.samples else {}
+        return model | {f"{WEIGHT}/{name}": () for name in model} | units
+    model = shapes(state.head if stage is Stage.HEAD else state.router)
     return model | {f"{WEIGHT}/{name}": () for name in model}
+
+
+def _units(whole: Shapes, members: int) -> dict[str, Shape]:
+    """Sums of what the hidden units of all members say, layer by layer."""
+    layers = {n.removesuffix(".bias"): shape for n, shape in whole.items() if n.endswith(".bias") and n != "head.bias"}
+    return {
+        f"metric/{what}/{layer}": (members, *shape) for layer, shape in layers.items() for what in ("awake", "seen")
+    }
 
 
 def _check_charts(who: str, sums: Parameters, state: ServerState, task: Task) -> None:

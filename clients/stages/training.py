@@ -10,6 +10,7 @@ from torch import Tensor
 from clients.calibration import shifts
 from clients.distillation import dearer, lifted, taught
 from clients.member import Member
+from clients.stages.awake import awake
 from clients.stages.probing import probed
 from clients.training import Batch, Column, Objective, Trained, batches, learning_rate, train
 from federation.contribution import Weighed
@@ -82,8 +83,23 @@ def train_members(
     regions, counts = [int(order.settings["region"]) for order in orders], [len(rows) for rows in samples]
     clients, cost = [member.number for member in cohort], family.multiplies(own, size)
     multiplies = cost * (1 + (term.forwards if term else 0)) + dearer(family, own, size, inner)
-    probes = probed(orders, cohort, scenario, task) if first.settings.get("probe") else {}
-    return weighed(trained.together(expert.members), clients, counts, regions, multiplies, probes)
+    further = probed(orders, cohort, scenario, task) if first.settings.get("probe") else {}
+    together = trained.together(expert.members)
+    if most := scenario.plasticity.samples:
+        each = [rows for rows in samples for _ in range(expert.members)]
+        units = awake(trained.parameters, each, family, own, first.round, most)
+        further |= {name: t.view(len(cohort), expert.members, -1) for name, t in units.items()}
+    if scenario.growth.split is not None:
+        starts = stacked([experts[id(order)].parameters for order in orders])
+        further |= {"moved": moves(starts, together.parameters) * together.visited.double()}
+    return weighed(together, clients, counts, regions, multiplies, further)
+
+
+def moves(before: Parameters, after: Parameters) -> Float[Tensor, " clients"]:
+    """||after - before|| / ||before|| of each client, over all coordinates of its models."""
+    old, new = (torch.cat([model[name].cpu().flatten(1) for name in before], 1).double() for model in (before, after))
+    shares: Tensor = (new - old).norm(dim=1) / old.norm(dim=1).clamp_min(1e-30)
+    return shares
 
 
 def _own(samples: Samples, classes: Tensor | None) -> Samples:

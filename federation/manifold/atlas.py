@@ -1,6 +1,6 @@
 """The atlas: all regions' charts as one set of Gaussians, and how the regions overlap."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log, pi
@@ -114,10 +114,29 @@ class Atlas:
 
         The new covariances are shrunk towards the mean of those that are there.
         """
-        entries = [(0, label, m) for label, m in chart.components.items()]
+        kept = {region: region for region in range(self.regions)}
+        return self.rearranged(self.regions + 1, kept, {self.regions: chart}, rule)
+
+    def rearranged(
+        self, regions: int, kept: Mapping[int, int], charts: Mapping[int, Chart], rule: ChartRule
+    ) -> "Atlas":
+        """Some regions under other numbers, whose components stay bit by bit, and some that are charted anew.
+
+        The new covariances are shrunk towards the mean of all that were there.
+
+        Args:
+            regions: how many there will be.
+            kept: the new number of each region that stays.
+            charts: of new regions, by their number; empty ones have no component.
+        """
         covariance = torch.diag_embed(self.diagonal) + self.factor @ self.factor.mT
         pooled = torch.einsum("c,cij->ij", self.log_weight.softmax(0), covariance)
-        return self.beside(_charted(1, entries, pooled, rule))
+        entries = [(region, label, m) for region, chart in charts.items() for label, m in chart.components.items()]
+        old = self.part(tuple(kept))
+        old = replace(old, regions=regions, region=torch.tensor([*kept.values()], dtype=torch.int64)[old.region])
+        new = _charted(regions, entries, pooled, rule) if entries else old.part(())
+        rows = {name: torch.cat([getattr(old, name), getattr(new, name)]) for name in TENSORS}
+        return Atlas(regions, **rows)
 
     def beside(self, other: "Atlas") -> "Atlas":
         """The regions of both; those of the other are numbered after these. All components stay bit by bit."""

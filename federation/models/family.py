@@ -225,6 +225,20 @@ class ElasticFamily(Rule):
         """
         return deepened(parameters, self.shapes(task), deeper.shapes(task), self.skips)
 
+    def grown(
+        self, parameters: Parameters, task: Task, before: Size, after: Size, draw: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """The same function as a model of a larger size of this family: first wider, then deeper; see both.
+
+        Leading slices of it say something else than before: what copies share is divided among them.
+
+        Args:
+            parameters: of size `before`.
+        """
+        between = self.shapes(task, Size(width=after.width, depth=before.depth))
+        wide = widened(parameters, self.shapes(task, before), between, draw)
+        return deepened(wide, between, self.shapes(task, after), self.skips)
+
     def parameters(self, task: Task, size: Size = FULL) -> int:
         """Number of weights of a model of this size."""
         return sum(prod(shape) for shape in self.shapes(task, size).values())

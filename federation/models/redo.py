@@ -9,7 +9,7 @@ from torch import Tensor
 
 from federation.models.family import ElasticFamily
 from federation.task import Task
-from federation.tensors import Parameters, stacked
+from federation.tensors import Parameters, corner, stacked
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,13 @@ def renewed(
     stays as it is: a block of a residual family has no outgoing weights of its own.
 
     Args:
-        models: of full size.
+        models: of one size.
         dormant: by hidden layer, in order, as `federation.plasticity.LayerSums.dormant` has them.
         draw: such as `torch_generator(seed, "dormant", round, region)`.
     """
     clients = len(models["head.weight"])
-    fresh = stacked([family.init(task, draw) for _ in range(clients)])
+    whole = stacked([family.init(task, draw) for _ in range(clients)])
+    fresh = {name: whole[name][corner(model.shape)] for name, model in models.items()}
     new = dict(models)
     for stream in streams(list(dormant), family.skips):
         asleep = torch.stack([dormant[layer] for layer in stream.writers]).all(0)

@@ -8,7 +8,7 @@ import pytest
 from federation.manifold import Atlas, Chart, ChartRule
 from federation.manifold.dimension import Spacing
 from federation.novelty import Coverage
-from scenarios.compare import covered_summary
+from scenarios.compare import means_of
 from scenarios.geometry import advice, shapes_of
 from server.app import Outcome
 from tests.federation.test_regions import ABOVE, LEFT, RIGHT, separated
@@ -56,9 +56,9 @@ def test_what_should_be_split_or_merged_is_said(rows):
 
 
 def test_coverage_is_summarised_over_the_seeds_that_have_a_value():
-    found = covered_summary([Coverage(1.0, 0.9, None, None), Coverage(0.5, 0.8, 0.4, 0.6)])
+    found = means_of([Coverage(1.0, 0.9, None, None), Coverage(0.5, 0.8, 0.4, 0.6)])
     assert found["share"]["mean"] == 0.75
     assert found["covered"]["ci95"][0] < 0.85 < found["covered"]["ci95"][1]
     assert found["rest"] == {"mean": 0.4, "ci95": None}
     assert [row["rest_composed"] for row in found["per_seed"]] == [None, 0.6]
-    assert covered_summary([Coverage(1.0, 0.9, None, None)])["rest"] is None
+    assert means_of([Coverage(1.0, 0.9, None, None)])["rest"] is None
