@@ -1,7 +1,9 @@
 """How samples are distributed over clients. The splitting itself is flwr-datasets'."""
 
+import io
 import warnings
 from abc import abstractmethod
+from contextlib import redirect_stderr
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -140,11 +142,11 @@ class Automatic(PartitionRule):
 
 
 def _rows(partitioner: "Partitioner", labels: Rows, order: Rows | None = None) -> list[Rows]:
-    """Ask a flwr-datasets partitioner which rows each client gets."""
+    """Ask a flwr-datasets partitioner which rows each client gets, without its progress bars."""
     from datasets import Dataset as Table
 
     row = np.arange(len(labels)) if order is None else order
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         partitioner.dataset = Table.from_dict({"row": row, "label": labels})
         parts = [partitioner.load_partition(n) for n in range(partitioner.num_partitions)]

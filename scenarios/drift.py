@@ -137,7 +137,9 @@ def periods(reference: str, overrides: Mapping[str, Any], seed: int) -> int:
     opened = open_run(run_config(reference, overrides, seed))
     dataset = opened.load(opened.scenario.data, seed)
     if not isinstance(dataset, Dataset) or dataset.period is None:
-        raise InputError(f"the data of {opened.scenario.name} do not drift; take turbine_years or incremental")
+        raise InputError(
+            f"the data of {opened.scenario.name} do not drift; take turbine_years, incremental or rotating"
+        )
     return int(dataset.period.max()) + 1
 
 
@@ -155,8 +157,8 @@ def drifted(
     progress.begin(f"world, seed {seed}", rounds * count)
     worlds = list(course.worlds(best))
     size, legs["world"] = worlds[-1][0].cost(), [leg for _, leg in worlds]
+    rate = factor(Continued(), size)
     for name, restart in (("fedavg", False), ("fedavg_restart", True)):
-        rate = factor(Continued(), size)
         progress.begin(f"{name}, seed {seed}", rounds * count)
         legs[name] = list(course.fedavg(size, rate, restart))
     rate = factor(METHODS["central"], size)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from federation.rules import InputError
 from federation.scenario import Scenario
 from scenarios.baselines import Contender
 from scenarios.runs import RunFolder
@@ -45,8 +46,15 @@ class Score:
 
     @staticmethod
     def load(data: Mapping[str, Any]) -> "Score":
-        """The inverse of `dump`, but for the answers: these cannot be asked for any more."""
-        return Score(**{**data, "contender": Contender.load(data["contender"])})
+        """The inverse of `dump`, but for the answers: these cannot be asked for any more.
+
+        Raises:
+            InputError: it was written by another version.
+        """
+        try:
+            return Score(**{**data, "contender": Contender.load(data["contender"])})
+        except (TypeError, KeyError) as error:
+            raise InputError(f"{SCORES} was written by another version ({error}); begin the run again") from error
 
 
 class Journal:

@@ -184,11 +184,14 @@ class ManifoldStrategy(Strategy):
 
     def _sorted_out(self, replies: Iterable[Message], step: Step) -> tuple[list[Contribution], list[str]]:
         """The contributions that can be used, and the causes why the others can not."""
-        accepted, refused = [], []
+        accepted, refused, counted = [], [], set[int]()
         for reply in replies:
             try:
                 contribution, nodes = self._accepted(reply, step)
+                if twice := counted & set(contribution.clients):
+                    raise ValueError(f"client {min(twice)}: answers twice")
                 accepted.append(contribution)
+                counted.update(contribution.clients)
                 self._node_of.update(zip(contribution.clients, nodes, strict=True))
             except (ValueError, KeyError) as error:
                 refused.append(str(error))

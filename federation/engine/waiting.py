@@ -1,5 +1,6 @@
 """A grid whose rounds may end before everybody has answered: over-selection, deadlines, asynchronous rounds."""
 
+import logging
 import time
 from collections.abc import Iterable
 
@@ -9,8 +10,14 @@ from flwr.supercore.run import Run
 
 from federation.engine.local import NAP, WEEK, LocalGrid
 
+LOG = logging.getLogger("manifold")
+
 PAUSE = 0.2
 """Seconds between two looks at a network for answers."""
+
+PATIENCE, TIMES = 120.0, 3
+"""A network that breaks at the wrong moment loses an order for good. Whoever is silent for so many seconds, and so many
+times longer than anybody has ever taken, is asked once more."""
 
 
 class Waiting(Grid):
@@ -21,6 +28,7 @@ class Waiting(Grid):
         deadline: seconds that end a round, if they are fewer than Flower's own timeout.
         keeps: whether messages without an answer stay at work when a round ends.
         simulated: the grid, where it is one in this process.
+        patience: seconds after which those who are silent in a network are asked again, at the earliest.
     """
 
     def __init__(self, grid: Grid) -> None:
@@ -30,6 +38,7 @@ class Waiting(Grid):
         self.enough: int | None = None
         self.deadline: float | None = None
         self.keeps = False
+        self.patience, self._slowest = PATIENCE, 0.0
         self.at_work: dict[str, Message] = {}
         self._node_of: dict[str, int] = {}
 
@@ -85,14 +94,37 @@ class Waiting(Grid):
                 if not self.simulated.expects(name):
                     del self.at_work[name]
             return replies
-        replies, until = [], None if limit is None else time.monotonic() + limit
-        while len(replies) < enough and self.at_work and (until is None or time.monotonic() < until):
+        replies, began, asked = [], time.monotonic(), 1
+        while len(replies) < enough and self.at_work and (limit is None or time.monotonic() < began + limit):
+            waited = time.monotonic() - began
             for reply in self._grid.pull_messages(list(self.at_work)):
-                replies.append(reply)
-                self.at_work.pop(reply.metadata.reply_to_message_id, None)
+                if reply.metadata.reply_to_message_id in self.at_work:
+                    replies.append(reply)
+                    self._slowest = max(self._slowest, waited)
+                    self._answered(reply)
+            if not self.keeps and self._slowest and waited > asked * max(self.patience, TIMES * self._slowest):
+                self._ask_again()
+                asked *= 2
             if len(replies) < enough:
                 time.sleep(PAUSE)
         return replies
+
+    def _answered(self, reply: Message) -> None:
+        """Whoever has answered is no longer at work, however often it was asked."""
+        node = self.sender(reply)
+        for name in [name for name, message in self.at_work.items() if message.metadata.dst_node_id == node]:
+            del self.at_work[name]
+
+    def _ask_again(self) -> None:
+        """Send the same orders to all who are silent and there."""
+        there = set(self._grid.get_node_ids())
+        silent = {message.metadata.dst_node_id: message for message in self.at_work.values()}
+        again = [Message(m.content, node, m.metadata.message_type) for node, m in silent.items() if node in there]
+        LOG.warning("no answer from %d nodes; they are asked again", len(again))
+        for name, message in zip(self._grid.push_messages(again), again, strict=True):
+            if name:
+                self.at_work[name] = message
+                self._node_of[name] = message.metadata.dst_node_id
 
     def set_run(self, run: Run) -> None:
         self._grid.set_run(run)

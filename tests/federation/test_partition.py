@@ -142,3 +142,9 @@ def test_natural_needs_data_that_name_their_clients():
 def test_a_group_cannot_be_cut_into_more_clients_than_it_has_samples():
     with pytest.raises(InputError, match="partition.within=21 is more than the samples of the smallest group"):
         split(Natural(within=21))
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
+def test_splitting_says_nothing(rule, capsys):
+    split(rule)
+    assert capsys.readouterr().err == ""

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.serverapp import Grid
 
 from federation.availability import AvailabilityRule
 from federation.engine import LocalGrid, Waiting
@@ -114,3 +115,69 @@ def test_those_who_are_kept_at_work_answer_in_a_later_round():
     assert [message.metadata.dst_node_id for message in waiting.at_work.values()] == [3]
     waiting.abandon()
     assert waiting.at_work == {}
+
+
+# --- networks --------------------------------------------------------------------------------------------------------
+
+
+class Network(Grid):
+    """Nodes 1 and 2 answer at once, but for the orders to node 2 that get lost."""
+
+    def __init__(self, lost, there=(1, 2)):
+        self.lost, self.there, self.sent, self.answers = lost, there, [], {}
+
+    def push_messages(self, messages):
+        for message in messages:
+            name, node = f"order-{len(self.sent)}", message.metadata.dst_node_id
+            self.sent.append(node)
+            if node == 1 or self.sent.count(2) > self.lost:
+                reply = Message(message.content, reply_to=message)
+                reply.metadata.__dict__["_reply_to_message_id"] = name
+                self.answers[name] = reply
+            yield name
+
+    def pull_messages(self, message_ids):
+        return [self.answers.pop(name) for name in message_ids if name in self.answers]
+
+    def get_node_ids(self):
+        return self.there
+
+    def set_run(self, run): ...
+
+    run = create_message = send_and_receive = None
+
+
+def over(network, patience=0.3, timeout=3.0):
+    waiting = Waiting(network)
+    waiting.patience = patience
+    return [waiting.sender(reply) for reply in waiting.send_and_receive(to(0, 1), timeout=timeout)]
+
+
+def test_an_order_that_a_network_has_lost_is_sent_again():
+    network = Network(lost=1)
+    assert over(network) == [1, 2]
+    assert network.sent == [1, 2, 2]
+
+
+def test_whoever_answers_in_time_is_asked_once():
+    network = Network(lost=0)
+    assert over(network) == [1, 2]
+    assert network.sent == [1, 2]
+
+
+def test_whoever_is_gone_is_not_asked_again():
+    network = Network(lost=1, there=(1,))
+    assert over(network, timeout=1.5) == [1]
+    assert network.sent == [1, 2]
+
+
+def test_whoever_answers_to_two_orders_is_heard_once():
+    class Slow(Network):
+        """Node 2 answers to the first order after it got the second."""
+
+        def pull_messages(self, message_ids):
+            return super().pull_messages(message_ids if self.sent.count(2) > 1 else ["order-0"])
+
+    network = Slow(lost=0)
+    assert over(network) == [1, 2]
+    assert network.sent == [1, 2, 2]

@@ -7,7 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from federation.rules import InputError
 from scenarios.display import Silent
+from scenarios.journal import Journal
+from scenarios.runs import RunFolder
 from tests.commands import status
 from tests.small import flags
 
@@ -126,3 +129,10 @@ def test_a_folder_in_which_nothing_can_be_gone_on_with_is_refused(prepare, cause
     prepare()
     assert status("resume", "stopped") == 2
     assert cause in capsys.readouterr().err
+
+
+def test_scores_of_another_version_are_refused_in_one_line():
+    Path("stopped").mkdir()
+    Path("stopped/scores.jsonl").write_text('{"seed": 0, "method": "world", "union": 0.9}\n')
+    with pytest.raises(InputError, match=r"scores.jsonl was written by another version"):
+        Journal(RunFolder(Path("stopped")))

@@ -185,6 +185,22 @@ class Late(SerialGrid):
                 yield reply
 
 
+def test_a_reply_that_comes_twice_counts_once():
+    class Twice(SerialGrid):
+        """Each first reply of a round comes again at its end."""
+
+        def send_and_receive(self, messages, *, timeout=None):
+            replies = list(super().send_and_receive(messages, timeout=timeout))
+            return [*replies, *replies[:1]]
+
+    clients = len(open_run(CONFIGURATION).federation().clients)
+    (twice, _), (once, _) = run(Twice(app, clients, CONFIGURATION)), run(SerialGrid(app, clients, CONFIGURATION))
+    assert all(record.refused == ("client 0: answers twice",) for record in twice.history)
+    assert all(record.answered == clients for record in twice.history)
+    for name, tensor in once.world.tensors().items():
+        assert torch.equal(twice.world.tensors()[name], tensor)
+
+
 def test_a_client_that_missed_the_first_round_is_taken_in_later():
     outcome, federation = run_in(Late(app, ROUNDS["partition.clients"], CONFIGURATION))
     everybody = len(federation.clients)
