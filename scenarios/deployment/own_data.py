@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from federation.data import FederatedData
 from federation.rules import Frozen, InputError
@@ -21,10 +21,13 @@ class Agreed(Frozen):
     Attributes:
         task: of every sample of every site.
         scenario: whose samples were split, where they were; others are refused.
+        overrides: by which they were split, and `seed` with which.
     """
 
     task: Task
     scenario: str | None = None
+    overrides: Mapping[str, Any] = Field(default_factory=dict)
+    seed: int | None = None
 
 
 def agreed(layout: Layout) -> Agreed | None:
@@ -104,7 +107,7 @@ def split(layout: Layout, scenario: str, overrides: Mapping[str, Any], seed: int
     if there := [path for path in (layout.task, *files) if path.exists()]:
         raise InputError(f"{there[0]} exists already; split into a new deployment")
     _write(layout, data)
-    terms = Agreed(task=data.task, scenario=scenario)
+    terms = Agreed(task=data.task, scenario=scenario, overrides=dict(overrides), seed=seed)
     agree(layout, terms)  # the last: files without it are not used
     return terms
 

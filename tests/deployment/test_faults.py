@@ -129,7 +129,7 @@ def test_a_local_deployment_that_is_killed_as_a_whole_goes_on_with_its_run(tmp_p
         first.kill()
     assert status("deploy", "down", str(fleet)) == 0
     again = [sys.executable, *words, "--local", "--resume", "--out", str(out)]
-    done = subprocess.run(again, capture_output=True, text=True, check=True, timeout=300)
+    done = subprocess.run(again, capture_output=True, text=True, check=True, timeout=900)
     assert "round 4:" in done.stdout
     assert not any(f"round {number}:" in done.stdout for number in (1, 2, 3))
     deployed = load_file(out / "world_model.safetensors")

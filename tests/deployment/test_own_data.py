@@ -118,7 +118,9 @@ def test_a_site_without_its_file_is_missed_and_named(copy):
 def test_each_folder_holds_one_file_and_the_server_s_its_test_set(fleet):
     files = {path.relative_to(fleet.root / "data").as_posix() for path in fleet.root.rglob("*.npz")}
     assert files == {f"server/{TEST}", *(f"site-{number}/{OWN}" for number in range(SITES))}
-    assert agreed(fleet).task == open_run(run_config("digits", WHOLE, 0)).federation().task
+    known = agreed(fleet)
+    assert (known.scenario, known.overrides, known.seed) == ("digits", {"partition.clients": SITES}, 0)
+    assert known.task == open_run(run_config("digits", WHOLE, 0)).federation().task
     assert problems(fleet) == []
 
 
