@@ -84,7 +84,7 @@ class LayerSums:
 
     def dormant(self, tau: float = TAU) -> Bool[Tensor, "clients units"]:
         """Units whose mean activation is at most `tau` x the layer's mean; in a silent layer, all."""
-        return self.magnitudes <= tau * self.magnitudes.mean(1, keepdim=True)
+        return silent(self.magnitudes, torch.ones_like(self.magnitudes), tau)
 
     def rank(self) -> Float[Tensor, " clients"]:
         """Effective rank of the layer's activations, from the eigenvalues of their products."""

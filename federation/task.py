@@ -115,6 +115,14 @@ class Task(Frozen):
         divergences = 0.5 * (self.outputs * (ratio - ratio.log() - 1) + jump.square().sum(-1) / width)
         return divergences, jump / width.unsqueeze(-1)
 
+    def errors(self, answers: Float[Tensor, "samples outputs"], targets: Tensor) -> Float[Tensor, " samples"]:
+        """Of each sample, what 1 - `score` is the mean of: whether it is wrong, or its squared error over the variance
+        of the targets."""
+        if self.classifies:
+            return (answers.argmax(-1) != targets).double()
+        spread = (targets.double() - targets.double().mean(0)).square().sum(1).mean()
+        return (answers - targets).double().square().sum(1) / spread.clamp_min(1e-12)
+
     def score(self, answers: Float[Tensor, "samples outputs"], targets: Tensor) -> float:
         """Accuracy, or R2 = 1 - (squared error / variance of the targets): 1 is perfect, 0 is the mean's."""
         if len(targets) == 0:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from federation.data import UNKNOWN_CLIENT, FederatedData
 from federation.routing import Gates
-from federation.task import Task
 from federation.world_model import WorldModel
 
 
@@ -47,23 +46,12 @@ def union_bound(world: WorldModel, federation: FederatedData) -> UnionBound | No
         return None
     samples, task = federation.union_test.take(known), federation.task
     own = torch.tensor(world.design.region_of_client)[torch.from_numpy(federation.union_client[known])]
-    gates = world.gates(world.query(samples.inputs))
-    first = gates.regions.gather(1, gates.weights.argmax(1, keepdim=True)).squeeze(1)
+    first = world.gates(world.query(samples.inputs)).first
 
-    def errors(answers: Tensor) -> Float[Tensor, " samples"]:
-        return _errors(task, answers, samples.targets)
+    def errors(region: Tensor) -> Float[Tensor, " samples"]:
+        return task.errors(world.mixture(samples.inputs, Gates.alone(region)), samples.targets)
 
-    def alone(region: Tensor) -> Float[Tensor, " samples"]:
-        return errors(world.mixture(samples.inputs, Gates(region.unsqueeze(1), torch.ones(len(region), 1))))
-
-    routed, regions = alone(first), alone(own)
+    routed, regions = errors(first), errors(own)
     cost = (first != own).double() if task.classifies else (routed - regions).clamp_min(0)
-    told = errors(world.predict(samples.inputs)), routed, regions, cost
+    told = task.errors(world.predict(samples.inputs), samples.targets), routed, regions, cost
     return UnionBound(*(float(each.mean()) for each in told))
-
-
-def _errors(task: Task, answers: Tensor, targets: Tensor) -> Float[Tensor, " samples"]:
-    if task.classifies:
-        return (answers.argmax(1) != targets).double()
-    squares = (targets.double() - targets.double().mean(0)).square().sum(1).mean()
-    return (answers - targets).double().square().sum(1) / squares.clamp_min(1e-12)

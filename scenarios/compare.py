@@ -70,7 +70,7 @@ class Comparison:
     skipped: Mapping[str, str]
     compositions: tuple[dict[str, float], ...]
     coverages: tuple[Coverage, ...]
-    bounds: tuple[UnionBound | None, ...]
+    bounds: tuple[UnionBound, ...]
 
     @property
     def seeds(self) -> list[int]:
@@ -101,7 +101,7 @@ class Comparison:
             "composition": self.compositions[0],
             "composition_per_seed": list(self.compositions),
             "novelty": means_of(self.coverages),
-            "union_bound": means_of([bound for bound in self.bounds if bound]),
+            "union_bound": means_of(self.bounds),
         }
 
     def _protocols(self, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -161,7 +161,7 @@ def compare(
     journal, scores = journal or Journal(), list[Score]()
     compositions: list[dict[str, float]] = []
     coverages: list[Coverage] = []
-    bounds: list[UnionBound | None] = []
+    bounds: list[UnionBound] = []
     first: tuple[Opened, WorldRun] | None = None
     skipped: dict[str, str] = {}
     for seed in seeds:
@@ -189,7 +189,8 @@ def compare(
         world = trial.finished().outcome.world
         compositions.append(world.design.composition)
         coverages.append(coverage(world, opened.federation().union_test))
-        bounds.append(union_bound(world, opened.federation()))
+        if bound := union_bound(world, opened.federation()):
+            bounds.append(bound)
     assert first is not None
     return Comparison(
         reference,

@@ -6,15 +6,16 @@ the first period, and joins what comes out to the world model that it has: nothi
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from federation.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.data import UNKNOWN_CLIENT, Dataset, Samples
 from federation.engine import LocalGrid
-from federation.experts import Expert
 from federation.joining import joined
 from federation.models import ElasticFamily
 from federation.records import Stage
@@ -24,13 +25,12 @@ from federation.task import Task
 from federation.tensors import Parameters, stacked
 from federation.world_model import Cost, WorldModel
 from scenarios.baselines import METHODS
-from scenarios.baselines.contract import Answer, Method, Trial, single_model, training_flops
+from scenarios.baselines.contract import Answer, Method, Trial, WorldRun, single_model
 from scenarios.baselines.federated import Account, Federated, Round
-from scenarios.baselines.world import scaled
+from scenarios.baselines.world import run_world, scaled
 from scenarios.compare import Progress, searched
+from scenarios.drift_measures import Leg, measures
 from scenarios.engines import Engine
-from scenarios.forgetting import Leg, measures
-from server.app import federate
 from server.history import RoundRecord
 from server.state import ServerState, start_of, world_model
 
@@ -104,10 +104,9 @@ class Course:
         past: WorldModel | None = None
         start: ServerState | None = None
         for trial in self.trials:
-            here = replace(trial, factor=factor)
-            new, start, curve, flops = _trained(here, past, start)
-            past = joined(past, new) if past else new
-            yield past, Leg(self.scores(_asked(past)), curve, flops)
+            run, start = _trained(replace(trial, factor=factor), past, start)
+            past = joined(past, run.outcome.world) if past else run.outcome.world
+            yield past, Leg(self.scores(_asked(past)), _scores(run.curve), run.training_flops)
 
     def fedavg(self, size: Cost, factor: float, restart: bool) -> Iterator[Leg]:
         """FedAvg after each period."""
@@ -125,7 +124,7 @@ class Course:
         """One model on all data so far, trained afresh in each period."""
         for trial in self.pooled:
             found = METHODS["central"].run(replace(trial, size=size, factor=factor))
-            yield Leg(self.scores(found.answer), tuple(score for _, score in found.curve), found.training_flops)
+            yield Leg(self.scores(found.answer), _scores(found.curve), found.training_flops)
 
 
 def periods(reference: str, overrides: Mapping[str, Any], seed: int) -> int:
@@ -167,38 +166,25 @@ def drifted(
     return {"seed": seed, "methods": {name: measures(own, legs["fedavg"]) for name, own in legs.items()}}
 
 
-def _trained(
-    trial: Trial, past: WorldModel | None, start: ServerState | None
-) -> tuple[WorldModel, ServerState, tuple[float, ...], float]:
-    """A period's own part of the world, what all parts begin from, the learning curve of the whole, and its FLOPs."""
-    scenario, task, probe, begun = scaled(trial), trial.task, trial.probe(), [start] if start else []
+def _trained(trial: Trial, past: WorldModel | None, start: ServerState | None) -> tuple[WorldRun, ServerState]:
+    """The run of a period's own part of the world, whose learning curve is that of the whole; and what all parts begin
+    from."""
+    begun = [start] if start else []
 
-    def observe(record: RoundRecord, state: ServerState) -> None:
-        if record.visited:
-            trial.on_round()
+    def told(record: RoundRecord, state: ServerState) -> None:
         if record.stage is Stage.ENCODER and not begun:
             begun.append(start_of(state))
 
-    def score(state: ServerState) -> float:
-        with torch.no_grad():
-            return task.score(_interim(state, scenario, task, past, probe.inputs), probe.targets)
-
-    clients = len(trial.federation.clients)
-    outcome = federate(trial.grid(), scenario, task, clients, observe, start, score=score)
-    curve = tuple(record.score for record in outcome.history if record.score is not None)
-    return outcome.world, begun[0], curve, sum(training_flops(record.multiplies) for record in outcome.history)
+    interim = partial(_joined, past, scaled(trial), trial.task) if past else None
+    return run_world(trial, start, told, interim), begun[0]
 
 
-def _interim(
-    state: ServerState, scenario: Scenario, task: Task, past: WorldModel | None, inputs: torch.Tensor
-) -> torch.Tensor:
-    """What the federation would answer if the period ended now: what is not tuned yet is as it is before tuning."""
+def _joined(past: WorldModel, scenario: Scenario, task: Task, state: ServerState, inputs: Tensor) -> Tensor:
+    """What the whole world would answer if the period ended now: what is not tuned yet is as it is before tuning."""
     if state.atlas is None:
-        return past.predict(inputs) if past else Expert(state.prior.parameters).answers(scenario.model, task, inputs)
-    now = world_model(state, scenario, task)
-    if past is None:
-        return now.predict(inputs)
-    composition, latent = state.composition or past.design.composition, now.atlas.mean.shape[1]
+        return past.predict(inputs)
+    now, latent = world_model(state, scenario, task), state.atlas.mean.shape[1]
+    composition = state.composition or past.design.composition
     untuned = replace(
         now,
         design=now.design.model_copy(update={"composition": composition}),
@@ -206,6 +192,10 @@ def _interim(
         head=now.head or past.head,
     )
     return joined(past, untuned).predict(inputs)
+
+
+def _scores(curve: Sequence[tuple[int, float]]) -> tuple[float, ...]:
+    return tuple(score for _, score in curve)
 
 
 def _asked(world: WorldModel) -> Answer:

@@ -1,7 +1,5 @@
 """Fashion-MNIST whose classes come two at a time: five periods, four clients in each, all others gone by then."""
 
-import numpy as np
-
 from federation.composition import Part
 from federation.data import Dataset
 from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents
@@ -54,8 +52,8 @@ def load(settings: DataSettings, seed: int) -> Dataset:
         task=whole.task,
         train=whole.train,
         test=whole.test,
-        group=now.astype(np.int64),
-        test_group=asked.astype(np.int64),
-        period=now.astype(np.int64),
-        test_period=asked.astype(np.int64),
+        group=now,
+        test_group=asked,
+        period=now,
+        test_period=asked,
     )

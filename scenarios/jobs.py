@@ -8,7 +8,7 @@ from typing import Any
 
 from federation.rules import InputError, Rule, Several
 from federation.scenario import Opened, open_run, run_config
-from scenarios import forgetting
+from scenarios import drift_measures
 from scenarios.baselines import METHODS
 from scenarios.cap import cap, sheet
 from scenarios.compare import Progress
@@ -183,13 +183,15 @@ class Drift(Job):
                 done[seed] = drifted(self.reference, self.overrides, seed, self.runs_on, progress)
                 folder.append(SEEDS, done[seed])
         task = self.opened.federation().task
-        result = forgetting.summarised(self.opened.scenario.name, task.metric, [done[seed] for seed in sorted(done)])
-        folder.write_text("drift.html", forgetting.sheet(result, self.opened.scenario.title).render())
+        result = drift_measures.summarised(
+            self.opened.scenario.name, task.metric, [done[seed] for seed in sorted(done)]
+        )
+        folder.write_text("drift.html", drift_measures.sheet(result, self.opened.scenario.title).render())
         folder.write_json(self.result, result)
         return result
 
     def show(self, result: dict[str, Any], folder: Path) -> None:
-        forgetting.sheet(result, self.opened.scenario.title).print(folder / "drift.html")
+        drift_measures.sheet(result, self.opened.scenario.title).print(folder / "drift.html")
 
 
 def unfinished(folder: RunFolder) -> Job:

@@ -61,7 +61,7 @@ def enlarged(state: ServerState, region: int, round_: int, scenario: Scenario, t
     family, own = specialised(scenario.model, task, expert.outputs, expert.members)
     draw = torch_generator(scenario.seed, "growth", region, round_)
     larger = family.grown(expert.parameters, own, before, after, draw)
-    if not scenario.growth.affords(parameters(state) + count(larger) - count(expert.parameters)):
+    if not scenario.growth.affords(state.parameters + count(larger) - count(expert.parameters)):
         return state, ()
     model = Model(larger, scenario.aggregation.init(larger), state.experts[region].variance)
     watch = Watch(rounds=state.watches[region].rounds)
@@ -77,7 +77,7 @@ def enlarged(state: ServerState, region: int, round_: int, scenario: Scenario, t
 def divided(state: ServerState, region: int, scenario: Scenario) -> Grown:
     """One region as two, if two Gaussians fit it better and the budget allows it; both go on from the same expert."""
     found = halves(state.charts, state.region_of_client, region)
-    if found is None or not scenario.growth.affords(parameters(state) + count(state.experts[region].parameters)):
+    if found is None or not scenario.growth.affords(state.parameters + count(state.experts[region].parameters)):
         return state, ()
     new = len(state.experts)
     regions = split(state.region_of_client, found[1])
@@ -98,11 +98,6 @@ def united(state: ServerState, scenario: Scenario) -> Grown:
         state = _rearranged(state, regions, origin, {low}, scenario)
         told += (f"regions {low} and {high} became {low}",)
     return state, told
-
-
-def parameters(state: ServerState) -> int:
-    """Of all experts together."""
-    return sum(count(model.parameters) for model in state.experts)
 
 
 def _torn(state: ServerState, region: int, sums: Parameters, growth: Growth) -> bool:

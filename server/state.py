@@ -88,6 +88,11 @@ class ServerState:
     temperature: float = 1.0
     context: Context = field(default_factory=Context)
 
+    @property
+    def parameters(self) -> int:
+        """Of all experts together."""
+        return sum(count(model.parameters) for model in self.experts)
+
     def stable(self, bounds: FixedPoint) -> frozenset[int]:
         """The regions that have come to rest."""
         return frozenset(region for region, watch in enumerate(self.watches) if watch.stable(bounds))
@@ -196,7 +201,7 @@ def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario, 
     nearest = int(before.scores(chart.whole.mean[None].float()).argmax())
     size, copy = state.sizes[nearest], state.experts[nearest].parameters
     expert = copy if own is None else _begun(state, new, own, size, scenario, task)
-    if not scenario.growth.affords(count(expert) + sum(count(model.parameters) for model in state.experts)):
+    if not scenario.growth.affords(state.parameters + count(expert)):
         return state
     late = [client for client in found if not state.charts[client].components]
     heavier = float(atlas.log_weight.logsumexp(0) - before.log_weight.logsumexp(0))

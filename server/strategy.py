@@ -22,7 +22,7 @@ from federation.tensors import Parameters
 from server.advance import advanced, residual
 from server.buffer import caught_up
 from server.checkpoint import Checkpoint, Checkpoints
-from server.growth import grown, parameters
+from server.growth import grown
 from server.history import RoundRecord, held_out_score, trained_sums
 from server.orders import Kind, order
 from server.plasticity import begun_anew, dormant_shares
@@ -246,7 +246,7 @@ class ManifoldStrategy(Strategy):
             clock=self._grid.clock,
             score=self._score(self.state) if self._score is not None and visited else None,
             stable=len(self.state.stable(self.scenario.fixed_point)),
-            parameters=parameters(self.state),
+            parameters=self.state.parameters,
             grown=news,
             dormant=asleep,
             held_out=held_out_score(total, step.stage, self.state, self.scenario, self.task),

@@ -17,7 +17,7 @@ from federation.novelty import BINS
 from federation.records import LABELS, Stage
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, Shapes, shapes, under
+from federation.tensors import Parameters, shapes, under
 from server.schedule import ELASTIC
 from server.state import ServerState
 
@@ -183,18 +183,15 @@ def expected_shapes(
         expert = Expert(state.prior.parameters) if stage is Stage.PRIOR else state.expert(region)
         family, own = specialised(scenario.model, task, expert.outputs, expert.members)
         model = shapes(family.slice(expert.parameters, own, size))
-        units = _units(family.shapes(own), expert.members) if scenario.plasticity.samples else {}
+        units = _units(family.layers(own), expert.members) if scenario.plasticity.samples else {}
         return model | {f"{WEIGHT}/{name}": () for name in model} | units
     model = shapes(state.head if stage is Stage.HEAD else state.router)
     return model | {f"{WEIGHT}/{name}": () for name in model}
 
 
-def _units(whole: Shapes, members: int) -> dict[str, Shape]:
+def _units(layers: Mapping[str, int], members: int) -> dict[str, Shape]:
     """Sums of what the hidden units of all members say, layer by layer."""
-    layers = {n.removesuffix(".bias"): shape for n, shape in whole.items() if n.endswith(".bias") and n != "head.bias"}
-    return {
-        f"metric/{what}/{layer}": (members, *shape) for layer, shape in layers.items() for what in ("awake", "seen")
-    }
+    return {f"metric/{what}/{layer}": (members, units) for layer, units in layers.items() for what in ("awake", "seen")}
 
 
 def _check_charts(who: str, sums: Parameters, state: ServerState, task: Task) -> None:

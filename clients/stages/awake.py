@@ -27,10 +27,11 @@ def awake(
     device = next(iter(models.values())).device
     rows = torch.stack([_rolled(own, task, round_, most) for own in samples]).to(device)
     looked = torch.tensor([float(most if len(own) else 0) for own in samples], dtype=torch.float64)
-    shapes = family.shapes(task)
-    layers = [name.removesuffix(".bias") for name in shapes if name.endswith(".bias") and name != "head.bias"]
-    sums = {f"{what}/{layer}": looked.new_zeros(len(samples), shapes[f"{layer}.bias"][0])
-            for layer in layers for what in ("awake", "seen")}  # fmt: skip
+    sums = {
+        f"{what}/{layer}": looked.new_zeros(len(samples), units)
+        for layer, units in family.layers(task).items()
+        for what in ("awake", "seen")
+    }
     for layer, said in family.hidden(models, rows).items():
         each = said.abs().flatten(3).mean(3) if said.dim() > 3 else said.abs()
         units = each.shape[2]

@@ -101,7 +101,7 @@ class Waiting(Grid):
                 if reply.metadata.reply_to_message_id in self.at_work:
                     replies.append(reply)
                     self._slowest = max(self._slowest, waited)
-                    self._answered(reply)
+                    self._answered(reply, again=asked > 1)
             if not self.keeps and self._slowest and waited > asked * max(self.patience, TIMES * self._slowest):
                 self._ask_again()
                 asked *= 2
@@ -109,8 +109,11 @@ class Waiting(Grid):
                 time.sleep(PAUSE)
         return replies
 
-    def _answered(self, reply: Message) -> None:
+    def _answered(self, reply: Message, again: bool) -> None:
         """Whoever has answered is no longer at work, however often it was asked."""
+        del self.at_work[reply.metadata.reply_to_message_id]
+        if not again:
+            return
         node = self.sender(reply)
         for name in [name for name, message in self.at_work.items() if message.metadata.dst_node_id == node]:
             del self.at_work[name]

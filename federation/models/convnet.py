@@ -93,8 +93,8 @@ class Convnet(ElasticFamily):
         return sum(count * prod(sides.get(name.removesuffix(".weight"), (1,))) for name, count in weights.items())
 
     def activations(self, task: Task, size: Size = FULL) -> int:
-        shapes, sides = self.shapes(task, size), self._sides(task, size)
-        maps = {layer: shapes[f"{layer}.bias"][0] * prod(side) for layer, side in sides.items()}
+        units, sides = self.layers(task, size), self._sides(task, size)
+        maps = {layer: units[layer] * prod(side) for layer, side in sides.items()}
         return prod(task.input_shape) + sum(maps.values()) + task.outputs
 
     def widened(self, factor: float) -> Self:
@@ -103,8 +103,7 @@ class Convnet(ElasticFamily):
     def _sides(self, task: Task, size: Size) -> dict[str, tuple[int, int]]:
         """Height and width of the map that each convolution makes."""
         _, height, width = _image(task)
-        layers = (name.removesuffix(".bias") for name in self.shapes(task, size) if name.endswith(".bias"))
-        return {layer: (self._side(height, layer), self._side(width, layer)) for layer in layers if layer != "head"}
+        return {layer: (self._side(height, layer), self._side(width, layer)) for layer in self.layers(task, size)}
 
     def _side(self, side: int, layer: str) -> int:
         """Side of the map that a convolution makes, or the head sees: halved by the stem, rounding up, then by each

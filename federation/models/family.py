@@ -117,6 +117,15 @@ class ElasticFamily(Rule):
     ) -> dict[str, Float[Tensor, "clients samples units *place"]]:
         """What the units of each hidden layer say, rectified, in order; a block's without what it adds it to."""
 
+    def layers(self, task: Task, size: Size = FULL) -> dict[str, int]:
+        """Number of units of each hidden layer, in order, by the names of `hidden`."""
+        shapes = self.shapes(task, size)
+        return {
+            name.removesuffix(".bias"): shape[0]
+            for name, shape in shapes.items()
+            if name.endswith(".bias") and name != "head.bias"
+        }
+
     @property
     @abstractmethod
     def skips(self) -> bool:

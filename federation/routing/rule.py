@@ -34,6 +34,16 @@ class Gates:
         """The same say for every region."""
         return Gates(torch.arange(regions).expand(samples, -1), torch.full((samples, regions), 1 / regions))
 
+    @staticmethod
+    def alone(regions: Int[Tensor, " samples"]) -> "Gates":
+        """One region for each query."""
+        return Gates(regions.unsqueeze(1), torch.ones(len(regions), 1))
+
+    @property
+    def first(self) -> Int[Tensor, " samples"]:
+        """The region with the largest gate."""
+        return self.regions.gather(1, self.weights.argmax(1, keepdim=True)).squeeze(1)
+
 
 class RoutingRule(Rule):
     """Contract: gate logits from where a sample lies. `top` experts answer each query."""

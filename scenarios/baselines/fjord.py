@@ -17,7 +17,7 @@ class Fjord(HeteroFl):
 
     def trained(self, now: Round, starts: Parameters, cohort: list[int], size: Size) -> Parameters:
         scenario = now.trial.scenario
-        inner = tuple(small for small in scenario.sizes.sizes if small.within(size))
+        inner = scenario.sizes.within(size)
         smaller = turns(size, inner, scenario.seed, "fit", now.number)
         trained = now.train(starts, cohort, supervised(now.family, now.task, smaller=smaller), size=size)
         now.account.flops += training_flops(dearer(now.family, now.task, size, inner) * int(trained.visited.sum()))

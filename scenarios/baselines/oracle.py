@@ -29,8 +29,7 @@ class Oracle(Method):
         region = np.array(world.design.region_of_client)
 
         def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
-            own = torch.from_numpy(region[clients]).unsqueeze(1)
-            return world.mixture(inputs, Gates(own, torch.ones(own.shape)))
+            return world.mixture(inputs, Gates.alone(torch.from_numpy(region[clients])))
 
         cost = world.cost_of_experts(1)
         return Contender(answer, cost, run.traffic.up, run.traffic.down, run.training_flops)

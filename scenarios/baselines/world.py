@@ -1,5 +1,8 @@
 """The federation itself: encoder, prior, charts, experts, head, router, composition."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -9,7 +12,12 @@ from federation.task import Task
 from federation.world_model import WorldModel
 from scenarios.baselines.contract import Answer, Contender, Method, Trial, WorldRun, training_flops
 from server.app import federate
+from server.history import RoundRecord
 from server.state import ServerState, world_model
+from server.strategy import Observer
+
+Interim = Callable[[ServerState, Tensor], Tensor]
+"""Answers to inputs in a state of the server."""
 
 
 class World(Method):
@@ -21,22 +29,41 @@ class World(Method):
         return contender(run_world(trial))
 
 
-def run_world(trial: Trial) -> WorldRun:
-    """Run all phases, and keep what the other methods need."""
+def run_world(
+    trial: Trial,
+    start: ServerState | None = None,
+    told: Observer = lambda record, state: None,
+    interim: Interim | None = None,
+) -> WorldRun:
+    """Run all phases, and keep what the other methods need.
+
+    Args:
+        start: see `server.app.federate`.
+        told: of each round.
+        interim: what the federation would answer if it stopped in a state; of the learning curve.
+    """
     scenario, task, grid, probe = scaled(trial), trial.task, trial.grid(), trial.probe()
+    answered = interim or partial(interim_answers, scenario=scenario, task=task)
 
     for record in trial.resumed.history if trial.resumed else ():
         trial.on_round() if record.visited else None
 
     def score(state: ServerState) -> float:
-        return task.score(_interim(state, scenario, task, probe.inputs), probe.targets)
+        with torch.no_grad():
+            return task.score(answered(state, probe.inputs), probe.targets)
+
+    def observe(record: RoundRecord, state: ServerState) -> None:
+        if record.visited:
+            trial.on_round()
+        told(record, state)
 
     outcome = federate(
         grid,
         scenario,
         task,
         len(trial.federation.clients),
-        lambda record, state: trial.on_round() if record.visited else None,
+        observe,
+        start,
         score=score,
         checkpoints=trial.checkpoints,
         resumed=trial.resumed,
@@ -81,9 +108,8 @@ def scaled(trial: Trial) -> Scenario:
     return shorter.model_copy(update={"prior": faster(shorter.prior), "experts": faster(shorter.experts)})
 
 
-def _interim(state: ServerState, scenario: Scenario, task: Task, inputs: Tensor) -> Tensor:
+def interim_answers(state: ServerState, inputs: Tensor, scenario: Scenario, task: Task) -> Tensor:
     """What the federation would answer if it stopped now: the prior, and from charting on the routed experts."""
-    with torch.no_grad():
-        if state.atlas is None:
-            return Expert(state.prior.parameters).answers(scenario.model, task, inputs)
-        return world_model(state, scenario, task).predict(inputs)
+    if state.atlas is None:
+        return Expert(state.prior.parameters).answers(scenario.model, task, inputs)
+    return world_model(state, scenario, task).predict(inputs)

@@ -66,8 +66,6 @@ def test_routed_experts_never_err_more_than_the_bound(model, seed):
 
 
 def test_an_error_of_values_is_their_share_of_the_variance():
-    from federation.union_bound import _errors
-
     task = Task(kind="regression", input_shape=(1,), outputs=1)
-    found = _errors(task, torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [3.0]]))
+    found = task.errors(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [3.0]]))
     assert found.tolist() == [1.0, 1.0]

@@ -13,8 +13,8 @@ from federation.scenario import open_run, run_config
 from federation.task import Task
 from scenarios.cli import main
 from scenarios.drift import Continued, Course, periods
+from scenarios.drift_measures import Leg, measures
 from scenarios.engines import HERE
-from scenarios.forgetting import Leg, measures
 from scenarios.incremental import CLASSES
 from tests.small import Quiet
 

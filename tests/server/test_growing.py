@@ -18,7 +18,7 @@ from federation.rules import InputError
 from federation.scenario import open_run, open_scenario, run_config
 from federation.task import Task
 from scenarios.engines import SERIAL
-from server.growth import enlarged, grown, parameters, united
+from server.growth import enlarged, grown, united
 from server.state import Charted, ServerState, initial, settled
 from tests.server.test_checkpoint import Everything, assert_same, federated
 from tests.small import ROUNDS
@@ -99,13 +99,13 @@ def test_an_expert_begins_small_and_grows_without_a_change_of_what_it_says():
 
 
 def test_those_grow_that_hardly_move_and_lose_most_first():
-    one = parameters(started(scenario_of()))
+    one = started(scenario_of()).parameters
     scenario = scenario_of(loss=0.3)
     state = moved(started(scenario), 0.01)
     after, told = grown(state, sums({0: 0.4, 1: 0.2, 2: 0.9}), 0, scenario, TASK)
     assert [sentence.split(" grew")[0] for sentence in told] == ["region 2", "region 0"]
     assert after.sizes == (LADDER[1], LADDER[0], LADDER[1])
-    alone = parameters(enlarged(state, 2, 0, scenario, TASK)[0])
+    alone = enlarged(state, 2, 0, scenario, TASK)[0].parameters
     tight = scenario_of(budget=alone)
     assert one < alone
     assert grown(state, sums({0: 0.4, 1: 0.2, 2: 0.9}), 0, tight, TASK)[0].sizes == (LADDER[0], LADDER[0], LADDER[1])
@@ -159,12 +159,12 @@ def test_a_region_number_moves_down_where_a_lower_one_has_been_taken_in():
 )
 def test_growth_never_passes_its_budget(spare, losses, moves, merges):
     start = started(scenario_of())
-    budget = parameters(start) + spare
+    budget = start.parameters + spare
     scenario, state = scenario_of(budget=budget, split=1.0, merge=merges), start
     for round_, residual in enumerate(moves):
         seen = sums(dict(enumerate(losses[: len(state.experts)])))
         state, _ = grown(moved(state, residual), seen, round_, scenario, TASK)
-        assert parameters(state) <= budget
+        assert state.parameters <= budget
         assert len(state.experts) == len(state.sizes) == state.atlas.regions == 1 + max(state.region_of_client)
 
 

@@ -29,7 +29,7 @@ class ByDimension(SizeRule):
         return tuple(self._least(d / largest if isfinite(d) else 1.0) for d in dimensions)
 
     def inner(self, size: Size) -> tuple[Size, ...]:
-        return tuple(inner for inner in self.sizes if self.ordered_dropout and inner.within(size))
+        return self.within(size) if self.ordered_dropout else ()
 
     def _least(self, complexity: float) -> Size:
         enough = [size for size in self.sizes if size.width >= complexity]

@@ -37,6 +37,10 @@ class SizeRule(Rule):
         """
         return (FULL,) * len(dimensions)
 
+    def within(self, size: Size) -> tuple[Size, ...]:
+        """The sizes that may occur and are slices of one, itself among them."""
+        return tuple(inner for inner in self.sizes if inner.within(size))
+
     def inner(self, size: Size) -> tuple[Size, ...]:
         """The sizes within its own that a client trains in turns beside it, its own among them; by default none."""
         return ()

@@ -32,7 +32,7 @@ class Tiers(SizeRule):
         return sizes[_sizes(seed).of(client).integers(len(sizes))]
 
     def inner(self, size: Size) -> tuple[Size, ...]:
-        return tuple(inner for inner in self.sizes if self.ordered_dropout and inner.within(size))
+        return self.within(size) if self.ordered_dropout else ()
 
 
 @lru_cache

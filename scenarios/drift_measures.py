@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scenarios.display import readable
-from scenarios.pictures import BLUE, GREEN, SKY, VERMILLION, Metric, inline
+from scenarios.pictures import METHOD_COLOURS, SKY, Metric, inline
 from scenarios.sheet import Column, Sheet, interval
 from scenarios.statistics import mean_interval
 
@@ -107,12 +107,12 @@ def _courses(seeds: Sequence[Mapping[str, Any]], metric: Metric) -> str:
     """Mean score on all periods so far over the periods, a line a seed."""
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        for name, colour in zip(TITLES, (VERMILLION, GREEN, SKY, BLUE), strict=True):
+        axes, colours = figure.subplots(), METHOD_COLOURS | {"fedavg_restart": SKY}
+        for name in TITLES:
             for number, each in enumerate(seeds):
                 scores = each["methods"][name]["scores"]
                 known = [metric.scale * float(np.mean(row[: t + 1])) for t, row in enumerate(scores)]
-                axes.plot(range(1, len(known) + 1), known, "o-", color=colour, label=None if number else name)
+                axes.plot(range(1, len(known) + 1), known, "o-", color=colours[name], label=None if number else name)
         axes.set(xlabel="period", ylabel=metric.axis)
         axes.legend(frameon=False)
         axes.grid()
