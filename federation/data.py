@@ -19,6 +19,8 @@ from federation.task import Task
 KEPT = 128 * 2**20
 """Bytes of samples made on demand that a process keeps, of the clients that were asked last."""
 
+STEADY = "data.periods is set, but these data do not drift; leave it out or take another scenario"
+
 UNKNOWN_CLIENT = -1
 """The client of a test sample that belongs to no client of the federation."""
 
@@ -103,7 +105,7 @@ class Dataset:
         if not periods:
             return self
         if self.period is None or self.test_period is None:
-            raise InputError("data.periods is set, but these data do not drift; leave it out or take another scenario")
+            raise InputError(STEADY)
         last = int(self.period.max())
         if not set(periods) <= set(range(last + 1)):
             raise InputError(f"data.periods={list(periods)}; expected numbers from 0 to {last}")
@@ -136,6 +138,16 @@ class Pool:
     task: Task
     client: Callable[[int], ClientData]
     union_test: Samples
+
+    def during(self, periods: Sequence[int]) -> "Pool":
+        """Itself; a pool has no periods.
+
+        Raises:
+            InputError: some are asked for.
+        """
+        if periods:
+            raise InputError(STEADY)
+        return self
 
 
 class Lazy(Sequence[ClientData]):

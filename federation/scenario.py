@@ -277,10 +277,10 @@ def _federation(opened: Opened) -> FederatedData:
     scenario, sites = opened.scenario, opened.scenario.data.sites
     if sites is None:
         dataset, rule = opened.load(scenario.data, scenario.seed), scenario.partition
-        dataset = dataset.during(scenario.data.periods) if isinstance(dataset, Dataset) else dataset
     else:
         dataset = sites.pool(scenario.data.folder, scenario.held_out, scenario.seed)
         rule = OnDemand(clients=sites.clients)
+    dataset = dataset.during(scenario.data.periods)
     scenario.model.shapes(dataset.task)  # refuses inputs that the family cannot read, before anything runs
     usable(scenario.composition.parts, dataset.task)  # and parts that cannot answer
     return federate(dataset, rule, scenario.held_out, scenario.seed)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from federation.data import Dataset, Samples
+from federation.data import Dataset, Pool, Samples
 from federation.rules import InputError
 from federation.scenario import open_run, run_config
 from federation.task import Task
@@ -57,6 +57,10 @@ def test_only_the_samples_of_its_periods_are_there():
 def test_periods_that_are_not_there_are_refused():
     with pytest.raises(InputError, match="do not drift"):
         dataset().during([0])
+    pool = Pool(dataset().task, lambda number: None, dataset().test)
+    assert pool.during([]) is pool
+    with pytest.raises(InputError, match="do not drift"):
+        pool.during([0])
     with pytest.raises(InputError, match=r"periods=\[3\]; expected numbers from 0 to 1"):
         dataset(period=np.array([0, 0, 0, 1, 1, 1]), test_period=np.array([0, 1, 1])).during([3])
 
