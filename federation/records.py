@@ -43,6 +43,7 @@ class Stage(StrEnum):
     COUPLING = "coupling"
     REACH = "reach"
     EVIDENCE = "evidence"
+    LEAST_SQUARES = "least_squares"
     HEAD = "head"
     ROUTER = "router"
     COMPOSITION = "composition"

@@ -99,6 +99,9 @@ class HeadSettings(Frozen):
     """p_0(y|x) proportional to (chart posterior of the labels) x exp(h(z)): the world without experts."""
 
     rounds: int = Field(default=10, ge=0)
+    ridge: float | None = Field(
+        default=None, gt=0, description="the last layer begins with least squares, this share of their scale on it"
+    )
     hidden: int = Field(default=64, ge=1)
     temperature: float = Field(default=0.3, gt=0, description="factor on the chart's log posterior")
     local: LocalTraining = LocalTraining(learning_rate=0.1)

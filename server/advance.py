@@ -13,6 +13,7 @@ from federation.context import chosen_context
 from federation.contribution import Contribution, coverage_mean
 from federation.experts import trunk_of
 from federation.fixed_point import Watch
+from federation.least_squares import refitted
 from federation.manifold import Chart, Encoder
 from federation.novelty import novelty_threshold
 from federation.records import KNOWN, LABELS, Stage
@@ -60,6 +61,8 @@ def advanced(
             return replace(
                 state, reached={number: _reached(number, own, state, scenario) for number, own in shares.items()}
             )
+        case Stage.LEAST_SQUARES:
+            return replace(state, head=refitted(state.head, everywhere, scenario.head.ridge))
         case Stage.HEAD:
             return replace(state, head=coverage_mean(everywhere, state.head))
         case Stage.ROUTER:

@@ -84,4 +84,5 @@ def trained_sums(total: Contribution) -> tuple[float | None, int, float]:
         sum(float(sums.get(f"metric/{name}", 0)) for sums in total.sums.values())
         for name in ("loss", "visited", "multiplies")
     )
-    return (loss / visited if visited else None), int(visited), multiplies
+    told = any("metric/loss" in sums for sums in total.sums.values())
+    return (loss / visited if visited and told else None), int(visited), multiplies

@@ -69,6 +69,8 @@ def order(step: Step, kind: Kind, state: ServerState, scenario: Scenario, task: 
             tensors = chart_tensors(state, scenario) | state.known
         case Stage.EVIDENCE:
             tensors = evidence_tensors(state, kind.reached)
+        case Stage.LEAST_SQUARES:
+            tensors = prefixed("model", state.head)
         case Stage.HEAD:
             tensors = prefixed("model", state.head) | calibration
         case Stage.ROUTER:

@@ -41,6 +41,7 @@ EVERYBODY = {
     Stage.CHOICE,
     Stage.REACH,
     Stage.EVIDENCE,
+    Stage.LEAST_SQUARES,
     Stage.COMPOSITION,
     Stage.NOVELTY,
     Stage.SPAWN,
@@ -50,7 +51,7 @@ EVERYBODY = {
 UNCHARTED = {Stage.CENSUS, Stage.PRIOR, Stage.ENCODER, Stage.CHARTING, Stage.SPAWN}
 """Stages for which a client needs no region: nodes that have not answered yet are asked, too."""
 
-EVIDENCED = {Stage.HEAD, Stage.ROUTER, Stage.COMPOSITION, Stage.NOVELTY}
+EVIDENCED = {Stage.LEAST_SQUARES, Stage.HEAD, Stage.ROUTER, Stage.COMPOSITION, Stage.NOVELTY}
 """Stages that need what clients remember of the experts."""
 
 REMEMBERED: dict[Stage, set[Stage]] = {
@@ -82,6 +83,7 @@ def schedule(scenario: Scenario, task: Task, begun: bool = False) -> tuple[Step,
         (Stage.COUPLING, coupling),
         (Stage.REACH, 1),
         (Stage.EVIDENCE, 1),
+        (Stage.LEAST_SQUARES, int(task.classifies and scenario.head.ridge is not None)),
         (Stage.HEAD, scenario.head.rounds if task.classifies else 0),
         (Stage.ROUTER, scenario.router.rounds if scenario.router.rule.tuned else 0),
         (Stage.COMPOSITION, 1),
@@ -95,8 +97,8 @@ def schedule(scenario: Scenario, task: Task, begun: bool = False) -> tuple[Step,
     )
 
 
-TRAINED = {Stage.PRIOR, Stage.EXPERTS, Stage.COUPLING, Stage.HEAD, Stage.ROUTER, Stage.GROWTH}
-"""Stages in which clients take gradient steps."""
+TRAINED = {*ELASTIC, Stage.LEAST_SQUARES, Stage.HEAD, Stage.ROUTER}
+"""Stages in which clients take gradient steps, or what stands for them."""
 
 
 def gradient_rounds(scenario: Scenario, task: Task) -> int:

@@ -9,6 +9,7 @@ from federation.confidence import TEMPERATURES
 from federation.context import VIEWS, options
 from federation.contribution import EVERYWHERE, WEIGHT, Contribution
 from federation.experts import Expert, specialised, trunk_of
+from federation.least_squares import sums_of
 from federation.manifold.atlas import FACTORS
 from federation.manifold.dimension import SPACING
 from federation.models import Size
@@ -168,6 +169,8 @@ def expected_shapes(
             return {"share": (len(state.experts),)}
         case Stage.EVIDENCE:
             return {"ready": ()}
+        case Stage.LEAST_SQUARES:
+            return sums_of(state.head)
         case Stage.COMPOSITION:
             tried = len(candidates(usable(scenario.composition.parts, task), scenario.composition.weights, task))
             return {"loss": (tried,), "correct": (tried,), "count": ()}

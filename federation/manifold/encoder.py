@@ -41,15 +41,19 @@ class EncoderRule(Rule):
 
 
 class PrincipalComponents(EncoderRule):
-    """The leading principal components of simple features, each scaled to variance one.
+    """The leading principal components of simple features, scaled to variance one.
 
     Exact: the sums of x and of x x^T over all clients give the covariance of the union. Where features of different
     kinds stand side by side they may be `scaled` to variance one first.
+
+    Attributes:
+        whitening: 1 scales each component to variance one, 0 all by the same number; between, leading ones stay ahead.
     """
 
     dimensions: int = Field(default=16, ge=1)
     features: FeatureMap = Flat()
     scaled: bool = False
+    whitening: float = Field(default=1.0, ge=0, le=1)
 
     @property
     def uses_prior(self) -> bool:
@@ -75,7 +79,9 @@ class PrincipalComponents(EncoderRule):
         kept = max(1, min(self.dimensions, int((values > 1e-9 * values[-1].clamp_min(LEAST_VARIANCE)).sum())))
         values, vectors = values[-kept:].flip(0), vectors[:, -kept:].flip(1)
         signs = vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
-        projection = scale[:, None] * vectors * signs / values.clamp_min(LEAST_VARIANCE).sqrt()
+        values = values.clamp_min(LEAST_VARIANCE)
+        spread = values ** (1 - self.whitening)
+        projection = scale[:, None] * vectors * signs * (spread / spread.mean() / values).sqrt()
         return {"mean": mean.float(), "projection": projection.float()}
 
     def apply(

@@ -73,6 +73,14 @@ def test_encoded_samples_have_mean_zero_and_unit_covariance():
     torch.testing.assert_close(latent.T @ latent / 200, torch.eye(3), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(("whitening", "variances"), [(1.0, [1, 1]), (0.5, [4 / 3, 2 / 3]), (0.0, [1.6, 0.4])])
+def test_less_whitening_keeps_the_leading_components_ahead(whitening, variances):
+    rows = torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    rule = PrincipalComponents(dimensions=2, whitening=whitening)
+    latent = Encoder(rule, rule.fit(rule.moments(rows)))(rows)
+    torch.testing.assert_close(latent.T @ latent / 4, torch.tensor(variances).float().diag())
+
+
 def test_the_sign_of_a_component_is_that_of_its_largest_weight():
     rule = PrincipalComponents(dimensions=1)
     weights = rule.fit(rule.moments(torch.tensor([[-3.0, 1.0], [3.0, -1.0]])))

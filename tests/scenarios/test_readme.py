@@ -51,9 +51,9 @@ def small(command):
     if words[0] in ("simulate", "compare", "cap", "drift") and "--workers" not in words:
         words += ["--workers", "0"]
     if "fashion" in words or "domains" in words:
-        words += ["--set", "model.channels=[2, 2, 2]"]
+        words += ["--set", "model.channels=[2, 2, 2]", "--set", "data.limit=1000"]
     if "fashion" in words:
-        words += ["--set", "partition.clients=4"]
+        words += ["--set", "partition.clients=4", "--set", "encoder.dimensions=4", "--set", "head.hidden=8"]
     if "digits" in words or "./my_scenario.py" in words:
         words += ["--set", "data.limit=1400"] if words[0] != "show" else []
     if words[0] in ("ablate", "sweep"):

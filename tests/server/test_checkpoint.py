@@ -19,6 +19,7 @@ from tests.small import ROUNDS
 
 RICH = {
     "coupling.rounds": 2,
+    "head.ridge": 1e-3,
     "fixed_point.residual": 0.05,
     "novelty.spawn_at": 5,
     "novelty.false_discoveries": 0.9,

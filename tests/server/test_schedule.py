@@ -95,6 +95,14 @@ def test_the_share_of_coupling_is_that_of_its_own_rounds():
     assert [step.share for step in schedule(COUPLED, CLASSES) if step.stage is Stage.COUPLING] == [0.0, 0.5]
 
 
+def test_least_squares_come_before_the_head_s_rounds_and_rivals_get_a_round_for_them():
+    fitted = SCENARIO.model_copy(update={"head": HeadSettings(rounds=5, ridge=1e-3)})
+    stages = list(rounds(fitted, CLASSES).items())
+    assert stages[6:9] == [(Stage.EVIDENCE, 1), (Stage.LEAST_SQUARES, 1), (Stage.HEAD, 5)]
+    assert gradient_rounds(fitted, CLASSES) == gradient_rounds(SCENARIO, CLASSES) + 1
+    assert list(schedule(fitted, VALUES)) == list(schedule(SCENARIO, VALUES))
+
+
 def test_real_values_have_no_head_to_tune():
     assert Stage.HEAD not in rounds(SCENARIO, VALUES)
 

@@ -1,0 +1,55 @@
+"""The last layer of a network from one sum over clients: the same, however the samples lie among these.
+
+No client drifts, since none takes a step. Hidden units that nobody trained are random features, of which some hundreds
+give a good head. Source: Zhuang et al. (2025), AFL: a single-round analytic approach for federated learning.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from federation.tensors import Parameters, Shapes
+
+SHARPNESS = 10.0
+"""Logits for a probability of one: least squares gives posterior probabilities, and a softmax wants logits."""
+
+
+def moments(
+    features: Float[Tensor, "samples units"], targets: Int[Tensor, " samples"], outputs: int
+) -> dict[str, Tensor]:
+    """What one client adds up over its samples: products of the features, and of these with the classes.
+
+    A constant joins the features, for the bias. Of the symmetric products the upper triangle travels.
+    """
+    rows = torch.cat([features, torch.ones(len(features), 1)], 1).double()
+    classes = torch.nn.functional.one_hot(targets, outputs).double()
+    upper = torch.triu_indices(rows.shape[1], rows.shape[1])
+    return {"products": (rows.T @ rows)[upper[0], upper[1]], "classes": rows.T @ classes}
+
+
+def sums_of(head: Parameters) -> Shapes:
+    """Shapes of `moments`, for a network with this last layer."""
+    outputs, units = head["head.weight"].shape
+    return {"products": ((units + 1) * (units + 2) // 2,), "classes": (units + 1, outputs)}
+
+
+def refitted(head: Parameters, sums: Parameters, ridge: float | None) -> dict[str, Tensor]:
+    """The network with another last layer: ridge regression of the classes on its hidden units, as logits.
+
+    Args:
+        sums: `moments` of all clients. Where nobody sent any, the network stays.
+        ridge: what is added to the features' products, as a share of their mean square; nothing for the bias.
+    """
+    if not sums or ridge is None:
+        return dict(head)
+    size = len(sums["classes"])
+    products = torch.zeros(size, size, dtype=torch.float64)
+    upper = torch.triu_indices(size, size)
+    products[upper[0], upper[1]] = sums["products"]
+    products = products + products.triu(1).T
+    scale = products.diagonal()[:-1].mean().clamp_min(1e-300)
+    penalty = torch.full((size,), ridge * float(scale), dtype=torch.float64)
+    penalty[-1] = 1e-12 * products[-1, -1]
+    solution = SHARPNESS * torch.linalg.solve(products + penalty.diag(), sums["classes"])
+    weight, bias = solution[:-1].T.contiguous(), solution[-1]
+    return {**head, "head.weight": weight.to(head["head.weight"]), "head.bias": bias.to(head["head.bias"])}

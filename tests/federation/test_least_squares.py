@@ -1,0 +1,88 @@
+"""A last layer from sums: what least squares gives, whoever holds which samples."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.linear_model import Ridge
+
+from federation.contribution import EVERYWHERE, Contribution
+from federation.least_squares import SHARPNESS, moments, refitted, sums_of
+from federation.tensors import shapes
+
+SAMPLES, UNITS, CLASSES = 60, 4, 3
+
+
+def head():
+    layers = {"stem.weight": torch.ones(UNITS, 2), "stem.bias": torch.ones(UNITS)}
+    return layers | {"head.weight": torch.zeros(CLASSES, UNITS), "head.bias": torch.zeros(CLASSES)}
+
+
+def drawn(seed):
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randn(SAMPLES, UNITS, generator=draw), torch.randint(CLASSES, (SAMPLES,), generator=draw)
+
+
+def test_two_samples_of_one_feature_by_hand():
+    # z = -1 is of class 0, z = 1 of class 1: the shares of class 1 are (1 + z / (1 + ridge)) / 2
+    sums = moments(torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1]), 2)
+    assert sums["products"].tolist() == [2, 0, 2]
+    assert sums["classes"].tolist() == [[-1, 1], [1, 1]]
+    fitted = refitted({"head.weight": torch.zeros(2, 1), "head.bias": torch.zeros(2)}, sums, 0.25)
+    torch.testing.assert_close(fitted["head.weight"], SHARPNESS * torch.tensor([[-0.4], [0.4]]))
+    torch.testing.assert_close(fitted["head.bias"], SHARPNESS * torch.tensor([0.5, 0.5]))
+
+
+def test_it_is_ridge_regression_on_the_classes_without_a_penalty_on_the_bias():
+    features, targets = drawn(0)
+    fitted = refitted(head(), moments(features, targets, CLASSES), 0.1)
+    penalty = 0.1 * float(features.double().square().sum(0).mean())
+    expected = Ridge(alpha=penalty).fit(features.double(), torch.nn.functional.one_hot(targets, CLASSES).double())
+    torch.testing.assert_close(
+        fitted["head.weight"].double(), SHARPNESS * torch.from_numpy(expected.coef_), rtol=1e-5, atol=1e-6
+    )
+    torch.testing.assert_close(
+        fitted["head.bias"].double(), SHARPNESS * torch.from_numpy(expected.intercept_), rtol=1e-5, atol=1e-6
+    )
+
+
+@given(seed=st.integers(0, 100), owners=st.lists(st.integers(0, 4), min_size=SAMPLES, max_size=SAMPLES))
+def test_who_holds_which_samples_changes_nothing(seed, owners):
+    features, targets = drawn(seed)
+    owner = torch.tensor(owners)
+    parts = [
+        Contribution((client,), {EVERYWHERE: moments(features[owner == client], targets[owner == client], CLASSES)})
+        for client in range(5)
+    ]
+    together = refitted(head(), moments(features, targets, CLASSES), 1e-3)
+    apart = refitted(head(), Contribution.total(parts).everywhere(), 1e-3)
+    for name, tensor in together.items():
+        torch.testing.assert_close(apart[name], tensor, rtol=1e-5, atol=1e-6)
+
+
+def test_a_large_ridge_leaves_the_shares_of_the_classes():
+    features, targets = drawn(1)
+    fitted = refitted(head(), moments(features, targets, CLASSES), 1e12)
+    shares = torch.bincount(targets, minlength=CLASSES) / SAMPLES
+    torch.testing.assert_close(fitted["head.bias"], SHARPNESS * shares)
+    assert float(fitted["head.weight"].abs().max()) < 1e-6
+
+
+def test_features_of_which_none_speaks_and_samples_of_which_there_are_too_few_are_no_trouble():
+    features, targets = drawn(2)
+    features[:, 1] = 0
+    few = refitted(head(), moments(features[:2], targets[:2], CLASSES), 1e-3)
+    assert all(bool(tensor.isfinite().all()) for tensor in few.values())
+
+
+@pytest.mark.parametrize(("sums", "ridge"), [({}, 0.1), (moments(*drawn(0), CLASSES), None)])
+def test_without_sums_or_without_a_ridge_nothing_changes(sums, ridge):
+    assert all(torch.equal(tensor, head()[name]) for name, tensor in refitted(head(), sums, ridge).items())
+
+
+def test_the_layers_below_stay_and_the_shapes_are_those_that_were_announced():
+    sums = moments(*drawn(0), CLASSES)
+    fitted = refitted(head(), sums, 0.1)
+    assert shapes(fitted) == shapes(head())
+    assert torch.equal(fitted["stem.weight"], head()["stem.weight"])
+    assert shapes(sums) == sums_of(head())
