@@ -24,6 +24,7 @@ from scenarios.journal import CHECKPOINTS
 from server.checkpoint import Checkpoints
 
 SCENARIO = ("digits", "--workers", "0", "--set", "partition.clients=5", "--set", "local.epochs=1")
+COUNTED = ("same", "different", "damaged", "before_first_checkpoint", "too_late")
 ROUNDS = ("prior", "experts", "head", "router")
 
 
@@ -80,20 +81,22 @@ def crash(
     settings = {"partition.clients": 5, "local.epochs": 1, **{f"{phase}.rounds": rounds for phase in ROUNDS}}
     open_run(run_config("digits", settings, 0)).federation()  # so that hardly any time passes before the first round
     phases = [word for phase in ROUNDS for word in ("--set", f"{phase}.rounds={rounds}")]
-    draw, counts = generator(seed, "crash"), {"same": 0, "damaged": 0, "before_first_checkpoint": 0, "at_the_end": 0}
+    draw, counts = generator(seed, "crash"), dict.fromkeys(COUNTED, 0)
     with tempfile.TemporaryDirectory() as place:
         whole, began = Path(place, "whole"), time.monotonic()
         if not finished(child("simulate", *SCENARIO, *phases, "--out", str(whole))):
             raise RuntimeError("the undisturbed run failed")
         expected, takes = result(whole), time.monotonic() - began
-        for number in range(kills):
-            folder = Path(place, str(number))
+        while sum(counts[name] for name in ("same", "different")) < kills:
+            folder, moment = Path(place, str(sum(counts.values()))), draw.uniform(0.0, takes)
             process = child("simulate", *SCENARIO, *phases, "--out", str(folder))
-            time.sleep(draw.uniform(0.0, takes))
+            time.sleep(moment)
             os.kill(process, signal.SIGKILL)
             if finished(process) or (folder / "simulation.json").exists():
-                counts["at_the_end"] += 1
-            elif not (folder / "config.json").exists():  # killed before there was anything to go on with
+                counts["too_late"] += 1
+                takes = moment  # the machine has become faster, and this was no kill
+                continue
+            if not (folder / "config.json").exists():  # killed before there was anything to go on with
                 counts["before_first_checkpoint"] += 1
                 finished(child("simulate", *SCENARIO, *phases, "--out", f"{folder}-again"))
                 folder = Path(f"{folder}-again")
@@ -101,7 +104,7 @@ def crash(
                 counts["before_first_checkpoint"] += not any((folder / CHECKPOINTS).glob("*/round-*"))
                 counts["damaged"] += damaged(folder, settings)
                 finished(child("resume", str(folder)))
-            counts["same"] += result(folder) == expected
+            counts["same" if result(folder) == expected else "different"] += 1
     print(json.dumps({"benchmark": "crash", "kills": kills, "seconds_undisturbed": round(takes, 2), **counts}))
 
 

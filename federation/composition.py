@@ -9,13 +9,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from federation.rules import InputError
-from federation.task import DOUBT, Task
+from federation.task import Task
 from federation.tensors import Parameters
 
 Part = Literal["charts", "mixture", "head", "prior"]
 """What may answer: the chart posterior of the labels, the routed experts, the head without experts, the generalist."""
 
 PARTS: tuple[Part, ...] = get_args(Part)
+
+DOUBT = 1e-4
+"""Share of each part's answer that is spread over all classes, so that none can rule one out alone. More of it would
+outweigh, once the answers are cooled, what the parts say of unlikely classes."""
 
 
 def usable(allowed: Sequence[Part], task: Task) -> tuple[Part, ...]:

@@ -27,14 +27,12 @@ SCENARIO = Scenario(
     model=Convnet(channels=(8, 16, 16), blocks=0),
     local=LocalTraining(learning_rate=0.05, batch_size=50, epochs=1),
     aggregation=Mean(),
-    encoder=PrincipalComponents(dimensions=128, features=OrientedGradients()),
+    encoder=PrincipalComponents(dimensions=128, features=OrientedGradients(), whitening=0.5),
     charts=ChartRule(rank=8),
     regions=SharedRegions(),
     prior=TrainingPhase(rounds=1),
     experts=ExpertSettings(rounds=2),
-    head=HeadSettings(
-        rounds=16, hidden=128, temperature=0.05, local=LocalTraining(learning_rate=1.0, weight_decay=0.002)
-    ),
+    head=HeadSettings(rounds=0, hidden=2048, ridge=1e-4, temperature=0.02),
     router=RouterSettings(rounds=1),
     search=Search(share=0.2),
 )

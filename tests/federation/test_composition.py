@@ -16,15 +16,15 @@ VALUE = Task(kind="regression", input_shape=(1,), outputs=1)
 
 def test_classes_are_pooled_by_the_product_of_doubted_probabilities():
     answers = {"charts": torch.tensor([[0.8, 0.2]]), "mixture": torch.tensor([[0.6, 0.4]])}
-    heads = (0.99 * 0.8 + 0.005) * (0.99 * 0.6 + 0.005)
-    tails = (0.99 * 0.2 + 0.005) * (0.99 * 0.4 + 0.005)
+    heads = (0.9999 * 0.8 + 0.00005) * (0.9999 * 0.6 + 0.00005)
+    tails = (0.9999 * 0.2 + 0.00005) * (0.9999 * 0.4 + 0.00005)
     answer = pooled(answers, {"charts": 1.0, "mixture": 1.0}, COIN)
     assert answer[0].tolist() == pytest.approx([heads / (heads + tails), tails / (heads + tails)])
 
 
 def test_a_weight_is_an_exponent():
     answer = pooled({"charts": torch.tensor([[0.8, 0.2]])}, {"charts": 0.5}, COIN)
-    heads, tails = (0.99 * 0.8 + 0.005) ** 0.5, (0.99 * 0.2 + 0.005) ** 0.5
+    heads, tails = (0.9999 * 0.8 + 0.00005) ** 0.5, (0.9999 * 0.2 + 0.00005) ** 0.5
     assert float(answer[0, 0]) == pytest.approx(heads / (heads + tails))
 
 
