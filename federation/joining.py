@@ -2,7 +2,8 @@
 
 Both parts must have been charted in the same encoder space and have begun from the same prior. Their charts then stand
 side by side, and Bayes' rule says which part a query belongs to. What was tuned within one part stays what it says of
-that part's regions; what both have tuned of the same thing becomes their mean, weighed by samples.
+that part's regions; what both have tuned of the same thing becomes their mean, weighed by samples. Heads that are made
+of sums alone become the head of the sums of both: the one that all clients together would have made.
 """
 
 from dataclasses import replace
@@ -11,12 +12,14 @@ from math import exp, log
 import torch
 
 from federation.context import Context
-from federation.models.mlp import mean_of
+from federation.contribution import EVERYWHERE, Contribution
+from federation.least_squares import refitted
+from federation.models.mlp import Mlp, mean_of
 from federation.rules import InputError
 from federation.tensors import Parameters
 from federation.world_model import NOTHING_NOVEL, Design, WorldModel
 
-SAME = ("task", "family", "encoder", "chart_temperature", "whole_regions")
+SAME = ("task", "family", "encoder", "chart_temperature", "ridge", "whole_regions")
 """What the designs of two parts must have in common."""
 
 
@@ -29,15 +32,34 @@ def joined(one: WorldModel, other: WorldModel) -> WorldModel:
     _check(one, other)
     atlas, first = one.atlas.beside(other.atlas), one.design.regions
     share = exp(float(one.atlas.log_weight.logsumexp(0) - atlas.log_weight.logsumexp(0)))
+    width, head, sums = _head(one, other, share)
     rule, router = one.design.router.joined(one.router, other.design.router, other.router, share)
     return replace(
         one,
-        design=_design(one.design, other.design, share).model_copy(update={"router": rule}),
+        design=_design(one.design, other.design, share).model_copy(update={"router": rule, "head": width}),
         atlas=atlas,
         experts={**one.experts, **{first + region: expert for region, expert in other.experts.items()}},
         router=router,
-        head=mean_of(one.head, other.head, share) if one.head else {},
+        head=head,
+        head_sums=sums,
     )
+
+
+def _head(one: WorldModel, other: WorldModel, share: float) -> tuple[Mlp, Parameters, Parameters]:
+    """The head of both: its network, its weights, and the sums that it is made of.
+
+    A part whose head nobody has trained yet has nothing to add to the sums of the other.
+    """
+    network = one.design.head
+    if not one.head:
+        return network, {}, {}
+    alike = all(torch.equal(one.head[name], other.head[name]) for name in ("stem.weight", "stem.bias"))
+    if alike and network == other.design.head and (one.head_sums or other.head_sums):
+        parts = [Contribution((n,), {EVERYWHERE: part.head_sums}) for n, part in enumerate((one, other))]
+        sums = Contribution.total(parts).everywhere()
+        return network, refitted(one.head, sums, one.design.ridge), sums
+    wider = network.model_copy(update={"width": network.width + other.design.head.width})
+    return wider, mean_of(one.head, other.head, share), {}
 
 
 def _check(one: WorldModel, other: WorldModel) -> None:
@@ -70,7 +92,6 @@ def _design(one: Design, other: Design, share: float) -> Design:
             "regions": one.regions + other.regions,
             "sizes": tuple(part.size_of(region) for part in (one, other) for region in range(part.regions)),
             "region_of_client": (*one.region_of_client, *(one.regions + r for r in other.region_of_client)),
-            "head": one.head.model_copy(update={"width": one.head.width + other.head.width}),
             "composition": mixed,
             "novelty_threshold": min(novel, NOTHING_NOVEL),
             "labels": tuple(labels),

@@ -232,6 +232,7 @@ class Scenario(Frozen):
             encoder=encoder,
             router=self.router.rule,
             head=self.head.network,
+            ridge=self.head.ridge,
             chart_temperature=self.head.temperature,
             whole_regions=self.charts.whole_regions,
             regions=regions,

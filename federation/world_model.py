@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from federation.composition import pooled
 from federation.confidence import cooled
 from federation.context import Context, label_shifted
 from federation.experts import Expert, gathered, scattered, specialised, trunk_of
+from federation.least_squares import sums_of
 from federation.manifold import Atlas, Encoder, EncoderRule, Survey
 from federation.models import ElasticFamily, Mlp, Size
 from federation.models.family import FULL
@@ -51,6 +52,7 @@ class Design(Frozen):
     encoder: EncoderRule
     router: RoutingRule
     head: Mlp
+    ridge: float | None = None
     chart_temperature: float
     whole_regions: bool = False
     regions: int
@@ -97,7 +99,8 @@ class WorldModel:
     """Many experts that answer as one model.
 
     `experts` holds each region's; a client may hold those alone that its samples reach. `head` and `router` may be
-    empty: then they are not asked.
+    empty: then they are not asked. `head_sums` are those that the head's last layer is made of, where it is made of
+    sums alone: with those of another world model they make the head of both.
     """
 
     design: Design
@@ -107,6 +110,7 @@ class WorldModel:
     router: Parameters
     head: Parameters
     prior: Parameters
+    head_sums: Parameters = field(default_factory=dict)
 
     @cached_property
     def regions(self) -> Atlas:
@@ -273,7 +277,7 @@ class WorldModel:
         """All of it that is not its design, by `part/name`."""
         tensors = prefixed("encoder", self.encoder.weights) | prefixed("atlas", self.atlas.tensors())
         tensors |= prefixed("experts", scattered(self.experts))
-        for name in ("router", "head", "prior"):
+        for name in ("router", "head", "prior", "head_sums"):
             tensors |= prefixed(name, getattr(self, name))
         return tensors
 
@@ -313,7 +317,7 @@ class WorldModel:
             Encoder(design.encoder, under("encoder", tensors), trunk_of(design.family, under("prior", tensors))),
             Atlas.from_tensors(design.regions, under("atlas", tensors)),
             gathered(under("experts", tensors)),
-            *(under(name, tensors) for name in ("router", "head", "prior")),
+            *(under(name, tensors) for name in ("router", "head", "prior", "head_sums")),
         )
 
     def check(self) -> None:
@@ -329,6 +333,7 @@ class WorldModel:
             "prior": {name: (1, *shape) for name, shape in prior.items()},
             "router": shapes(design.router.init(latent, design.regions, torch.Generator())),
             "head": design.head.shapes(small) if design.task.classifies else {},
+            "head_sums": sums_of(self.head) if self.head_sums else {},
         }
         for part, wanted in expected.items():
             if shapes(getattr(self, part)) != wanted:

@@ -13,7 +13,7 @@ from federation.context import chosen_context
 from federation.contribution import Contribution, coverage_mean
 from federation.experts import trunk_of
 from federation.fixed_point import Watch
-from federation.least_squares import refitted
+from federation.least_squares import refitted, sums_of
 from federation.manifold import Chart, Encoder
 from federation.novelty import novelty_threshold
 from federation.records import KNOWN, LABELS, Stage
@@ -62,9 +62,10 @@ def advanced(
                 state, reached={number: _reached(number, own, state, scenario) for number, own in shares.items()}
             )
         case Stage.LEAST_SQUARES:
-            return replace(state, head=refitted(state.head, everywhere, scenario.head.ridge))
+            sums = {name: everywhere[name] for name in sums_of(state.head) if name in everywhere}
+            return replace(state, head=refitted(state.head, sums, scenario.head.ridge), head_sums=sums)
         case Stage.HEAD:
-            return replace(state, head=coverage_mean(everywhere, state.head))
+            return replace(state, head=coverage_mean(everywhere, state.head), head_sums={})
         case Stage.ROUTER:
             return replace(state, router=coverage_mean(everywhere, state.router))
         case Stage.COMPOSITION:

@@ -63,6 +63,7 @@ class ServerState:
         pioneers: clients whose samples spawned the last region.
         watches: how near the expert of each region is to its fixed point.
         sizes: of the expert of each region.
+        head_sums: of all clients, while the head's last layer is made of nothing else.
     """
 
     prior: Model
@@ -80,6 +81,7 @@ class ServerState:
     sizes: tuple[Size, ...] = ()
     classes: tuple[Tensor | None, ...] = ()
     head: Parameters = field(default_factory=dict)
+    head_sums: Parameters = field(default_factory=dict)
     router: Parameters = field(default_factory=dict)
     composition: dict[str, float] = field(default_factory=dict)
     novelty_threshold: float = inf
@@ -251,4 +253,5 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
         context=state.context,
     )
     experts = {region: state.expert(region) for region in range(len(state.experts))}
-    return WorldModel(design, state.encoder, state.atlas, experts, state.router, state.head, state.prior.parameters)
+    small = (state.router, state.head, state.prior.parameters, state.head_sums)
+    return WorldModel(design, state.encoder, state.atlas, experts, *small)

@@ -9,11 +9,12 @@ import torch
 from federation.context import Context
 from federation.experts import Expert
 from federation.joining import joined
+from federation.least_squares import moments, refitted
 from federation.manifold import Atlas, ChartRule
 from federation.models.mlp import mean_of, side_by_side
 from federation.routing import ChartPosterior, TunedResidual
 from federation.rules import InputError
-from federation.tensors import single
+from federation.tensors import Parameters, single
 from federation.world_model import NOTHING_NOVEL, WorldModel
 from tests.federation.test_world_model import LATENT, QUERIES, chart_at, world
 
@@ -149,6 +150,40 @@ def test_what_is_as_novel_as_both_thresholds_say_stays_novel():
 )
 def test_context_is_used_as_both_use_it(mine, theirs, both):
     assert joined(part(1, context=mine), part(2, context=theirs)).design.context == both
+
+
+def summed(seed: int, targets: torch.Tensor) -> tuple[WorldModel, Parameters]:
+    """A part whose head is made of sums, and these: over samples of its own, hidden units of both parts alike."""
+    model = part(seed, ridge=1e-3)
+    head, latent = world().head, torch.randn(len(targets), LATENT, generator=torch.Generator().manual_seed(seed))
+    [hidden] = model.design.head.hidden(single(head), latent[None]).values()
+    sums = moments(hidden[0], targets, 3)
+    return replace(model, head=refitted(head, sums, 1e-3), head_sums=sums), sums
+
+
+def test_heads_that_are_made_of_sums_become_the_one_of_all_samples_and_no_wider(tmp_path):
+    (one, mine), (other, theirs) = summed(1, torch.tensor([0, 0, 1, 1, 0])), summed(2, torch.tensor([2, 2, 1]))
+    whole, both = joined(one, other), {name: mine[name] + theirs[name] for name in mine}
+    assert whole.design.head == one.design.head
+    for name, tensor in refitted(one.head, both, 1e-3).items():
+        torch.testing.assert_close(whole.head[name], tensor)
+    whole.save(tmp_path)
+    again = joined(WorldModel.load(tmp_path), other)
+    torch.testing.assert_close(again.head_sums["classes"], mine["classes"] + 2 * theirs["classes"])
+
+
+def test_a_head_that_nobody_has_made_yet_adds_nothing_to_the_other_s_sums():
+    one, _ = summed(1, torch.tensor([0, 1, 2, 1]))
+    fresh = replace(part(2, ridge=1e-3), head=world().head | {"head.weight": torch.zeros(3, 7)})
+    for whole in (joined(one, fresh), joined(fresh, one)):
+        torch.testing.assert_close(whole.head["head.weight"], one.head["head.weight"])
+
+
+def test_heads_that_were_trained_on_from_their_sums_have_none_any_more_and_stand_side_by_side():
+    one, _ = summed(1, torch.tensor([0, 1, 2, 1]))
+    whole = joined(one, replace(part(2, ridge=1e-3), head_sums={}))
+    assert whole.design.head.width == 14
+    assert whole.head_sums == {}
 
 
 def test_values_have_no_head_to_join():
