@@ -134,6 +134,7 @@ def test_flwr_run_on_flowers_own_simulation_equals_the_serial_engine(serial, tmp
     assert_close(load_file(out / "world_model.safetensors"), serial[0], 1e-5)
 
 
+@pytest.mark.slow
 def test_rounds_of_flowers_own_simulation_need_not_wait_for_everybody(tmp_path):
     out = flwr_run(tmp_path, ROUNDS | {"pacing.kind": "buffered", "pacing.size": 2})
     rounds = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
