@@ -100,7 +100,9 @@ class HeadSettings(Frozen):
 
     rounds: int = Field(default=10, ge=0)
     ridge: float | None = Field(
-        default=None, gt=0, description="the last layer begins with least squares, this share of their scale on it"
+        default=None,
+        gt=0,
+        description="makes the last layer by least squares; penalty, as a share of the units' mean square",
     )
     hidden: int = Field(default=64, ge=1)
     temperature: float = Field(default=0.3, gt=0, description="factor on the chart's log posterior")

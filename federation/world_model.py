@@ -40,7 +40,8 @@ class Design(Frozen):
     """All of a world model that is not a tensor.
 
     `size` is that of its models, of those of the family; `sizes` that of each expert, where they differ. `labels` is
-    the share of each class in the federation, `temperature` that of answers without context.
+    the share of each class in the federation, `temperature` that of answers without context, `ridge` the penalty in the
+    least squares of the head, if there were any.
     """
 
     version: int = VERSION
