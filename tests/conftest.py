@@ -13,7 +13,7 @@ from typechecker import but_closures
 
 PACKAGES = ("federation", "clients", "server", "scenarios")
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # deaf to it in the background of a shell, as children would be
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell all are deaf to it
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads that spin starve others on a busy machine
 ROOT = str(Path(__file__).parents[1])
