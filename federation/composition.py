@@ -17,7 +17,7 @@ Part = Literal["charts", "mixture", "head", "prior"]
 
 PARTS: tuple[Part, ...] = get_args(Part)
 
-DOUBT = 1e-4
+POOLED_DOUBT = 1e-4
 """Share of each part's answer that is spread over all classes, so that none can rule one out alone. More of it would
 outweigh, once the answers are cooled, what the parts say of unlikely classes."""
 
@@ -42,7 +42,7 @@ def pooled(answers: Mapping[str, Tensor], weights: Mapping[str, float], task: Ta
     """
     used = {part: weight for part, weight in weights.items() if weight > 0}
     if task.classifies:
-        logs = [w * ((1 - DOUBT) * answers[p] + DOUBT / task.outputs).log() for p, w in used.items()]
+        logs = [w * ((1 - POOLED_DOUBT) * answers[p] + POOLED_DOUBT / task.outputs).log() for p, w in used.items()]
         return torch.stack(logs).sum(0).softmax(-1)
     return torch.stack([w * answers[p] for p, w in used.items()]).sum(0) / sum(used.values())
 
