@@ -26,6 +26,12 @@ def test_without_a_host_the_command_itself_is_run(tmp_path):
     assert "usage: flwr-clientapp" in launched(tmp_path, "--help")
 
 
+def listens(place):
+    """Whether somebody accepts connections there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return place.exists() and probe.connect_ex(os.path.relpath(place)) == 0
+
+
 @pytest.fixture
 def host(tmp_path):
     """The process number of a host whose launcher is in `tmp_path`."""
@@ -33,7 +39,7 @@ def host(tmp_path):
     write_launcher(tmp_path, place)
     with Processes() as processes:
         child = processes.start("host", host_command(place), os.environ, tmp_path / "host.log").child
-        while not place.exists():
+        while not listens(place):  # the file is there a moment before
             processes.check()
             time.sleep(0.05)
         yield child.pid
