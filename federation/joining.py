@@ -13,8 +13,8 @@ import torch
 
 from federation.context import Context
 from federation.contribution import EVERYWHERE, Contribution
+from federation.head import Head
 from federation.least_squares import refitted
-from federation.models.mlp import Mlp, mean_of
 from federation.rules import InputError
 from federation.tensors import Parameters
 from federation.world_model import NOTHING_NOVEL, Design, WorldModel
@@ -32,11 +32,11 @@ def joined(one: WorldModel, other: WorldModel) -> WorldModel:
     _check(one, other)
     atlas, first = one.atlas.beside(other.atlas), one.design.regions
     share = exp(float(one.atlas.log_weight.logsumexp(0) - atlas.log_weight.logsumexp(0)))
-    width, head, sums = _head(one, other, share)
+    network, head, sums = _head(one, other, share)
     rule, router = one.design.router.joined(one.router, other.design.router, other.router, share)
     return replace(
         one,
-        design=_design(one.design, other.design, share).model_copy(update={"router": rule, "head": width}),
+        design=_design(one.design, other.design, share).model_copy(update={"router": rule, "head": network}),
         atlas=atlas,
         experts={**one.experts, **{first + region: expert for region, expert in other.experts.items()}},
         router=router,
@@ -45,7 +45,7 @@ def joined(one: WorldModel, other: WorldModel) -> WorldModel:
     )
 
 
-def _head(one: WorldModel, other: WorldModel, share: float) -> tuple[Mlp, Parameters, Parameters]:
+def _head(one: WorldModel, other: WorldModel, share: float) -> tuple[Head, Parameters, Parameters]:
     """The head of both: its network, its weights, and the sums that it is made of.
 
     A part whose head nobody has trained yet has nothing to add to the sums of the other.
@@ -53,17 +53,17 @@ def _head(one: WorldModel, other: WorldModel, share: float) -> tuple[Mlp, Parame
     network = one.design.head
     if not one.head:
         return network, {}, {}
-    alike = all(torch.equal(one.head[name], other.head[name]) for name in ("stem.weight", "stem.bias"))
+    alike = all(torch.equal(t, other.head[name]) for name, t in one.head.items() if not name.startswith("head."))
     if alike and network == other.design.head and (one.head_sums or other.head_sums):
         parts = [Contribution((n,), {EVERYWHERE: part.head_sums}) for n, part in enumerate((one, other))]
         sums = Contribution.total(parts).everywhere()
         return network, refitted(one.head, sums, one.design.ridge), sums
-    wider = network.model_copy(update={"width": network.width + other.design.head.width})
-    return wider, mean_of(one.head, other.head, share), {}
+    return network.beside(other.design.head), network.mean_of(one.head, other.head, share), {}
 
 
 def _check(one: WorldModel, other: WorldModel) -> None:
     apart = [name for name in SAME if getattr(one.design, name) != getattr(other.design, name)]
+    apart += ["features of the head"] if one.design.head.features != other.design.head.features else []
     weights = {"encoder": (one.encoder.weights, other.encoder.weights), "prior": (one.prior, other.prior)}
     apart += [f"{name}'s weights" for name, (mine, theirs) in weights.items() if not _equal(mine, theirs)]
     if apart:

@@ -13,6 +13,9 @@ from federation.tensors import Parameters, Shapes
 SHARPNESS = 10.0
 """Logits for a probability of one: least squares gives posterior probabilities, and a softmax wants logits."""
 
+LEAST_SPREAD = 1e-3
+"""Share of the units' mean variance under which one is penalised no less: it hardly ever speaks."""
+
 
 def moments(
     features: Float[Tensor, "samples units"], targets: Int[Tensor, " samples"], outputs: int
@@ -38,7 +41,7 @@ def refitted(head: Parameters, sums: Parameters, ridge: float | None) -> dict[st
 
     Args:
         sums: `moments` of all clients. Where nobody sent any, the network stays.
-        ridge: what is added to the features' products, as a share of their mean square; nothing for the bias.
+        ridge: what is added to each unit's square, as a share of its variance; nothing for the bias.
     """
     if not sums or ridge is None:
         return dict(head)
@@ -47,9 +50,10 @@ def refitted(head: Parameters, sums: Parameters, ridge: float | None) -> dict[st
     upper = torch.triu_indices(size, size)
     products[upper[0], upper[1]] = sums["products"]
     products = products + products.triu(1).T
-    scale = products.diagonal()[:-1].mean().clamp_min(1e-300)
-    penalty = torch.full((size,), ridge * float(scale), dtype=torch.float64)
-    penalty[-1] = 1e-12 * products[-1, -1]
+    samples = products[-1, -1].clamp_min(1e-300)
+    spread = products.diagonal() - products[-1].square() / samples
+    penalty = ridge * spread.clamp_min(LEAST_SPREAD * spread[:-1].mean().clamp_min(1e-300))
+    penalty[-1] = 1e-12 * samples
     solution = SHARPNESS * torch.linalg.solve(products + penalty.diag(), sums["classes"])
     weight, bias = solution[:-1].T.contiguous(), solution[-1]
     return {**head, "head.weight": weight.to(head["head.weight"]), "head.bias": bias.to(head["head.bias"])}

@@ -21,9 +21,10 @@ from federation.data import Dataset, FederatedData, Pool, federate
 from federation.experts import trunk_of
 from federation.fixed_point import FixedPoint
 from federation.growth import Growth
+from federation.head import Head
 from federation.manifold import ChartRule, Encoder, EncoderRule, PrincipalComponents, PrivateRegions, RegionRule
-from federation.manifold.features import Trunk
-from federation.models import ElasticFamily, FullSize, Mlp, SizeRule
+from federation.manifold.features import FeatureMap, Trunk
+from federation.models import ElasticFamily, FullSize, SizeRule
 from federation.pacing import PacingRule, Synchronous
 from federation.partition import OnDemand, PartitionRule
 from federation.plasticity import Plasticity
@@ -96,22 +97,23 @@ class CouplingSettings(Frozen):
 
 
 class HeadSettings(Frozen):
-    """p_0(y|x) proportional to (chart posterior of the labels) x exp(h(z)): the world without experts."""
+    """p_0(y|x) proportional to (chart posterior of the labels) x exp(h(x)): the world without experts."""
 
     rounds: int = Field(default=10, ge=0)
     ridge: float | None = Field(
         default=None,
         gt=0,
-        description="makes the last layer by least squares; penalty, as a share of the units' mean square",
+        description="makes the last layer by least squares; penalty, as a share of each unit's variance",
     )
-    hidden: int = Field(default=64, ge=1)
+    hidden: int = Field(default=64, ge=0, description="0: the last layer reads the features themselves")
+    features: FeatureMap | None = Field(default=None, description="of the raw input; None: the shared encoder's")
     temperature: float = Field(default=0.3, gt=0, description="factor on the chart's log posterior")
     local: LocalTraining = LocalTraining(learning_rate=0.1)
 
     @property
-    def network(self) -> Mlp:
-        """The network h."""
-        return Mlp(width=self.hidden, blocks=0)
+    def network(self) -> Head:
+        """The head h."""
+        return Head(hidden=self.hidden, features=self.features)
 
 
 class RouterSettings(Frozen):

@@ -19,16 +19,17 @@ from federation.composition import pooled
 from federation.confidence import cooled
 from federation.context import Context, label_shifted
 from federation.experts import Expert, gathered, scattered, specialised, trunk_of
+from federation.head import Head
 from federation.least_squares import sums_of
 from federation.manifold import Atlas, Encoder, EncoderRule, Survey
-from federation.models import ElasticFamily, Mlp, Size
+from federation.models import ElasticFamily, Size
 from federation.models.family import FULL
 from federation.routing import Gates, RoutingRule
 from federation.rules import Frozen, InputError, Several
 from federation.task import Task
 from federation.tensors import Parameters, count, prefixed, shapes, single, under
 
-VERSION = 1
+VERSION = 2
 MANIFEST, WEIGHTS = "world_model.json", "world_model.safetensors"
 
 
@@ -52,7 +53,7 @@ class Design(Frozen):
     prior_size: Size = FULL
     encoder: EncoderRule
     router: RoutingRule
-    head: Mlp
+    head: Head
     ridge: float | None = None
     chart_temperature: float
     whole_regions: bool = False
@@ -204,7 +205,8 @@ class WorldModel:
         if "charts" in names and charts is not None:
             answers["charts"] = charts.softmax(-1)
         if "head" in names and charts is not None:
-            answers["head"] = (charts + self.design.head.apply(single(self.head), query.latent[None])[0]).softmax(-1)
+            read = self.design.head.reads(query.rows, query.latent)
+            answers["head"] = (charts + self.design.head.apply(single(self.head), read[None])[0]).softmax(-1)
         if "mixture" in names:
             answers["mixture"] = self.mixture(query.rows, self.gates(query, group))
         if "prior" in names:
@@ -246,17 +248,18 @@ class WorldModel:
         of several sizes, a query asks the largest. An encoder that asks the prior makes all of it active.
         """
         used = {part for part, weight in (composition or self.design.composition).items() if weight > 0}
-        family, task = self.design.family, self.design.task
+        design, family, task = self.design, self.design.family, self.design.task
         charts = self.atlas if used & {"charts", "head"} else self.regions
         shared = self.encoder.parameters + charts.parameters if used - {"prior"} else 0
-        shared += count(self.head) if "head" in used else 0
         shared += count(self.router) if "mixture" in used else 0
-        experts = self.cost_of_experts(self.design.router.top) if "mixture" in used else Cost(0, 0, 0)
+        head = design.head.constants(task) + count(self.head) if "head" in used else 0
+        answered = design.head.multiplies(task, self.head) if "head" in used else 0
+        experts = self.cost_of_experts(design.router.top) if "mixture" in used else Cost(0, 0, 0)
         prior, size = "prior" in used or self.design.encoder.uses_prior, self._size_of_prior
         return Cost(
-            total_parameters=shared + experts.total_parameters + family.parameters(task, size),
-            active_parameters=shared + experts.active_parameters + prior * family.parameters(task, size),
-            query_flops=experts.query_flops + 2 * (shared + prior * family.multiplies(task, size)),
+            total_parameters=shared + head + experts.total_parameters + family.parameters(task, size),
+            active_parameters=shared + head + experts.active_parameters + prior * family.parameters(task, size),
+            query_flops=experts.query_flops + 2 * (shared + answered + prior * family.multiplies(task, size)),
         )
 
     @property
@@ -328,12 +331,11 @@ class WorldModel:
             ValueError: a part lacks a weight, or has one of another shape.
         """
         design, latent = self.design, self.atlas.mean.shape[1]
-        small = Task(kind=design.task.kind, input_shape=(latent,), outputs=design.task.outputs)
         prior = design.family.shapes(design.task, self._size_of_prior)
         expected = {
             "prior": {name: (1, *shape) for name, shape in prior.items()},
             "router": shapes(design.router.init(latent, design.regions, torch.Generator())),
-            "head": design.head.shapes(small) if design.task.classifies else {},
+            "head": design.head.shapes(design.task, latent) if design.task.classifies else {},
             "head_sums": sums_of(self.head) if self.head_sums else {},
         }
         for part, wanted in expected.items():

@@ -1,7 +1,7 @@
 """CIFAR-10 (a subset): 20 clients with two label shards each."""
 
 from federation.data import Dataset
-from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents, SharedRegions
+from federation.manifold import ChartRule, GaborEnergies, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
 from federation.npz import images, labelled
 from federation.partition import Shards
@@ -25,12 +25,12 @@ SCENARIO = Scenario(
     model=Convnet(channels=(16, 32, 32), blocks=0),
     local=LocalTraining(learning_rate=0.05, batch_size=20, epochs=1),
     aggregation=Mean(),
-    encoder=PrincipalComponents(dimensions=128, features=OrientedGradients(patch=8, directions=8)),
+    encoder=PrincipalComponents(dimensions=32, features=OrientedGradients(patch=8, directions=8)),
     charts=ChartRule(rank=16),
     regions=SharedRegions(),
     prior=TrainingPhase(rounds=1),
     experts=ExpertSettings(rounds=2),
-    head=HeadSettings(rounds=16, temperature=0.05, local=LocalTraining(learning_rate=0.3, weight_decay=0.01)),
+    head=HeadSettings(rounds=0, hidden=0, features=GaborEnergies(), ridge=0.1, temperature=0.02),
     router=RouterSettings(rounds=1),
 )
 

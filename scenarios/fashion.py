@@ -1,7 +1,7 @@
 """Fashion-MNIST: 20 clients with two label shards each."""
 
 from federation.data import Dataset
-from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents, SharedRegions
+from federation.manifold import ChartRule, GaborEnergies, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
 from federation.npz import images, labelled
 from federation.partition import Shards
@@ -27,12 +27,12 @@ SCENARIO = Scenario(
     model=Convnet(channels=(8, 16, 16), blocks=0),
     local=LocalTraining(learning_rate=0.05, batch_size=50, epochs=1),
     aggregation=Mean(),
-    encoder=PrincipalComponents(dimensions=128, features=OrientedGradients(), whitening=0.5),
+    encoder=PrincipalComponents(dimensions=32, features=OrientedGradients()),
     charts=ChartRule(rank=8),
     regions=SharedRegions(),
     prior=TrainingPhase(rounds=1),
     experts=ExpertSettings(rounds=2),
-    head=HeadSettings(rounds=0, hidden=2048, ridge=1e-4, temperature=0.02),
+    head=HeadSettings(rounds=0, hidden=0, features=GaborEnergies(), ridge=1e-3, temperature=0.02),
     router=RouterSettings(rounds=1),
     search=Search(share=0.2),
 )

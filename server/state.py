@@ -151,10 +151,7 @@ def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) 
     draw = torch_generator(scenario.seed, "small networks")
     head: dict[str, Tensor] = {}
     if task.classifies:
-        head = scenario.head.network.init(
-            Task(kind="classification", input_shape=(latent,), outputs=task.outputs), draw
-        )
-        head["head.weight"] = torch.zeros_like(head["head.weight"])
+        head = scenario.head.network.init(task, latent, draw)
     return replace(
         state,
         candidates=(),

@@ -65,8 +65,9 @@ def held_out_parts(
     here = torch.where(memory["there"] > 0, logits, NEVER)  # an expert that was not downloaded has no say
     parts["mixture"] = (gates(here, scenario.router.rule.top).unsqueeze(-1) * memory["experts"]).sum(1)
     if task.classifies:
-        head = single(under("head", order.tensors))
-        outputs = memory["chart_logits"] + scenario.head.network.apply(head, memory["latent"][None])[0]
+        network, head = scenario.head.network, single(under("head", order.tensors))
+        read = network.reads(member.data.held_out.inputs, memory["latent"])
+        outputs = memory["chart_logits"] + network.apply(head, read[None])[0]
         parts["head"] = outputs.softmax(-1)
     parts["prior"] = memory["prior"]
     return parts

@@ -1,4 +1,4 @@
-"""Tuning of the head h on p_0(y|x) proportional to (chart posterior) x exp(h(z)); no experts are involved."""
+"""Tuning of the head h on p_0(y|x) proportional to (chart posterior) x exp(h(x)); no experts are involved."""
 
 from collections.abc import Sequence
 
@@ -19,11 +19,12 @@ from federation.tensors import Parameters
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
     """Each member's weighted head after local training."""
     targets = [m.data.train.targets for m in cohort]
-    columns = [m.memory["train/latent"] for m in cohort], [m.memory["train/chart_logits"] for m in cohort], targets
     network, shift = scenario.head.network, shifts(targets, orders[0].tensors.get(LABELS))
+    read = [network.reads(m.data.train.inputs, m.memory["train/latent"]) for m in cohort]
+    columns = read, [m.memory["train/chart_logits"] for m in cohort], targets
 
     def losses(head: Parameters, batch: Batch) -> Float[Tensor, "clients batch"]:
-        latent, charts, targets = batch
-        return task.losses(charts + network.apply(head, latent) + shift, targets)
+        read, charts, targets = batch
+        return task.losses(charts + network.apply(head, read) + shift, targets)
 
     return tune(orders, cohort, losses, columns, scenario.head.local)

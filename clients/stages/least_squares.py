@@ -18,10 +18,10 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     network, contributions = scenario.head.network, []
     for order, member in zip(orders, cohort, strict=True):
         head, targets = under("model", order.tensors), member.data.train.targets
-        [features] = network.hidden(single(head), member.memory["train/latent"][None]).values()
-        sums = moments(features[0], targets, task.outputs)
+        read = network.reads(member.data.train.inputs, member.memory["train/latent"])
+        sums = moments(network.units(single(head), read[None])[0], targets, task.outputs)
         units = len(sums["classes"])
-        each = head["stem.weight"].numel() + units * (units + task.outputs)
+        each = network.multiplies(task, head) + units * (units + task.outputs)
         cost = {"visited": len(targets), "multiplies": each * len(targets)}
         metrics = {f"metric/{name}": torch.tensor(float(value), dtype=torch.float64) for name, value in cost.items()}
         contributions.append(Contribution((member.number,), {EVERYWHERE: {**sums, **metrics}}))

@@ -1,8 +1,9 @@
 """Features that an encoder starts from, cheap and fixed. To add one: a subclass of `FeatureMap` here."""
 
 from abc import abstractmethod
-from collections.abc import Callable
-from math import cos, pi, sin, sqrt
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from math import cos, pi, prod, sin, sqrt
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from federation.randomness import torch_generator
-from federation.rules import Rule, Several
+from federation.rules import InputError, Rule, Several
 
 Trunk = Callable[[Tensor], Tensor]
 """The foundation prior's last hidden layer before its nonlinearity: inputs [samples, *shape] -> [samples, units]."""
@@ -35,6 +36,18 @@ class FeatureMap(Rule):
         self, inputs: Float[Tensor, "samples *shape"], trunk: Trunk = no_trunk
     ) -> Float[Tensor, "samples features"]:
         """One row of features a sample."""
+
+    def width(self, shape: Sequence[int]) -> int:
+        """Number of features of an input of this shape."""
+        return self.apply(torch.zeros(1, *shape)).shape[1]
+
+    def constants(self, shape: Sequence[int]) -> int:
+        """Numbers that the features are made of."""
+        return 0
+
+    def multiplies(self, shape: Sequence[int]) -> int:
+        """Multiply-adds of one sample, where they are more than a few for each number of the input."""
+        return 0
 
 
 class Flat(FeatureMap):
@@ -118,6 +131,88 @@ class RandomFeatures(FeatureMap):
         rows = inputs.flatten(1)
         directions = torch.randn(rows.shape[1], self.count, generator=torch_generator(0, "random features"))
         return (rows @ directions / sqrt(rows.shape[1])).relu()
+
+
+class GaborEnergies(FeatureMap):
+    """How strongly an image answers random Gabor filters, in each cell of a grid: fixed, and the same for all clients.
+
+    A filter sees patches of mean zero and deviation one, so that light and contrast are left out; what exceeds a
+    threshold in either direction is averaged over a cell. Last layers on many such features come close to trained
+    convolutions where samples are few. Sources: Daugman (1985) for the filters; Coates, Ng and Lee (2011), An analysis
+    of single-layer networks in unsupervised feature learning, for all else.
+
+    Attributes:
+        filters: how many; each gives two features a cell.
+        side: of a filter, in pixels.
+        cells: along each side of the image.
+        threshold: of a filter's answer, a filter having norm one.
+        contrast: variance of a patch that counts as much as the filters' noise: plainer patches say little.
+    """
+
+    filters: int = Field(default=64, ge=1)
+    side: int = Field(default=8, ge=2)
+    cells: int = Field(default=4, ge=1)
+    threshold: float = Field(default=0.25, ge=0)
+    contrast: float = Field(default=0.005, gt=0)
+
+    def apply(
+        self, inputs: Float[Tensor, "samples *shape"], trunk: Trunk = no_trunk
+    ) -> Float[Tensor, "samples features"]:
+        if inputs.dim() != 4:
+            raise InputError(f"gabor_energies reads images [channels, height, width], not {list(inputs.shape[1:])}")
+        bank = gabors(self.filters, inputs.shape[1], self.side).to(inputs)
+        return torch.cat([self._few(rows, bank) for rows in torch.split(inputs, AT_ONCE)])
+
+    def _few(self, rows: Float[Tensor, "samples channels height width"], bank: Tensor) -> Tensor:
+        """Of so many rows as memory holds easily: their maps are far larger than they are."""
+        even = torch.full_like(bank[:1], 1 / bank[0].numel())
+        mean, square = (F.conv2d(power, even, padding=self.side // 2) for power in (rows, rows.square()))
+        deviation = ((square - mean.square()).clamp_min(0) + self.contrast).sqrt()
+        answers = F.conv2d(rows, bank, padding=self.side // 2) / deviation
+        cells = [F.adaptive_avg_pool2d((a - self.threshold).relu_(), self.cells) for a in (answers, -answers)]
+        return torch.cat(cells, 1).flatten(1).sqrt()
+
+    def constants(self, shape: Sequence[int]) -> int:
+        return self.filters * shape[0] * self.side**2
+
+    def multiplies(self, shape: Sequence[int]) -> int:
+        places = prod(side + 2 * (self.side // 2) - self.side + 1 for side in shape[1:])
+        return self.constants(shape) * places
+
+
+AT_ONCE = 250
+"""Images that are convolved together."""
+
+
+@lru_cache(maxsize=8)
+def gabors(filters: int, channels: int, side: int) -> Float[Tensor, "filters channels side side"]:
+    """Waves under a bell, of random direction, length, phase, shape and place; mean zero and norm one.
+
+    Of colours, one half of the filters sees all channels alike, the other half how they differ.
+    """
+    draw = torch_generator(0, "gabor filters")
+
+    def between(low: float, high: float) -> Float[Tensor, "filters 1 1"]:
+        return low + (high - low) * torch.rand(filters, 1, 1, generator=draw)
+
+    places = torch.arange(side) - (side - 1) / 2
+    down, across = (axis - between(-side / 4, side / 4) for axis in torch.meshgrid(places, places, indexing="ij"))
+    angle, phase = between(0, 2 * pi), between(0, 2 * pi)
+    length = SHORTEST_WAVE * (max(1.2 * side, SHORTEST_WAVE) / SHORTEST_WAVE) ** between(0, 1)
+    deviation, aspect = length * between(0.3, 0.7), between(0.5, 1)
+    along, beside = across * angle.cos() + down * angle.sin(), down * angle.cos() - across * angle.sin()
+    bell = (-(along.square() + (aspect * beside).square()) / (2 * deviation.square())).exp()
+    waves = bell * (2 * pi * along / length + phase).cos()
+    waves = F.normalize((waves - waves.mean((1, 2), keepdim=True)).flatten(1), dim=1).view_as(waves)
+    colours = torch.ones(filters, channels)
+    if channels > 1:
+        drawn = torch.randn(filters, channels, generator=draw)
+        colours[1::2] = (drawn - drawn.mean(1, keepdim=True))[1::2]
+    return waves.unsqueeze(1) * F.normalize(colours, dim=1)[:, :, None, None]
+
+
+SHORTEST_WAVE = 2.5
+"""Of a Gabor filter, in pixels: shorter ones are but noise on a grid."""
 
 
 class Concatenated(FeatureMap):

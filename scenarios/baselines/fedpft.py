@@ -8,6 +8,7 @@ from torch import Tensor
 
 from federation.data import Samples
 from federation.manifold import Chart, ChartRule, Encoder
+from federation.models import Mlp
 from federation.randomness import torch_generator
 from federation.task import Task
 from federation.tensors import nbytes
@@ -39,7 +40,7 @@ class FedPft(Method):
         sent = [GAUSSIANS.sums(encoder(samples.inputs), samples.targets) for samples in clients]
         drawn = Draws([Chart.from_sums(sums) for sums in sent], trial.scenario.seed)
         task = Task(kind="classification", input_shape=(drawn.latent,), outputs=trial.task.outputs)
-        head = trial.scenario.head.network.sized_to(task, max(1, trial.size.active_parameters - encoder.parameters))
+        head = Mlp(blocks=0).sized_to(task, max(1, trial.size.active_parameters - encoder.parameters))
         models = descended(trial, head, task, drawn, task.losses, self.name)
         answer, curve = trial.followed(_encoded(encoder, single_model(head, model, task)) for model in models)
         visits = trial.rounds * trial.scenario.local.epochs * len(drawn(0))

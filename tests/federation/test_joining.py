@@ -10,7 +10,7 @@ from federation.context import Context
 from federation.experts import Expert
 from federation.joining import joined
 from federation.least_squares import moments, refitted
-from federation.manifold import Atlas, ChartRule
+from federation.manifold import Atlas, ChartRule, Flat
 from federation.models.mlp import mean_of, side_by_side
 from federation.routing import ChartPosterior, TunedResidual
 from federation.rules import InputError
@@ -156,7 +156,7 @@ def summed(seed: int, targets: torch.Tensor) -> tuple[WorldModel, Parameters]:
     """A part whose head is made of sums, and these: over samples of its own, hidden units of both parts alike."""
     model = part(seed, ridge=1e-3)
     head, latent = world().head, torch.randn(len(targets), LATENT, generator=torch.Generator().manual_seed(seed))
-    [hidden] = model.design.head.hidden(single(head), latent[None]).values()
+    hidden = model.design.head.units(single(head), latent[None])
     sums = moments(hidden[0], targets, 3)
     return replace(model, head=refitted(head, sums, 1e-3), head_sums=sums), sums
 
@@ -182,7 +182,7 @@ def test_a_head_that_nobody_has_made_yet_adds_nothing_to_the_other_s_sums():
 def test_heads_that_were_trained_on_from_their_sums_have_none_any_more_and_stand_side_by_side():
     one, _ = summed(1, torch.tensor([0, 1, 2, 1]))
     whole = joined(one, replace(part(2, ridge=1e-3), head_sums={}))
-    assert whole.design.head.width == 14
+    assert whole.design.head.hidden == 14
     assert whole.head_sums == {}
 
 
@@ -207,6 +207,11 @@ def other_temperature(model: WorldModel) -> WorldModel:
     return replace(model, design=model.design.model_copy(update={"chart_temperature": 0.1}))
 
 
+def other_features(model: WorldModel) -> WorldModel:
+    head = model.design.head.model_copy(update={"features": Flat()})
+    return replace(model, design=model.design.model_copy(update={"head": head}))
+
+
 def other_router(model: WorldModel) -> WorldModel:
     return replace(model, design=model.design.model_copy(update={"router": ChartPosterior()}), router={})
 
@@ -217,6 +222,7 @@ def other_router(model: WorldModel) -> WorldModel:
         (other_encoder, "different encoder's weights cannot be joined; train both from one start"),
         (other_prior, "different prior's weights cannot be joined; train both from one start"),
         (other_temperature, "different chart_temperature cannot be joined"),
+        (other_features, "different features of the head cannot be joined"),
         (other_router, "cannot be joined; train both by the same rule"),
     ],
 )

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
 
 from federation.contribution import EVERYWHERE, Contribution
 from federation.least_squares import SHARPNESS, moments, refitted, sums_of
@@ -24,26 +25,25 @@ def drawn(seed):
 
 
 def test_two_samples_of_one_feature_by_hand():
-    # z = -1 is of class 0, z = 1 of class 1: the shares of class 1 are (1 + z / (1 + ridge)) / 2
-    sums = moments(torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1]), 2)
-    assert sums["products"].tolist() == [2, 0, 2]
-    assert sums["classes"].tolist() == [[-1, 1], [1, 1]]
+    # z = 1 is of class 0, z = 3 of class 1: the share of class 1 is (1 + (z - 2) / (1 + ridge)) / 2
+    sums = moments(torch.tensor([[1.0], [3.0]]), torch.tensor([0, 1]), 2)
+    assert sums["products"].tolist() == [10, 4, 2]
+    assert sums["classes"].tolist() == [[1, 3], [1, 1]]
     fitted = refitted({"head.weight": torch.zeros(2, 1), "head.bias": torch.zeros(2)}, sums, 0.25)
     torch.testing.assert_close(fitted["head.weight"], SHARPNESS * torch.tensor([[-0.4], [0.4]]))
-    torch.testing.assert_close(fitted["head.bias"], SHARPNESS * torch.tensor([0.5, 0.5]))
+    torch.testing.assert_close(fitted["head.bias"], SHARPNESS * torch.tensor([1.3, -0.3]))
 
 
-def test_it_is_ridge_regression_on_the_classes_without_a_penalty_on_the_bias():
+def test_it_is_ridge_regression_on_standardised_units_without_a_penalty_on_the_bias():
     features, targets = drawn(0)
+    features = features * torch.tensor([1.0, 0.2, 3.0, 1.0]) + torch.tensor([0.0, 5.0, 0.0, -1.0])
     fitted = refitted(head(), moments(features, targets, CLASSES), 0.1)
-    penalty = 0.1 * float(features.double().square().sum(0).mean())
-    expected = Ridge(alpha=penalty).fit(features.double(), torch.nn.functional.one_hot(targets, CLASSES).double())
-    torch.testing.assert_close(
-        fitted["head.weight"].double(), SHARPNESS * torch.from_numpy(expected.coef_), rtol=1e-5, atol=1e-6
-    )
-    torch.testing.assert_close(
-        fitted["head.bias"].double(), SHARPNESS * torch.from_numpy(expected.intercept_), rtol=1e-5, atol=1e-6
-    )
+    scaler = StandardScaler().fit(features.double())
+    classes = torch.nn.functional.one_hot(targets, CLASSES).double()
+    expected = Ridge(alpha=0.1 * SAMPLES).fit(scaler.transform(features.double()), classes)
+    logits = features @ fitted["head.weight"].T + fitted["head.bias"]
+    wanted = SHARPNESS * torch.from_numpy(expected.predict(scaler.transform(features.double())))
+    torch.testing.assert_close(logits.double(), wanted, rtol=1e-4, atol=1e-4)
 
 
 @given(seed=st.integers(0, 100), owners=st.lists(st.integers(0, 4), min_size=SAMPLES, max_size=SAMPLES))

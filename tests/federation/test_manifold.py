@@ -5,6 +5,7 @@ from math import exp, log
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
@@ -17,6 +18,7 @@ from federation.manifold import (
     ChartRule,
     Concatenated,
     Encoder,
+    GaborEnergies,
     OrientedGradients,
     PooledPixels,
     PrincipalComponents,
@@ -26,7 +28,9 @@ from federation.manifold import (
 )
 from federation.manifold.atlas import FLOOR, NEVER
 from federation.manifold.chart import Moments
+from federation.manifold.features import gabors
 from federation.routing import ChartPosterior, TunedResidual, gates
+from federation.rules import InputError
 
 UNSHRUNK = 1e-12
 
@@ -121,6 +125,38 @@ def test_oriented_gradients_are_patch_means_and_the_slope_in_each_direction():
 
 def test_a_flat_image_has_no_gradients():
     assert OrientedGradients(patch=2, directions=8).apply(torch.ones(1, 1, 4, 4))[0, 4:].abs().max() == 0
+
+
+def test_a_gabor_filter_has_mean_zero_and_norm_one_and_half_of_them_see_differences_of_colour():
+    bank = gabors(6, 3, 8)
+    torch.testing.assert_close(bank.flatten(1).norm(dim=1), torch.ones(6))
+    assert float(bank.mean((2, 3)).abs().max()) < 1e-6
+    torch.testing.assert_close(bank[::2, 0], bank[::2, 1])
+    assert float(bank[1::2].mean(1).abs().max()) < 1e-6
+
+
+def test_gabor_energies_are_what_two_rectified_convolutions_of_normalised_patches_average_to():
+    features, images = GaborEnergies(filters=2, side=3, cells=1, threshold=0.1), torch.randn(3, 1, 5, 5)
+    patches = F.unfold(images, 3, padding=1)  # [samples, pixels, places]
+    bank = gabors(2, 1, 3).flatten(1)
+    deviation = (patches.var(1, correction=0) + features.contrast).sqrt()
+    answers = torch.einsum("fp,spn->sfn", bank, patches) / deviation[:, None]
+    energies = [(side * answers - 0.1).relu().mean(2).sqrt() for side in (1, -1)]
+    torch.testing.assert_close(features.apply(images), torch.cat(energies, 1), atol=1e-5, rtol=1e-4)
+
+
+def test_gabor_energies_leave_contrast_out_and_turn_with_the_sign():
+    features, images = GaborEnergies(filters=3, side=4, cells=2, contrast=1e-9), torch.randn(300, 1, 8, 8)
+    said = features.apply(images)
+    assert said.shape == (300, features.width((1, 8, 8))) == (300, 24)
+    torch.testing.assert_close(features.apply(5 * images), said, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(features.apply(-images), torch.cat([said[:, 12:], said[:, :12]], 1))
+    assert not features.apply(torch.zeros(1, 1, 8, 8)).any()
+
+
+def test_gabor_energies_refuse_what_is_no_image():
+    with pytest.raises(InputError, match=r"reads images \[channels, height, width\], not \[7\]"):
+        GaborEnergies().apply(torch.zeros(2, 7))
 
 
 def test_a_wave_has_its_mean_its_deviation_and_power_at_its_own_frequency():

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from federation.composition import pooled
 from federation.context import Context
 from federation.experts import Expert
+from federation.head import Head
 from federation.manifold import Atlas, Chart, ChartRule, Encoder, PrincipalComponents
 from federation.models import Mlp, Size
 from federation.routing import ChartPosterior, PrototypeRetrieval, TunedResidual
@@ -27,7 +28,7 @@ def world(kind: str = "classification", composition: dict[str, float] | None = N
     """Four regions, three of them charted, with random experts."""
     draw = torch.Generator().manual_seed(0)
     task = Task(kind=kind, input_shape=(FEATURES,), outputs=CLASSES)
-    family, router, head = Mlp(width=6, blocks=1), TunedResidual(top=top, hidden=4), Mlp(width=7, blocks=0)
+    family, router, head = Mlp(width=6, blocks=1), TunedResidual(top=top, hidden=4), Head(hidden=7)
     rows = torch.randn(90, FEATURES, generator=draw)
     rule, charts = PrincipalComponents(dimensions=LATENT), ChartRule(rank=1)
     encoder = Encoder(rule, rule.fit(rule.moments(rows)))
@@ -51,7 +52,7 @@ def world(kind: str = "classification", composition: dict[str, float] | None = N
         Atlas.of([*regions, Chart()], charts),
         experts={region: Expert(single(family.init(task, draw))) for region in range(REGIONS)},
         router=router.init(LATENT, REGIONS, draw),
-        head=head.init(latent, draw) if task.classifies else {},
+        head=Mlp(width=7, blocks=0).init(latent, draw) if task.classifies else {},
         prior=single(family.init(task, draw)),
     )
 
