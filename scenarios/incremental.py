@@ -2,7 +2,7 @@
 
 from federation.composition import Part
 from federation.data import Dataset
-from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents
+from federation.manifold import ChartRule, GaborEnergies, OrientedGradients, PrincipalComponents
 from federation.models import Convnet
 from federation.partition import Natural
 from federation.scenario import (
@@ -30,11 +30,11 @@ SCENARIO = Scenario(
     model=Convnet(channels=(8, 16, 16), blocks=0),
     local=LocalTraining(learning_rate=0.05, batch_size=50),
     aggregation=Mean(),
-    encoder=PrincipalComponents(dimensions=64, features=OrientedGradients(), whitening=0.5),
+    encoder=PrincipalComponents(dimensions=32, features=OrientedGradients()),
     charts=ChartRule(rank=8),
     prior=TrainingPhase(rounds=2),
     experts=ExpertSettings(rounds=1),
-    head=HeadSettings(rounds=0, hidden=512, ridge=1e-4, temperature=0.02),
+    head=HeadSettings(rounds=0, hidden=0, features=GaborEnergies(), ridge=1e-3, temperature=0.02),
     router=RouterSettings(rounds=0),
     composition=CompositionSettings(parts=PARTS),
     search=Search(share=0.5),
