@@ -289,7 +289,9 @@ def _federation(opened: Opened) -> FederatedData:
         dataset = sites.pool(scenario.data.folder, scenario.held_out, scenario.seed)
         rule = OnDemand(clients=sites.clients)
     dataset = dataset.during(scenario.data.periods)
-    scenario.model.shapes(dataset.task)  # refuses inputs that the family cannot read, before anything runs
+    scenario.model.shapes(dataset.task)  # refuses inputs that family or head cannot read, before anything runs
+    if dataset.task.classifies:
+        scenario.head.network.shapes(dataset.task, latent=1)
     usable(scenario.composition.parts, dataset.task)  # and parts that cannot answer
     return federate(dataset, rule, scenario.held_out, scenario.seed)
 

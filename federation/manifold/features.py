@@ -20,7 +20,7 @@ Trunk = Callable[[Tensor], Tensor]
 
 def no_trunk(inputs: Tensor) -> Tensor:
     """For features that do not ask for the prior."""
-    raise ValueError("these features need the trunk of the foundation prior")
+    raise InputError("these features need the trunk of the foundation prior, which the encoder alone has")
 
 
 class FeatureMap(Rule):

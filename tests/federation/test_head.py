@@ -6,6 +6,8 @@ import torch
 from federation.head import Head
 from federation.manifold import Flat, GaborEnergies
 from federation.models import Mlp
+from federation.rules import InputError
+from federation.scenario import open_scenario
 from federation.task import Task
 from federation.tensors import shapes, single
 
@@ -61,3 +63,10 @@ def test_what_it_costs_by_hand():
     assert head.multiplies(IMAGE, weights(head)) == 2 * 9 * 36 + 3 * 16 + 3
     assert Head(hidden=5).constants(IMAGE) == 0
     assert Head(hidden=5).multiplies(IMAGE, weights(Head(hidden=5))) == 5 * 2 + 5 + 3 * 5 + 3
+
+
+@pytest.mark.parametrize(("kind", "line"), [("gabor_energies", "reads images"), ("prior_trunk", "need the trunk")])
+def test_features_that_a_head_cannot_have_are_refused_before_anything_runs(kind, line):
+    opened = open_scenario("digits", {"head.features": {"kind": kind}})
+    with pytest.raises(InputError, match=line):
+        opened.federation()
