@@ -6,6 +6,7 @@ whose steps are done keeps its weights, so that nobody's result depends on whom 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil, cos, pi
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from federation.models.family import Product, Slope, written_out
 from federation.randomness import Streams
 from federation.scenario import LocalTraining
-from federation.tensors import Parameters
+from federation.tensors import Parameters, resident
 
 Column = Sequence[Shaped[Tensor, "_ ..."]]
 """One tensor a client, with a row for each of its samples: inputs, targets, or what a client remembers of them."""
@@ -64,7 +65,7 @@ class Batches:
     def of(self, columns: Sequence[Column], device: torch.device) -> Iterator[Batch]:
         """The rows of each step, laid out an epoch at a time, straight from where each client has them."""
         for rows in torch.split(self.rows, self.epoch, 1):
-            laid_out = [_taken(column, rows).to(device) for column in columns]
+            laid_out = [_taken(column, rows, device) for column in columns]
             yield from zip(*(column.unbind(1) for column in laid_out), strict=True)
 
 
@@ -160,12 +161,19 @@ def train(
     return Trained(model, (total / visited.clamp_min(1)).float(), visited)
 
 
-def _taken(column: Column, rows: Int[Tensor, "clients steps batch"]) -> Shaped[Tensor, "clients steps batch ..."]:
-    """column[c][rows[c, s, b]] for every client c, step s and place b in its batch."""
-    taken = column[0].new_empty(*rows.shape, *column[0].shape[1:])
-    for own, mine, out in zip(column, rows.flatten(1), taken.flatten(1, 2), strict=True):
-        torch.index_select(own, 0, mine, out=out)
-    return taken
+def _taken(
+    column: Column, rows: Int[Tensor, "clients steps batch"], device: torch.device
+) -> Shaped[Tensor, "clients steps batch ..."]:
+    """column[c][rows[c, s, b]] for every client c, step s and place b in its batch, on a device."""
+    shape = *rows.shape, *column[0].shape[1:]
+    if device.type == "cpu":
+        taken = column[0].new_empty(shape)
+        for own, mine, out in zip(column, rows.flatten(1), taken.flatten(1, 2), strict=True):
+            torch.index_select(own, 0, mine, out=out)
+        return taken
+    together = torch.cat([resident(own, device) for own in column])
+    before = torch.tensor([0, *accumulate(map(len, column[:-1]))]).view(-1, 1, 1)
+    return together.index_select(0, (rows + before).flatten().to(device)).view(shape)
 
 
 def _laid_out_like(slope: Tensor, weight: Tensor) -> Tensor:

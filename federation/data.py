@@ -1,11 +1,13 @@
 """What a client holds, and what a whole simulated federation holds."""
 
-from collections import OrderedDict
+import os
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
+import psutil
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
@@ -16,8 +18,8 @@ from federation.randomness import generator
 from federation.rules import InputError
 from federation.task import Task
 
-KEPT = 128 * 2**20
-"""Bytes of samples made on demand that a process keeps, of the clients that were asked last."""
+KEPT = psutil.virtual_memory().total // (8 * (os.cpu_count() or 1))
+"""Bytes of samples made on demand that a process keeps: with one on each processor, an eighth of the memory."""
 
 STEADY = "data.periods is set, but these data do not drift; leave it out or take another scenario"
 
@@ -151,16 +153,18 @@ class Pool:
 
 
 class Lazy(Sequence[ClientData]):
-    """The clients of a pool. Those who were asked before are kept, the last ones, at most `kept` bytes of them.
+    """The clients of a pool. Those who were asked before are kept, at most `kept` bytes of them.
 
     So memory never follows the pool, and whoever is drawn once from a large one, most likely never to be asked again,
-    takes nobody's place.
+    takes nobody's place. Who makes room is drawn: where all are asked in turn, the last one asked would be the next.
     """
 
     def __init__(self, clients: int, make: Callable[[int], ClientData], kept: int = KEPT) -> None:
         self._clients, self._make, self._left = clients, make, kept
-        self._held: OrderedDict[int, ClientData] = OrderedDict()
+        self._held: dict[int, ClientData] = {}
         self._asked = np.zeros(clients, dtype=bool)
+        self._order: list[int] = []
+        self._draw = random.Random(0)
 
     def __len__(self) -> int:
         return self._clients
@@ -175,17 +179,21 @@ class Lazy(Sequence[ClientData]):
         if not 0 <= number < self._clients:
             raise IndexError(f"client {number} of a pool of {self._clients}")
         if number in self._held:
-            self._held.move_to_end(number)
             return self._held[number]
         made = self._make(number)
-        if not self._asked[number]:
-            self._asked[number] = True
-            return made
+        if self._asked[number]:
+            self._keep(number, made)
+        self._asked[number] = True
+        return made
+
+    def _keep(self, number: int, made: ClientData) -> None:
+        while self._order and self._left < made.nbytes:
+            place = self._draw.randrange(len(self._order))
+            self._order[place], self._order[-1] = self._order[-1], self._order[place]
+            self._left += self._held.pop(self._order.pop()).nbytes
+        self._order.append(number)
         self._held[number] = made
         self._left -= made.nbytes
-        while self._left < 0 and len(self._held) > 1:
-            self._left += self._held.popitem(last=False)[1].nbytes
-        return made
 
 
 @dataclass(frozen=True)

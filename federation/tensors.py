@@ -13,12 +13,13 @@ Axes, in the order in which they appear:
 | `latent`     | dimensions of encoder space                                        |
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from functools import lru_cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 Parameters = Mapping[str, Tensor]
 """One model: name -> weights. With a leading `clients` axis: one model for each member of a cohort."""
@@ -31,6 +32,21 @@ Shapes = dict[str, tuple[int, ...]]
 def accelerator() -> torch.device:
     """Where large models are trained in this process: on its GPU if it has been given one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+_resident: MutableMapping[Tensor, Tensor] = WeakTensorKeyDictionary()
+
+
+def resident(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on a device. A GPU keeps its copy for as long as the tensor lives, up to half of its memory."""
+    if tensor.device == device or device.type == "cpu":
+        return tensor.to(device)
+    if tensor not in _resident:
+        free, total = torch.cuda.mem_get_info(device)
+        if 2 * free < total:
+            return tensor.to(device)
+        _resident[tensor] = tensor.to(device)
+    return _resident[tensor]
 
 
 def corner(shape: Sequence[int]) -> tuple[slice, ...]:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from federation.models.convolution import convolved
 from federation.models.family import FULL, ElasticFamily, Size, share
 from federation.rules import InputError, Several
 from federation.task import Task
@@ -77,9 +78,10 @@ class Convnet(ElasticFamily):
         """Each layer's name, what it says and what the next one reads, folded; the last one rectified or not."""
         stages = [f"stage{stage}" for stage in range(len(self.channels))]
         blocks = [f"block{block}" for block in range(sum(name.startswith("block") for name in parameters) // 2)]
-        clients, read = len(inputs), _folded(inputs)
+        read = _folded(inputs)
         for name in (layers := stages + blocks):
-            own = _convolve(parameters, name, read, clients, stride=2 if name == "stage0" else 1)
+            weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+            own = convolved(read, weight, bias, stride=2 if name == "stage0" else 1)
             if name in stages[1:]:
                 own = F.max_pool2d(own, [2 if side > 1 else 1 for side in own.shape[2:]])
             if rectified or name != layers[-1]:
@@ -135,16 +137,3 @@ def _folded(
 ) -> Float[Tensor, "samples folded height width"]:
     """Clients move beside the channels, where grouped convolutions keep them apart; channels last is fastest."""
     return inputs.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
-
-
-def _convolve(
-    parameters: Parameters,
-    name: str,
-    hidden: Float[Tensor, "samples folded height width"],
-    clients: int,
-    stride: int = 1,
-) -> Float[Tensor, "samples folded2 height2 width2"]:
-    weight = parameters[f"{name}.weight"].flatten(0, 1)
-    padding = [side // 2 for side in weight.shape[2:]]
-    strides = [stride if side > 1 else 1 for side in hidden.shape[2:]]
-    return F.conv2d(hidden, weight, parameters[f"{name}.bias"].flatten(), strides, padding, groups=clients)

@@ -1,6 +1,8 @@
 """From a dataset to a federation: what is held out, whose the test samples are, what is refused."""
 
+import gc
 from dataclasses import replace
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -211,14 +213,28 @@ def test_a_pool_makes_only_the_clients_that_are_asked_for():
     assert made == [7, 7]  # whoever is asked once is not kept
 
 
-def test_a_pool_keeps_the_clients_asked_last_and_no_more_bytes_than_it_may():
+def test_of_clients_asked_in_turn_most_are_kept_even_where_room_is_short():
     made = []
-    clients = Lazy(10, lambda number: made.append(number) or own(number), kept=2 * own(0).nbytes)
-    for number in (0, 1, 2):
+    clients = Lazy(100, lambda number: made.append(number) or own(number), kept=90 * own(0).nbytes)
+    for _ in range(12):
+        for number in range(100):
+            assert numbers(clients[number].train)[0] == number
+    assert made[:200] == [*range(100)] * 2
+    assert len(made) < 200 + 10 * 30  # a tenth has no room; the last ones asked, if they were kept, would all be missed
+
+
+def test_a_pool_never_holds_more_than_it_may():
+    born = []
+
+    def make(number: int) -> ClientData:
+        born.append(ref(made := own(number)))
+        return made
+
+    clients = Lazy(50, make, kept=7 * own(0).nbytes)
+    for number in [*range(50)] * 3:
         clients[number]
-    for number in (0, 1, 0, 2, 0, 1):  # 1 is pushed out by 2, for 0 was asked since
-        clients[number]
-    assert made == [0, 1, 2, 0, 1, 2, 1]
+    gc.collect()
+    assert sum(client() is not None for client in born) == 7
 
 
 def test_a_client_larger_than_the_memory_of_a_pool_is_still_given():
