@@ -5,6 +5,7 @@ often it meets each class. A query without neighbours is answered as if there we
 """
 
 from collections.abc import Sequence
+from math import inf
 
 import torch
 from jaxtyping import Float, Int
@@ -116,10 +117,17 @@ def _nats(weights: Float[Tensor, "tried samples outputs"], targets: Int[Tensor, 
     return -shares.gather(-1, targets.expand(len(weights), -1).unsqueeze(-1)).clamp_min(LEAST).log().sum((1, 2))
 
 
-def chosen_context(sums: Float[Tensor, "views options"], count: float, gain: float, task: Task) -> Context:
+def chosen_context(
+    sums: Float[Tensor, "views options"], count: float, gain: float, task: Task, router: bool | None = None
+) -> Context:
     """The option with the least held-out loss in the view that likes it less; each of the two things must gain `gain`
-    nats a sample."""
+    nats a sample.
+
+    Args:
+        router: whether the queries of a client share their choice of experts; None: where it gains.
+    """
     tried = options(task)
     parts = torch.tensor([o.router + (o.prior is not None) for o in tried])
-    best = tried[int((sums.amax(0) + gain * count * parts).argmin())]
+    ruled_out = torch.tensor([router not in (None, o.router) for o in tried])
+    best = tried[int((sums.amax(0) + gain * count * parts).masked_fill(ruled_out, inf).argmin())]
     return best if best.used else Context()

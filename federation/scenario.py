@@ -136,6 +136,10 @@ class CompositionSettings(Frozen):
     parts: Several[Part] = Field(default=PARTS, min_length=1)
     weights: Several[Annotated[float, Field(gt=0)]] = Field(default=(0.5, 1.0), min_length=1)
     gain: float = Field(default=0.002, ge=0, description="nats a sample by which a further part must improve")
+    context_router: bool | None = Field(
+        default=None,
+        description="whether queries that come with their client's others share experts; None: where it gains",
+    )
 
 
 class NoveltySettings(Frozen):

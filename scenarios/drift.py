@@ -93,20 +93,29 @@ class Course:
         """The same in all periods."""
         return self.trials[0].task
 
-    def scores(self, answer: Answer) -> tuple[float, ...]:
-        """On each period's test, the client unknown."""
+    def scores(self, answer: Answer, context: bool = False) -> tuple[float, ...]:
+        """On each period's test, the client unknown.
+
+        Args:
+            context: whether it is told which samples share one, whoever that is.
+        """
+        groups = [
+            t.federation.union_group if context else np.full(len(t.federation.union_test), UNKNOWN_CLIENT)
+            for t in self.trials
+        ]
         with torch.no_grad():
-            said = (answer(test.inputs, np.full(len(test), UNKNOWN_CLIENT)) for test in self.tests)
+            said = (answer(test.inputs, own) for test, own in zip(self.tests, groups, strict=True))
             return tuple(self.task.score(a, test.targets) for a, test in zip(said, self.tests, strict=True))
 
-    def worlds(self, factor: float) -> Iterator[tuple[WorldModel, Leg]]:
-        """The federation after each period."""
+    def worlds(self, factor: float) -> Iterator[tuple[WorldModel, Leg, Leg]]:
+        """The federation after each period, asked without context, and with it."""
         past: WorldModel | None = None
         start: ServerState | None = None
         for trial in self.trials:
             run, start = _trained(replace(trial, factor=factor), past, start)
             past = joined(past, run.outcome.world) if past else run.outcome.world
-            yield past, Leg(self.scores(_asked(past)), _scores(run.curve), run.training_flops)
+            alone = Leg(self.scores(past.predict), _scores(run.curve), run.training_flops)
+            yield past, alone, replace(alone, scores=self.scores(past.predict, context=True))
 
     def fedavg(self, size: Cost, factor: float, restart: bool) -> Iterator[Leg]:
         """FedAvg after each period."""
@@ -155,7 +164,7 @@ def drifted(
     best = factor(METHODS["world"])
     progress.begin(f"world, seed {seed}", rounds * count)
     worlds = list(course.worlds(best))
-    size, legs["world"] = worlds[-1][0].cost(), [leg for _, leg in worlds]
+    size, legs["world"], legs["context"] = worlds[-1][0].cost(), [w[1] for w in worlds], [w[2] for w in worlds]
     rate = factor(Continued(), size)
     for name, restart in (("fedavg", False), ("fedavg_restart", True)):
         progress.begin(f"{name}, seed {seed}", rounds * count)
@@ -196,10 +205,6 @@ def _joined(past: WorldModel, scenario: Scenario, task: Task, state: ServerState
 
 def _scores(curve: Sequence[tuple[int, float]]) -> tuple[float, ...]:
     return tuple(score for _, score in curve)
-
-
-def _asked(world: WorldModel) -> Answer:
-    return lambda inputs, clients: world.predict(inputs)
 
 
 def _grid(engine: Engine, config: dict[str, str | int]) -> LocalGrid:

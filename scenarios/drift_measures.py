@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scenarios.display import readable
-from scenarios.pictures import METHOD_COLOURS, SKY, Metric, inline
+from scenarios.pictures import METHOD_COLOURS, ORANGE, SKY, Metric, inline
 from scenarios.sheet import Column, Sheet, interval
 from scenarios.statistics import mean_interval
 
@@ -61,6 +61,7 @@ def measures(legs: Sequence[Leg], reference: Sequence[Leg]) -> dict[str, Any]:
 
 TITLES = {
     "world": "the federation: each period's part is joined to what is there",
+    "context": "the same, told which samples of a test share a client (no labels)",
     "fedavg": "FedAvg that goes on from the last period's model, equal active parameters",
     "fedavg_restart": "FedAvg that begins afresh in each period",
     "central": "a monolith that is trained afresh on all data so far",
@@ -107,7 +108,7 @@ def _courses(seeds: Sequence[Mapping[str, Any]], metric: Metric) -> str:
     """Mean score on all periods so far over the periods, a line a seed."""
 
     def draw(figure: Figure) -> None:
-        axes, colours = figure.subplots(), METHOD_COLOURS | {"fedavg_restart": SKY}
+        axes, colours = figure.subplots(), METHOD_COLOURS | {"context": ORANGE, "fedavg_restart": SKY}
         for name in TITLES:
             for number, each in enumerate(seeds):
                 scores = each["methods"][name]["scores"]

@@ -15,11 +15,13 @@ SCENARIO = gas_turbine.SCENARIO.model_copy(
         "encoder": PrincipalComponents(dimensions=9),
         "charts": ChartRule(rank=9, shrinkage=5.0),
         "router": RouterSettings(rule=ChartPosterior(), rounds=0),
-        "composition": CompositionSettings(parts=PARTS),
+        "composition": CompositionSettings(parts=PARTS, context_router=True),
         "novelty": NoveltySettings(quantile=1.0),
     }
 )
 """Years differ little in what the turbine is asked and much in what it emits, so the charts keep all nine inputs, and
-nothing is left to the first year's generalist."""
+nothing is left to the first year's generalist. Which year it is, one hour does not tell, but the hours of a quarter do:
+queries that come together share their experts, which pays only where there are several years, so that no year alone can
+find it out."""
 
 load = gas_turbine.load

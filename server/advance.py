@@ -82,13 +82,13 @@ def advanced(
 
 def _judged(state: ServerState, sums: Parameters, scenario: Scenario, task: Task) -> ServerState:
     """How far the regions reach, how sure the answers are, and what is made of context."""
-    known = sums["count"]
+    known, wanted = sums["count"], scenario.composition
     return replace(
         state,
         novelty_threshold=novelty_threshold(sums, scenario.novelty.quantile),
         known={KNOWN: known},
         temperature=fitted_temperature(sums["temperature"]) if task.classifies else 1.0,
-        context=chosen_context(sums["context"], float(known.sum()), scenario.composition.gain, task),
+        context=chosen_context(sums["context"], float(known.sum()), wanted.gain, task, wanted.context_router),
     )
 
 

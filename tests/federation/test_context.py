@@ -161,6 +161,13 @@ def test_the_shared_choice_of_experts_must_gain():
     assert not chosen_context(losses, 4, 1.0, COIN).router
 
 
+def test_whether_experts_are_shared_may_be_settled_beforehand():
+    own, better = torch.full((4, 2), 0.5), torch.tensor([[0.9, 0.1]] * 4)
+    losses = context_losses([own, better], torch.tensor([0, 1, 0, 0]), torch.tensor([0, 1]), EVEN, COIN)
+    assert not chosen_context(losses, 4, 0.002, COIN, router=False).router
+    assert chosen_context(losses, 4, 1.0, COIN, router=True).router
+
+
 def test_values_share_experts_alone():
     right, wrong, targets = torch.tensor([[1.0]]), torch.tensor([[3.0]]), torch.tensor([[1.0]])
     losses = context_losses([wrong, right], targets, None, None, VALUE)

@@ -129,11 +129,22 @@ def _cost(size):
 
 def test_old_experts_stay_as_they_were_when_new_ones_come():
     course = Course.of("rotating", SMALL, 0, HERE, Quiet())
-    worlds = [world for world, _ in course.worlds(1.0)]
+    worlds = [world for world, *_ in course.worlds(1.0)]
     assert [world.design.regions for world in worlds] == [4, 8, 12, 16, 20]
     for region, expert in worlds[0].experts.items():
         for name, tensor in expert.parameters.items():
             assert torch.equal(tensor, worlds[-1].experts[region].parameters[name])
+
+
+def test_with_context_queries_of_a_client_share_their_experts_and_without_it_they_do_not():
+    course = Course.of("rotating", {**SMALL, "composition.context_router": True}, 0, HERE, Quiet())
+    world, alone, together = next(iter(course.worlds(1.0)))
+    test, group = course.tests[0], course.trials[0].federation.union_group
+    assert world.design.context.router
+    assert alone.scores[0] == course.task.score(world.predict(test.inputs), test.targets)
+    assert together.scores[0] == course.task.score(world.predict(test.inputs, group), test.targets)
+    assert together.scores != alone.scores
+    assert (together.curve, together.flops) == (alone.curve, alone.flops)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -144,7 +155,7 @@ def test_the_command_prints_one_object_and_goes_on_where_it_was_stopped(tmp_path
     out = tmp_path / "run"
     assert run(["drift", "rotating", *flags, "--workers", "0", "--json", "--out", str(out)]) == 0
     first = json.loads(capsys.readouterr().out)
-    assert list(first["methods"]) == ["world", "fedavg", "fedavg_restart", "central"]
+    assert list(first["methods"]) == ["world", "context", "fedavg", "fedavg_restart", "central"]
     assert len(first["per_seed"][0]["methods"]["world"]["scores"]) == 5
     assert "<svg" in (out / "drift.html").read_text()
     (out / "drift.json").unlink()
