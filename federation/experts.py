@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from federation.manifold.features import Trunk, no_trunk
+from federation.manifold.features import FeatureMap, Trunk, no_trunk
 from federation.models import ElasticFamily
+from federation.readout import Readout
 from federation.task import Task
 from federation.tensors import Parameters, corner, single, stacked, under
 
@@ -41,11 +42,28 @@ class Expert:
         """Number of its classes; None: as many as the task asks."""
         return None if self.classes is None else len(self.classes)
 
+    def kind(
+        self, family: ElasticFamily, task: Task, features: FeatureMap | None = None
+    ) -> tuple[ElasticFamily | Readout, Task]:
+        """What each member is a model of, and the task that it answers.
+
+        Args:
+            features: of experts that are readouts: those that are nothing but a head.
+        """
+        if features is not None and self.parameters.keys() == {"head.weight", "head.bias"}:
+            return Readout.like(family, task, features, self.outputs)
+        return specialised(family, task, self.outputs, max(1, self.members))
+
     def answers(
-        self, family: ElasticFamily, task: Task, rows: Float[Tensor, "samples *shape"]
+        self,
+        family: ElasticFamily,
+        task: Task,
+        rows: Float[Tensor, "samples *shape"],
+        features: FeatureMap | None = None,
     ) -> Float[Tensor, "samples outputs"]:
         """The members' mean: probabilities of all the task's classes (zero for one that is not its own), or values."""
-        outputs = family.apply(self.parameters, rows.expand(self.members, *rows.shape))
+        kind, _ = self.kind(family, task, features)
+        outputs = kind.apply(self.parameters, rows.expand(self.members, *rows.shape))
         own = task.answers(outputs).mean(0)
         if self.classes is None:
             return own

@@ -19,7 +19,7 @@ from federation.rules import InputError
 from federation.tensors import Parameters
 from federation.world_model import NOTHING_NOVEL, Design, WorldModel
 
-SAME = ("task", "family", "encoder", "chart_temperature", "ridge", "whole_regions")
+SAME = ("task", "family", "encoder", "chart_temperature", "ridge", "readout", "whole_regions")
 """What the designs of two parts must have in common."""
 
 

@@ -41,6 +41,8 @@ class Stage(StrEnum):
     CHOICE = "choice"
     EXPERTS = "experts"
     COUPLING = "coupling"
+    READOUT = "readout"
+    SELECTION = "selection"
     REACH = "reach"
     EVIDENCE = "evidence"
     LEAST_SQUARES = "least_squares"

@@ -28,6 +28,7 @@ from federation.models import ElasticFamily, FullSize, SizeRule
 from federation.pacing import PacingRule, Synchronous
 from federation.partition import OnDemand, PartitionRule
 from federation.plasticity import Plasticity
+from federation.readout import Readout
 from federation.routing import RoutingRule, TunedResidual
 from federation.rules import Frozen, InputError, Rule, Several, nearest
 from federation.sites import Sites
@@ -71,6 +72,15 @@ class TrainingPhase(Frozen):
     learning_rate: float = Field(default=1.0, gt=0)
 
 
+class ReadoutSettings(Frozen):
+    """A last layer by least squares on fixed features, of as many parameters as an expert that is trained."""
+
+    features: FeatureMap
+    ridges: Several[Annotated[float, Field(gt=0)]] = Field(
+        default=(1e-3, 1e-2, 1e-1), min_length=1, description="penalties that are tried; shares of a feature's variance"
+    )
+
+
 class ExpertSettings(TrainingPhase):
     """Rounds of the experts, and what they answer."""
 
@@ -78,6 +88,14 @@ class ExpertSettings(TrainingPhase):
         default=False, description="an expert answers only the classes of its region, and is wider for it"
     )
     members: int = Field(default=1, ge=1, description="at most so many models share an expert's parameters")
+    readout: ReadoutSettings | None = Field(
+        default=None, description="an expert without training, where it answers a region's held-out samples better"
+    )
+
+    @property
+    def features(self) -> FeatureMap | None:
+        """Those of the experts that are readouts."""
+        return None if self.readout is None else self.readout.features
 
 
 class CouplingSettings(Frozen):
@@ -217,6 +235,14 @@ class Scenario(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _read_out(self) -> Self:
+        if self.experts.readout and not isinstance(self.sizes, FullSize):
+            raise ValueError("readouts have one size; leave experts.readout out, or set sizes.kind=full_size")
+        if self.experts.readout and (self.novelty.spawn_at or self.growth.used):
+            raise ValueError("readouts do not grow, nor do regions spawn from them; leave experts.readout out")
+        return self
+
     @property
     def encoders(self) -> tuple[EncoderRule, ...]:
         """All encoders in question."""
@@ -240,6 +266,7 @@ class Scenario(Frozen):
             encoder=encoder,
             router=self.router.rule,
             head=self.head.network,
+            readout=self.experts.features,
             ridge=self.head.ridge,
             chart_temperature=self.head.temperature,
             whole_regions=self.charts.whole_regions,
@@ -296,6 +323,8 @@ def _federation(opened: Opened) -> FederatedData:
     scenario.model.shapes(dataset.task)  # refuses inputs that family or head cannot read, before anything runs
     if dataset.task.classifies:
         scenario.head.network.shapes(dataset.task, latent=1)
+        if features := scenario.experts.features:
+            Readout.like(scenario.model, dataset.task, features, None)[0].shapes(dataset.task)
     usable(scenario.composition.parts, dataset.task)  # and parts that cannot answer
     return federate(dataset, rule, scenario.held_out, scenario.seed)
 

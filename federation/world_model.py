@@ -18,10 +18,11 @@ from torch import Tensor
 from federation.composition import pooled
 from federation.confidence import cooled
 from federation.context import Context, label_shifted
-from federation.experts import Expert, gathered, scattered, specialised, trunk_of
+from federation.experts import Expert, gathered, scattered, trunk_of
 from federation.head import Head
 from federation.least_squares import sums_of
 from federation.manifold import Atlas, Encoder, EncoderRule, Survey
+from federation.manifold.features import FeatureMap
 from federation.models import ElasticFamily, Size
 from federation.models.family import FULL
 from federation.routing import Gates, RoutingRule
@@ -40,7 +41,8 @@ NOTHING_NOVEL = 1e30
 class Design(Frozen):
     """All of a world model that is not a tensor.
 
-    `size` is that of its models, of those of the family; `sizes` that of each expert, where they differ. `labels` is
+    `size` is that of its models, of those of the family; `sizes` that of each expert, where they differ. `readout` are
+    the features of experts that are readouts. `labels` is
     the share of each class in the federation, `temperature` that of answers without context, `ridge` the penalty in the
     least squares of the head, if there were any.
     """
@@ -54,6 +56,7 @@ class Design(Frozen):
     encoder: EncoderRule
     router: RoutingRule
     head: Head
+    readout: FeatureMap | None = None
     ridge: float | None = None
     chart_temperature: float
     whole_regions: bool = False
@@ -166,8 +169,8 @@ class WorldModel:
         """
 
         def cut(whole: Expert) -> Expert:
-            family, own = specialised(self.design.family, self.design.task, whole.outputs, whole.members)
-            part = family.slice(whole.parameters, own, size)
+            kind, own = whole.kind(self.design.family, self.design.task, self.design.readout)
+            part = kind.slice(whole.parameters, own, size)
             return Expert(
                 {name: t.clone(memory_format=torch.contiguous_format) for name, t in part.items()}, whole.classes
             )
@@ -235,7 +238,7 @@ class WorldModel:
 
     def expert(self, region: int, rows: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples outputs"]:
         """One expert's own answers."""
-        return self.experts[region].answers(self.design.family, self.design.task, rows)
+        return self.experts[region].answers(self.design.family, self.design.task, rows, self.design.readout)
 
     def generalist(self, rows: Float[Tensor, "samples *shape"]) -> Float[Tensor, "samples outputs"]:
         """The foundation prior's answers."""
@@ -271,7 +274,7 @@ class WorldModel:
         """The experts' own part of the cost, where a query asks so many of them: the largest."""
         design, sizes, multiplies = self.design, [], []
         for region, expert in self.experts.items():
-            kind, own = specialised(design.family, design.task, expert.outputs, expert.members)
+            kind, own = expert.kind(design.family, design.task, design.readout)
             sizes.append(expert.members * kind.parameters(own, design.size_of(region)))
             multiplies.append(expert.members * kind.multiplies(own, design.size_of(region)))
         largest, dearest = (sorted(each, reverse=True)[:asked] for each in (sizes, multiplies))
@@ -346,9 +349,9 @@ class WorldModel:
         if list(self.experts) != list(range(design.regions)):
             raise ValueError(f"it holds {len(self.experts)} experts for {design.regions} regions")
         for region, expert in self.experts.items():
-            family, own = specialised(design.family, design.task, expert.outputs, max(1, expert.members))
+            kind, own = expert.kind(design.family, design.task, design.readout)
             wanted = {
-                name: (expert.members, *shape) for name, shape in family.shapes(own, design.size_of(region)).items()
+                name: (expert.members, *shape) for name, shape in kind.shapes(own, design.size_of(region)).items()
             }
             if shapes(expert.parameters) != wanted or not expert.members or not expert.fits(design.task):
                 raise ValueError(f"the weights of its expert {region} do not fit its design")

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from federation.data import Dataset, Samples
-from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents, SharedRegions
+from federation.manifold import ChartRule, GaborEnergies, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
 from federation.npz import images, labelled
 from federation.partition import Natural
@@ -15,6 +15,7 @@ from federation.scenario import (
     ExpertSettings,
     HeadSettings,
     LocalTraining,
+    ReadoutSettings,
     RouterSettings,
     Scenario,
     Search,
@@ -35,10 +36,15 @@ SCENARIO = Scenario(
     calibrated=True,
     aggregation=Momentum(beta=0.8, rate=1.5),
     encoder=PrincipalComponents(dimensions=16, features=OrientedGradients(patch=7, directions=4)),
-    charts=ChartRule(rank=4, whole_regions=True),
+    charts=ChartRule(rank=16, whole_regions=True),
     regions=SharedRegions(),
     prior=TrainingPhase(rounds=1),
-    experts=ExpertSettings(rounds=40, own_classes=True, members=4),
+    experts=ExpertSettings(
+        rounds=40,
+        own_classes=True,
+        members=4,
+        readout=ReadoutSettings(features=GaborEnergies(cells=3), ridges=(3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)),
+    ),
     router=RouterSettings(
         rule=TunedResidual(top=1, hidden=16), rounds=1, local=LocalTraining(learning_rate=0.1, batch_size=5)
     ),

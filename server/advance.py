@@ -19,9 +19,9 @@ from federation.novelty import novelty_threshold
 from federation.records import KNOWN, LABELS, Stage
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, under
+from federation.tensors import Parameters, stacked, under
 from server.history import residual_variance
-from server.state import Charted, Model, ServerState, settled, spawned
+from server.state import Charted, Model, ServerState, settled, spawned, unread
 
 
 def advanced(
@@ -56,6 +56,15 @@ def advanced(
                 experts[region] = _aggregated(state.experts[region], sums, scenario, task)
                 watches[region] = _watched(watches[region], state.experts[region], experts[region], sums, scenario)
             return replace(state, experts=tuple(experts), watches=tuple(watches))
+        case Stage.READOUT:
+            regions = range(len(state.experts))
+            readouts = tuple(_readouts(r, total.sums.get(r, {}), state, scenario, task) for r in regions)
+            return replace(state, readouts=readouts)
+        case Stage.SELECTION:
+            experts = list(state.experts)
+            for region, sums in total.sums.items():
+                experts[region] = _selected(experts[region], state.readouts[region], sums)
+            return replace(state, experts=tuple(experts), readouts=())
         case Stage.REACH:
             shares = {number: sums["share"] for number, sums in total.sums.items()}
             return replace(
@@ -90,6 +99,24 @@ def _judged(state: ServerState, sums: Parameters, scenario: Scenario, task: Task
         temperature=fitted_temperature(sums["temperature"]) if task.classifies else 1.0,
         context=chosen_context(sums["context"], float(known.sum()), wanted.gain, task, wanted.context_router),
     )
+
+
+def _readouts(region: int, sums: Parameters, state: ServerState, scenario: Scenario, task: Task) -> dict[str, Tensor]:
+    """The readouts of a region, one for each ridge along their first axis."""
+    assert scenario.experts.readout is not None
+    empty = unread(region, state, scenario, task)
+    sums = {name: sums[name] for name in sums_of(empty) if name in sums}
+    return stacked([refitted(empty, sums, ridge) for ridge in scenario.experts.readout.ridges])
+
+
+def _selected(expert: Model, readouts: Parameters, sums: Parameters) -> Model:
+    """The expert, or, if it is more often right on held-out samples, the readout with the least loss there, at its best
+    temperature."""
+    best = int(sums["nats"][1:].amin(1).argmin())
+    if sums["right"][1 + best] <= sums["right"][0]:
+        return expert
+    cooler = fitted_temperature(sums["nats"][1 + best])
+    return Model({name: t[best : best + 1] / cooler for name, t in readouts.items()})
 
 
 def _reached(client: int, share: Tensor, state: ServerState, scenario: Scenario) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from federation.contribution import EVERYWHERE
-from federation.experts import Expert, scattered, specialised
+from federation.experts import CLASSES, Expert, scattered, specialised
 from federation.models import Size
 from federation.records import AGAIN, VARIANCES, Order, Stage
 from federation.scenario import Scenario
@@ -65,6 +65,12 @@ def order(step: Step, kind: Kind, state: ServerState, scenario: Scenario, task: 
             tensors |= coupling_tensors(state, scenario, kind.region, cut, kind.placed)
             settings |= {"learning_rate": scenario.experts.learning_rate, "before": step.before}
             settings["strength"] = scenario.coupling.strength_at(step.share)
+        case Stage.READOUT:
+            own = state.classes[kind.region]
+            tensors = {} if own is None else {CLASSES: own}
+        case Stage.SELECTION:
+            tensors = prefixed("model", state.expert(kind.region).tensors())
+            tensors |= prefixed("readout", state.readouts[kind.region])
         case Stage.REACH | Stage.SPAWN:
             tensors = chart_tensors(state, scenario) | state.known
         case Stage.EVIDENCE:

@@ -39,6 +39,8 @@ EVERYBODY = {
     Stage.ENCODER,
     Stage.CHARTING,
     Stage.CHOICE,
+    Stage.READOUT,
+    Stage.SELECTION,
     Stage.REACH,
     Stage.EVIDENCE,
     Stage.LEAST_SQUARES,
@@ -73,6 +75,7 @@ def schedule(scenario: Scenario, task: Task, begun: bool = False) -> tuple[Step,
         begun: whether prior and encoders are there already.
     """
     spawns, experts, coupling = scenario.novelty.spawn_at is not None, scenario.experts.rounds, scenario.coupling.rounds
+    readouts = int(task.classifies and scenario.experts.readout is not None)
     plan = [
         (Stage.CENSUS, 1),
         (Stage.PRIOR, 0 if begun else scenario.prior.rounds),
@@ -81,6 +84,8 @@ def schedule(scenario: Scenario, task: Task, begun: bool = False) -> tuple[Step,
         (Stage.CHOICE, int(len(scenario.encoders) > 1)),
         (Stage.EXPERTS, experts),
         (Stage.COUPLING, coupling),
+        (Stage.READOUT, readouts),
+        (Stage.SELECTION, readouts),
         (Stage.REACH, 1),
         (Stage.EVIDENCE, 1),
         (Stage.LEAST_SQUARES, int(task.classifies and scenario.head.ridge is not None)),
@@ -97,7 +102,7 @@ def schedule(scenario: Scenario, task: Task, begun: bool = False) -> tuple[Step,
     )
 
 
-TRAINED = {*ELASTIC, Stage.LEAST_SQUARES, Stage.HEAD, Stage.ROUTER}
+TRAINED = {*ELASTIC, Stage.READOUT, Stage.LEAST_SQUARES, Stage.HEAD, Stage.ROUTER}
 """Stages in which clients take gradient steps, or what stands for them."""
 
 

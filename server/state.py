@@ -17,6 +17,7 @@ from federation.manifold.regions import region_charts
 from federation.models import Size
 from federation.models.family import FULL
 from federation.randomness import torch_generator
+from federation.readout import Readout
 from federation.records import LABELS
 from federation.scenario import Scenario
 from federation.task import Task
@@ -63,6 +64,7 @@ class ServerState:
         pioneers: clients whose samples spawned the last region.
         watches: how near the expert of each region is to its fixed point.
         sizes: of the expert of each region.
+        readouts: of each region, one for each ridge, until it is known which of them are better than its expert.
         head_sums: of all clients, while the head's last layer is made of nothing else.
     """
 
@@ -80,6 +82,7 @@ class ServerState:
     experts: tuple[Model, ...] = ()
     sizes: tuple[Size, ...] = ()
     classes: tuple[Tensor | None, ...] = ()
+    readouts: tuple[Parameters, ...] = ()
     head: Parameters = field(default_factory=dict)
     head_sums: Parameters = field(default_factory=dict)
     router: Parameters = field(default_factory=dict)
@@ -179,6 +182,14 @@ def _begun(
     expert = begun(state.prior.parameters, scenario.model, task, classes, members, draw)
     family, own = specialised(scenario.model, task, outputs, members)
     return expert if size == FULL else family.slice(expert, own, size)
+
+
+def unread(region: int, state: ServerState, scenario: Scenario, task: Task) -> dict[str, Tensor]:
+    """A region's readout that says nothing yet."""
+    features = scenario.experts.features
+    assert features is not None
+    readout, own = Readout.like(scenario.model, task, features, state.expert(region).outputs)
+    return {name: torch.zeros(shape) for name, shape in readout.shapes(own).items()}
 
 
 def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario, task: Task) -> ServerState:

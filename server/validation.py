@@ -20,7 +20,7 @@ from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, shapes, under
 from server.schedule import ELASTIC
-from server.state import ServerState
+from server.state import ServerState, unread
 
 Shape = tuple[int, ...]
 
@@ -108,7 +108,7 @@ def _regions(contribution: Contribution, stage: Stage, state: ServerState) -> se
     """Under what the clients of a contribution may send sums."""
     if stage in (Stage.CHARTING, Stage.REACH, Stage.SPAWN):
         return set(contribution.clients)
-    if stage in (Stage.EXPERTS, Stage.COUPLING):
+    if stage in (Stage.EXPERTS, Stage.COUPLING, Stage.READOUT, Stage.SELECTION):
         return {state.region_of_client[client] for client in contribution.clients}
     return {len(state.experts) - 1 if stage is Stage.GROWTH else EVERYWHERE}
 
@@ -165,6 +165,11 @@ def expected_shapes(
             return shapes(scenario.moments(torch.zeros(1, *task.input_shape), trunk))
         case Stage.CHOICE:
             return {"gain": (len(state.candidates), len(FACTORS)), "count": ()}
+        case Stage.READOUT:
+            return sums_of(unread(region, state, scenario, task))
+        case Stage.SELECTION:
+            tried = 1 + len(state.readouts[region]["head.bias"])
+            return {"right": (tried,), "nats": (tried, len(TEMPERATURES))}
         case Stage.REACH:
             return {"share": (len(state.experts),)}
         case Stage.EVIDENCE:

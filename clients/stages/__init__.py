@@ -13,7 +13,9 @@ from clients.stages import (
     least_squares,
     novelty,
     reach,
+    readout,
     router,
+    selection,
     spawn,
     training,
 )
@@ -28,6 +30,8 @@ STAGES: dict[Stage, StageFunction] = {
     Stage.CHOICE: choice.contribute,
     Stage.EXPERTS: training.contribute,
     Stage.COUPLING: coupling.contribute,
+    Stage.READOUT: readout.contribute,
+    Stage.SELECTION: selection.contribute,
     Stage.REACH: reach.contribute,
     Stage.EVIDENCE: evidence.contribute,
     Stage.LEAST_SQUARES: least_squares.contribute,

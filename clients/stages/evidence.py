@@ -45,9 +45,9 @@ def _answers(
     experts: Mapping[int, Expert], regions: int, scenario: Scenario, task: Task, rows: Tensor
 ) -> Float[Tensor, "samples regions outputs"]:
     """Each expert's answers to the rows; zeros for one that is not there."""
-    answers = torch.zeros(len(rows), regions, task.outputs)
+    answers, features = torch.zeros(len(rows), regions, task.outputs), scenario.experts.features
     for region, expert in experts.items():
-        answers[:, region] = expert.answers(scenario.model, task, rows)
+        answers[:, region] = expert.answers(scenario.model, task, rows, features)
     return answers
 
 

@@ -12,6 +12,7 @@ from clients.distillation import dearer, lifted, taught
 from clients.member import Member
 from clients.stages.awake import awake
 from clients.stages.probing import probed
+from clients.stages.readout import own_samples
 from clients.training import Batch, Column, Objective, Trained, batches, learning_rate, train
 from federation.contribution import Weighed
 from federation.data import Samples
@@ -65,7 +66,7 @@ def train_members(
     family, own = specialised(scenario.model, task, expert.outputs, expert.members)
     rate = learning_rate(scenario.local, first.progress) * first.settings["learning_rate"]
     apart = {key: expert.apart() for key, expert in experts.items()}
-    samples = [_own(m.data.train, experts[id(order)].classes) for m, order in zip(cohort, orders, strict=True)]
+    samples = [own_samples(m.data.train, experts[id(order)].classes) for m, order in zip(cohort, orders, strict=True)]
     trained = train_models(
         [member for order in orders for member in apart[id(order)]],
         [rows for rows in samples for _ in range(expert.members)],
@@ -100,15 +101,6 @@ def moves(before: Parameters, after: Parameters) -> Float[Tensor, " clients"]:
     old, new = (torch.cat([model[name].cpu().flatten(1) for name in before], 1).double() for model in (before, after))
     shares: Tensor = (new - old).norm(dim=1) / old.norm(dim=1).clamp_min(1e-30)
     return shares
-
-
-def _own(samples: Samples, classes: Tensor | None) -> Samples:
-    """The samples of the classes that an expert answers, their targets counted among these."""
-    if classes is None:
-        return samples
-    place = torch.searchsorted(classes, samples.targets).clamp_max(len(classes) - 1)
-    mine = classes[place] == samples.targets
-    return Samples(samples.inputs[mine], place[mine])
 
 
 def supervised(

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import cos, pi, prod, sin, sqrt
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -48,6 +49,14 @@ class FeatureMap(Rule):
     def multiplies(self, shape: Sequence[int]) -> int:
         """Multiply-adds of one sample, where they are more than a few for each number of the input."""
         return 0
+
+    def sized_to(self, parameters: int, shape: Sequence[int], outputs: int) -> Self:
+        """As many features as, with a last layer of so many outputs, have at most so many parameters: at least one.
+
+        Raises:
+            InputError: their number is given by the input.
+        """
+        raise InputError(f"{self.kind()} are as many as their input makes; take gabor_energies or random_features")
 
 
 class Flat(FeatureMap):
@@ -132,6 +141,9 @@ class RandomFeatures(FeatureMap):
         directions = torch.randn(rows.shape[1], self.count, generator=torch_generator(0, "random features"))
         return (rows @ directions / sqrt(rows.shape[1])).relu()
 
+    def sized_to(self, parameters: int, shape: Sequence[int], outputs: int) -> Self:
+        return self.model_copy(update={"count": max(1, (parameters - outputs) // outputs)})
+
 
 class GaborEnergies(FeatureMap):
     """How strongly an image answers random Gabor filters, in each cell of a grid: fixed, and the same for all clients.
@@ -174,6 +186,10 @@ class GaborEnergies(FeatureMap):
 
     def constants(self, shape: Sequence[int]) -> int:
         return self.filters * shape[0] * self.side**2
+
+    def sized_to(self, parameters: int, shape: Sequence[int], outputs: int) -> Self:
+        each = shape[0] * self.side**2 + 2 * self.cells**2 * outputs
+        return self.model_copy(update={"filters": max(1, (parameters - outputs) // each)})
 
     def multiplies(self, shape: Sequence[int]) -> int:
         places = prod(side + 2 * (self.side // 2) - self.side + 1 for side in shape[1:])

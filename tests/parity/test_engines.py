@@ -67,6 +67,16 @@ def test_committees_of_experts_with_their_own_classes_give_the_same_on_both_engi
     torch.testing.assert_close(one[1], other[1], rtol=1e-5, atol=1e-5)
 
 
+def test_readouts_in_place_of_experts_are_the_same_on_both_engines():
+    readout = {"experts.readout": {"features": {"kind": "random_features"}}, "local.learning_rate": 1e-4}
+    config = run_config("digits", ROUNDS | readout, 0)
+    one, other = tensors(SERIAL, config=config), tensors(HERE, config=config)
+    assert any(name.startswith("experts/") and name.endswith("/head.bias") for name in one[0])
+    assert not any(name.startswith("experts/") and "stem" in name for name in one[0])
+    assert_close(one[0], other[0], 1e-4)
+    torch.testing.assert_close(one[1], other[1], rtol=1e-4, atol=1e-4)
+
+
 def test_the_order_in_which_clients_are_visited_changes_nothing(serial):
     weights, answers = tensors(SERIAL, visit=lambda messages: list(reversed(messages)))
     assert_close(weights, serial[0], 1e-6)

@@ -1,0 +1,42 @@
+"""The sums of which a region's readout is made: products of its features, over its clients' samples."""
+
+from collections.abc import Sequence
+
+import torch
+
+from clients.member import Member
+from federation.contribution import Contribution, Listed
+from federation.data import Samples
+from federation.experts import CLASSES
+from federation.least_squares import moments
+from federation.readout import Readout
+from federation.records import Order
+from federation.scenario import Scenario
+from federation.task import Task
+
+
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
+    """Moments of the member's training samples of the region's classes, and what they cost."""
+    features, contributions = scenario.experts.features, []
+    assert features is not None
+    for order, member in zip(orders, cohort, strict=True):
+        classes = order.tensors.get(CLASSES)
+        outputs = None if classes is None else len(classes)
+        readout, own = Readout.like(scenario.model, task, features, outputs)
+        samples = own_samples(member.data.train, classes)
+        sums = moments(readout.features.apply(samples.inputs), samples.targets, own.outputs)
+        units = len(sums["classes"])
+        each = readout.features.multiplies(task.input_shape) + units * (units + own.outputs)
+        cost = {"visited": len(samples), "multiplies": each * len(samples)}
+        metrics = {f"metric/{name}": torch.tensor(float(value), dtype=torch.float64) for name, value in cost.items()}
+        contributions.append(Contribution((member.number,), {int(order.settings["region"]): {**sums, **metrics}}))
+    return Listed(contributions)
+
+
+def own_samples(samples: Samples, classes: torch.Tensor | None) -> Samples:
+    """The samples of the classes that an expert answers, their targets counted among these."""
+    if classes is None:
+        return samples
+    place = torch.searchsorted(classes, samples.targets).clamp_max(len(classes) - 1)
+    mine = classes[place] == samples.targets
+    return Samples(samples.inputs[mine], place[mine])

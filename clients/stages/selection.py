@@ -1,0 +1,39 @@
+"""How well a region's expert, and each readout in its place, answer the samples that were held out."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from clients.member import Member
+from clients.stages.readout import own_samples
+from federation.confidence import temperature_losses
+from federation.contribution import Contribution, Listed
+from federation.experts import Expert
+from federation.records import Order
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.tensors import single, under
+
+
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
+    """Right answers of the candidates, and their nats at each temperature, over each member's held-out samples of the
+    region's classes."""
+    contributions = []
+    for order, member in zip(orders, cohort, strict=True):
+        sums = _sums(order, member, scenario, task)
+        contributions.append(Contribution((member.number,), {int(order.settings["region"]): sums}))
+    return Listed(contributions)
+
+
+def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
+    expert = Expert.of(under("model", order.tensors))
+    samples = own_samples(member.data.held_out, expert.classes)
+    readouts = Expert(under("readout", order.tensors)).apart()
+    right, nats = [], []
+    for candidate in (expert, *(Expert(single(readout), expert.classes) for readout in readouts)):
+        answers = candidate.answers(scenario.model, task, samples.inputs, scenario.experts.features)
+        own = answers if expert.classes is None else answers[:, expert.classes]
+        right.append((own.argmax(1) == samples.targets).double().sum())
+        nats.append(temperature_losses(own, samples.targets))
+    return {"right": torch.stack(right), "nats": torch.stack(nats)}

@@ -1,0 +1,130 @@
+"""Rounds in which regions get readouts in place of trained experts, where these are more often right."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from clients.stages.readout import own_samples
+from federation.confidence import TEMPERATURES
+from federation.data import Samples
+from federation.experts import Expert
+from federation.least_squares import moments, refitted
+from federation.readout import Readout
+from federation.records import Stage
+from federation.rules import InputError
+from federation.scenario import open_run, run_config
+from federation.tensors import single
+from federation.world_model import WorldModel
+from scenarios.engines import HERE
+from server.advance import _selected
+from server.app import federate
+from server.state import Model
+from tests.small import ROUNDS
+
+READ = {
+    "regions.kind": "shared_regions",
+    "regions.count": 2,
+    "experts.own_classes": True,
+    "experts.readout": {"features": {"kind": "random_features"}, "ridges": [1e-3, 1e-1]},
+}
+
+
+def federated(**more):
+    config = run_config("digits", ROUNDS | READ | more, 0)
+    opened, before = open_run(config), []
+    federation = opened.federation()
+
+    def observe(record, state):
+        if record.stage is Stage.READOUT:
+            before.append(state)
+
+    clients = len(federation.clients)
+    outcome = federate(HERE.grid(clients, config), opened.scenario, federation.task, clients, observe)
+    return outcome.world, before[0], opened.scenario, federation
+
+
+@pytest.fixture(scope="module")
+def hardly_trained():
+    return federated(**{"local.learning_rate": 1e-4})
+
+
+def test_where_experts_have_learnt_nothing_all_regions_get_readouts(hardly_trained):
+    world, *_ = hardly_trained
+    assert all(expert.parameters.keys() == {"head.weight", "head.bias"} for expert in world.experts.values())
+
+
+def test_a_readout_is_least_squares_on_all_that_the_clients_of_its_region_hold(hardly_trained):
+    _, before, scenario, federation = hardly_trained
+    for region, (classes, readouts) in enumerate(zip(before.classes, before.readouts, strict=True)):
+        regions = zip(federation.clients, before.region_of_client, strict=True)
+        samples = own_samples(Samples.concatenated([c.train for c, own in regions if own == region]), classes)
+        readout, own = Readout.like(scenario.model, federation.task, scenario.experts.features, len(classes))
+        sums = moments(readout.features.apply(samples.inputs), samples.targets, own.outputs)
+        empty = {name: torch.zeros(shape) for name, shape in readout.shapes(own).items()}
+        for number, ridge in enumerate(scenario.experts.readout.ridges):
+            wanted = refitted(empty, sums, ridge)
+            for name, tensor in wanted.items():
+                torch.testing.assert_close(readouts[name][number], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_its_logits_are_divided_by_the_temperature_that_fits_held_out_samples_best(hardly_trained):
+    world, before, *_ = hardly_trained
+    for region, expert in world.experts.items():
+        tried, taken = before.readouts[region]["head.bias"], expert.parameters["head.bias"]
+        scales = [(bias / taken[0]).tolist() for bias in tried]
+        assert any(min(max(abs(s / t - 1) for s in scale) for t in TEMPERATURES) < 1e-5 for scale in scales)
+
+
+def test_the_world_model_is_saved_with_its_readouts_and_costs_what_they_cost(hardly_trained, tmp_path):
+    world, _, scenario, federation = hardly_trained
+    world.save(tmp_path)
+    again = WorldModel.load(tmp_path)
+    inputs = federation.union_test.inputs
+    torch.testing.assert_close(again.predict(inputs), world.predict(inputs))
+    sizes = [
+        Readout.like(scenario.model, federation.task, scenario.experts.features, expert.outputs)
+        for expert in world.experts.values()
+    ]
+    assert world.cost_of_experts(asked=2).total_parameters == sum(kind.parameters(own) for kind, own in sizes)
+    replace(world, design=world.design.model_copy(update={"readout": None})).save(tmp_path)
+    with pytest.raises(InputError, match="expert 0 do not fit"):
+        WorldModel.load(tmp_path)
+
+
+def test_trained_experts_that_are_as_often_right_stay():
+    expert, readouts = Model({"a": torch.ones(1)}), {"head.bias": torch.ones(2, 3)}
+    nats = torch.ones(3, len(TEMPERATURES))
+    nats[2, 4] = 0.5
+    assert _selected(expert, readouts, {"right": torch.tensor([5.0, 6.0, 5.0]), "nats": nats}) is expert
+    better = _selected(expert, readouts, {"right": torch.tensor([5.0, 5.0, 6.0]), "nats": nats})
+    assert better.parameters["head.bias"].tolist() == [[pytest.approx(1 / TEMPERATURES[4])] * 3]
+
+
+def test_without_held_out_answers_the_trained_experts_stay():
+    nats, right = torch.zeros(2, len(TEMPERATURES)), torch.zeros(2)
+    expert = Model({"a": torch.ones(1)})
+    assert _selected(expert, {"head.bias": torch.ones(1, 3)}, {"right": right, "nats": nats}) is expert
+
+
+def test_a_region_that_nobody_answered_for_has_a_readout_that_says_nothing():
+    _, before, scenario, federation = federated()
+    assert all(len(readouts["head.bias"]) == 2 for readouts in before.readouts)
+    silent = {name: torch.zeros_like(t[0]) for name, t in before.readouts[0].items()}
+    expert = Expert(single(silent), before.classes[0])
+    said = expert.answers(scenario.model, federation.task, federation.union_test.inputs[:3], scenario.experts.features)
+    assert said[:, before.classes[0]].unique().tolist() == [pytest.approx(1 / len(before.classes[0]))]
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ({"sizes.kind": "tiers"}, "readouts have one size"),
+        ({"novelty.spawn_at": 5}, "readouts do not grow"),
+        ({"experts.readout": {"features": {"kind": "flat"}}}, "flat are as many as their input makes"),
+        ({"experts.readout": {"features": {"kind": "gabor_energies"}}}, "gabor_energies reads images"),
+    ],
+)
+def test_what_readouts_cannot_do_is_refused_before_anything_runs(more, line):
+    with pytest.raises(InputError, match=line):
+        open_run(run_config("digits", ROUNDS | READ | more, 0)).federation()
