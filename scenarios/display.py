@@ -85,7 +85,7 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
         stable = sum(region["stable"] for region in rest["regions"])
         console.print(f"{stable} regions came to rest, which saved {100 * rest['saved']:.0f} % of the experts' updates")
     if grown := result["grown"]:
-        console.print(f"grown between rounds: {'; '.join(grown)}")
+        console.print(f"changed between rounds: {'; '.join(grown)}")
     if result["clock"]:
         console.print(
             f"virtual time {result['clock'] / 3600:.2f} h; {result['silent']} asked clients did not answer in time"

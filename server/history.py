@@ -29,7 +29,7 @@ class RoundRecord:
         score: of the federation if it stopped here, where somebody asked for it.
         stable: regions that have come to rest by then.
         parameters: of all experts together.
-        grown: what has grown or begun anew between this round and the next, a sentence each.
+        grown: what has grown, begun anew or given place between this round and the next, a sentence each.
         dormant: share of dormant units in what was trained, by region, the prior's under -1; where it was looked for.
         held_out: accuracy of the composition on samples that clients hold out, as they report it; of values, half the
             squared error a sample. None but in the round that chose the composition.

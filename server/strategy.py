@@ -51,7 +51,8 @@ class RoundLostError(RuntimeError):
 
 
 class ManifoldStrategy(Strategy):
-    """Encoder, prior, charting, experts, coupling, evidence, head, router, composition, novelty, and what it spawns.
+    """Encoder, prior, charting, experts, coupling, readouts, evidence, head, router, composition, novelty, and what it
+    spawns.
 
     Args:
         clients: size of the federation; the first round waits for as many nodes.
@@ -230,6 +231,9 @@ class ManifoldStrategy(Strategy):
         asleep = dormant_shares(total, self.state) if step.stage in ELASTIC else {}
         if step.stage is Stage.EXPERTS and step.round + 1 < step.rounds and total.clients:
             self.state, news = self._between(total.sums, step.round)
+        if step.stage is Stage.SELECTION:
+            pairs = enumerate(zip(before.experts, self.state.experts, strict=True))
+            news = tuple(f"region {region} has a readout for its expert" for region, (a, b) in pairs if a is not b)
         loss, visited, multiplies = trained_sums(total)
         silent = 0 if self._grid.keeps else max(0, len(self._asked) - len(total.clients) - len(refused))
         record = RoundRecord(

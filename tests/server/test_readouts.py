@@ -32,15 +32,18 @@ READ = {
 
 def federated(**more):
     config = run_config("digits", ROUNDS | READ | more, 0)
-    opened, before = open_run(config), []
+    opened, before, told = open_run(config), [], []
     federation = opened.federation()
 
     def observe(record, state):
+        told.extend(record.grown)
         if record.stage is Stage.READOUT:
             before.append(state)
 
     clients = len(federation.clients)
     outcome = federate(HERE.grid(clients, config), opened.scenario, federation.task, clients, observe)
+    taken = [region for region, expert in outcome.world.experts.items() if len(expert.parameters) == 2]
+    assert told == [f"region {region} has a readout for its expert" for region in taken]
     return outcome.world, before[0], opened.scenario, federation
 
 
