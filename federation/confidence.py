@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 TEMPERATURES = tuple(2 ** (step / 8) for step in range(-12, 25))
 """What is tried, in steps of 9 %; one is among them."""
@@ -20,10 +21,13 @@ def cooled(answers: Float[Tensor, "*rows outputs"], temperature: float) -> Float
 
 
 def temperature_losses(answers: Float[Tensor, "samples outputs"], targets: Tensor) -> Float[Tensor, " temperatures"]:
-    """Nats over all samples at each temperature: a sum that clients can add up."""
-    logs, true = answers.double().clamp_min(LEAST).log(), targets.unsqueeze(1)
-    tried = [(logs / t).log_softmax(1).gather(1, true) for t in TEMPERATURES]
-    return -torch.cat(tried, 1).sum(0)
+    """Squared errors of all probabilities at each temperature: a sum that clients can add up. Source: Brier (1950).
+
+    Bounded, as nats are not: these would let the few samples decide whose class an answer rules out, such as those that
+    are routed to an expert without it.
+    """
+    logs, true = answers.double().clamp_min(LEAST).log(), one_hot(targets, answers.shape[1])
+    return torch.stack([((logs / t).softmax(1) - true).square().sum() for t in TEMPERATURES])
 
 
 def fitted_temperature(sums: Float[Tensor, " temperatures"]) -> float:

@@ -112,10 +112,10 @@ def _readouts(region: int, sums: Parameters, state: ServerState, scenario: Scena
 def _selected(expert: Model, readouts: Parameters, sums: Parameters) -> Model:
     """The expert, or, if it is more often right on held-out samples, the readout with the least loss there, at its best
     temperature."""
-    best = int(sums["nats"][1:].amin(1).argmin())
+    best = int(sums["losses"][1:].amin(1).argmin())
     if sums["right"][1 + best] <= sums["right"][0]:
         return expert
-    cooler = fitted_temperature(sums["nats"][1 + best])
+    cooler = fitted_temperature(sums["losses"][1 + best])
     return Model({name: t[best : best + 1] / cooler for name, t in readouts.items()})
 
 

@@ -169,7 +169,7 @@ def expected_shapes(
             return sums_of(unread(region, state, scenario, task))
         case Stage.SELECTION:
             tried = 1 + len(state.readouts[region]["head.bias"])
-            return {"right": (tried,), "nats": (tried, len(TEMPERATURES))}
+            return {"right": (tried,), "losses": (tried, len(TEMPERATURES))}
         case Stage.REACH:
             return {"share": (len(state.experts),)}
         case Stage.EVIDENCE:

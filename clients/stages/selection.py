@@ -17,8 +17,8 @@ from federation.tensors import single, under
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
-    """Right answers of the candidates, and their nats at each temperature, over each member's held-out samples of the
-    region's classes."""
+    """Right answers of the candidates, and their losses at each temperature, over each member's held-out samples of
+    the region's classes."""
     contributions = []
     for order, member in zip(orders, cohort, strict=True):
         sums = _sums(order, member, scenario, task)
@@ -30,10 +30,10 @@ def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[
     expert = Expert.of(under("model", order.tensors))
     samples = own_samples(member.data.held_out, expert.classes)
     readouts = Expert(under("readout", order.tensors)).apart()
-    right, nats = [], []
+    right, losses = [], []
     for candidate in (expert, *(Expert(single(readout), expert.classes) for readout in readouts)):
         answers = candidate.answers(scenario.model, task, samples.inputs, scenario.experts.features)
         own = answers if expert.classes is None else answers[:, expert.classes]
         right.append((own.argmax(1) == samples.targets).double().sum())
-        nats.append(temperature_losses(own, samples.targets))
-    return {"right": torch.stack(right), "nats": torch.stack(nats)}
+        losses.append(temperature_losses(own, samples.targets))
+    return {"right": torch.stack(right), "losses": torch.stack(losses)}

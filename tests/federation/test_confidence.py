@@ -71,9 +71,14 @@ def test_answers_that_are_sure_of_nine_tenths_and_right_in_three_quarters_need_t
     assert expected_calibration_error(cooled(answers, 2), targets) == pytest.approx(0, abs=1e-6)
 
 
-def test_losses_at_temperature_one_are_nats():
+def test_losses_at_temperature_one_are_squared_errors_of_the_probabilities():
     losses = temperature_losses(sure(0.5, 0.25), torch.tensor([0, 0]))
-    assert float(losses[TEMPERATURES.index(1.0)]) == pytest.approx(torch.tensor(8.0).log().item())
+    assert float(losses[TEMPERATURES.index(1.0)]) == pytest.approx(2 * 0.5**2 + 2 * 0.75**2)
+
+
+def test_samples_whose_class_is_ruled_out_do_not_decide_how_sure_all_others_are():
+    answers, targets = sure(*[0.9] * 90, *[0.0] * 2), torch.tensor([0] * 81 + [1] * 9 + [0] * 2)
+    assert fitted_temperature(temperature_losses(answers, targets)) == 1
 
 
 def test_losses_of_clients_add_up():
@@ -87,5 +92,5 @@ def test_where_nothing_was_held_out_nothing_is_changed():
     assert fitted_temperature(nothing) == 1
 
 
-def test_a_class_that_was_ruled_out_costs_much_and_not_everything():
-    assert bool(temperature_losses(sure(0.0), torch.tensor([0])).isfinite().all())
+def test_a_class_that_was_ruled_out_costs_two_and_no_more():
+    assert float(temperature_losses(sure(0.0), torch.tensor([0]))[TEMPERATURES.index(1.0)]) == pytest.approx(2)

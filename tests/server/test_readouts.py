@@ -97,17 +97,17 @@ def test_the_world_model_is_saved_with_its_readouts_and_costs_what_they_cost(har
 
 def test_trained_experts_that_are_as_often_right_stay():
     expert, readouts = Model({"a": torch.ones(1)}), {"head.bias": torch.ones(2, 3)}
-    nats = torch.ones(3, len(TEMPERATURES))
-    nats[2, 4] = 0.5
-    assert _selected(expert, readouts, {"right": torch.tensor([5.0, 6.0, 5.0]), "nats": nats}) is expert
-    better = _selected(expert, readouts, {"right": torch.tensor([5.0, 5.0, 6.0]), "nats": nats})
+    losses = torch.ones(3, len(TEMPERATURES))
+    losses[2, 4] = 0.5
+    assert _selected(expert, readouts, {"right": torch.tensor([5.0, 6.0, 5.0]), "losses": losses}) is expert
+    better = _selected(expert, readouts, {"right": torch.tensor([5.0, 5.0, 6.0]), "losses": losses})
     assert better.parameters["head.bias"].tolist() == [[pytest.approx(1 / TEMPERATURES[4])] * 3]
 
 
 def test_without_held_out_answers_the_trained_experts_stay():
-    nats, right = torch.zeros(2, len(TEMPERATURES)), torch.zeros(2)
+    losses, right = torch.zeros(2, len(TEMPERATURES)), torch.zeros(2)
     expert = Model({"a": torch.ones(1)})
-    assert _selected(expert, {"head.bias": torch.ones(1, 3)}, {"right": right, "nats": nats}) is expert
+    assert _selected(expert, {"head.bias": torch.ones(1, 3)}, {"right": right, "losses": losses}) is expert
 
 
 def test_a_region_that_nobody_answered_for_has_a_readout_that_says_nothing():
