@@ -54,6 +54,17 @@ class Expert:
             return Readout.like(family, task, features, self.outputs)
         return specialised(family, task, self.outputs, max(1, self.members))
 
+    def members_answers(
+        self,
+        family: ElasticFamily,
+        task: Task,
+        rows: Float[Tensor, "samples *shape"],
+        features: FeatureMap | None = None,
+    ) -> Float[Tensor, "members samples own"]:
+        """What each of its members says: probabilities of the expert's own classes, or values."""
+        kind, _ = self.kind(family, task, features)
+        return task.answers(kind.apply(self.parameters, rows.expand(self.members, *rows.shape)))
+
     def answers(
         self,
         family: ElasticFamily,
@@ -62,9 +73,7 @@ class Expert:
         features: FeatureMap | None = None,
     ) -> Float[Tensor, "samples outputs"]:
         """The members' mean: probabilities of all the task's classes (zero for one that is not its own), or values."""
-        kind, _ = self.kind(family, task, features)
-        outputs = kind.apply(self.parameters, rows.expand(self.members, *rows.shape))
-        own = task.answers(outputs).mean(0)
+        own = self.members_answers(family, task, rows, features).mean(0)
         if self.classes is None:
             return own
         return torch.zeros(len(rows), task.outputs).index_copy(1, self.classes, own)

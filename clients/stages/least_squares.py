@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from clients.member import Member
 from federation.contribution import EVERYWHERE, Contribution, Listed
@@ -19,10 +21,19 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     for order, member in zip(orders, cohort, strict=True):
         head, targets = under("model", order.tensors), member.data.train.targets
         read = network.reads(member.data.train.inputs, member.memory["train/latent"])
-        sums = moments(network.units(single(head), read[None])[0], targets, task.outputs)
-        units = len(sums["classes"])
-        each = network.multiplies(task, head) + units * (units + task.outputs)
-        cost = {"visited": len(targets), "multiplies": each * len(targets)}
-        metrics = {f"metric/{name}": torch.tensor(float(value), dtype=torch.float64) for name, value in cost.items()}
-        contributions.append(Contribution((member.number,), {EVERYWHERE: {**sums, **metrics}}))
+        units = network.units(single(head), read[None])[0]
+        sums = counted(units, targets, task.outputs, network.multiplies(task, head))
+        contributions.append(Contribution((member.number,), {EVERYWHERE: sums}))
     return Listed(contributions)
+
+
+def counted(units: Float[Tensor, "samples units"], targets: Tensor, outputs: int, multiplies: int) -> dict[str, Tensor]:
+    """The moments, and what they cost.
+
+    Args:
+        multiplies: multiply-adds that it took to make one sample's units.
+    """
+    sums = moments(units, targets, outputs)
+    rows = len(sums["classes"])
+    cost = {"visited": len(targets), "multiplies": (multiplies + rows * (rows + outputs)) * len(targets)}
+    return sums | {f"metric/{name}": torch.tensor(float(each), dtype=torch.float64) for name, each in cost.items()}

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 
 from clients.member import Member
+from clients.stages.least_squares import counted
 from federation.contribution import Contribution, Listed
 from federation.data import Samples
 from federation.experts import CLASSES
-from federation.least_squares import moments
 from federation.readout import Readout
 from federation.records import Order
 from federation.scenario import Scenario
@@ -24,12 +24,9 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
         outputs = None if classes is None else len(classes)
         readout, own = Readout.like(scenario.model, task, features, outputs)
         samples = own_samples(member.data.train, classes)
-        sums = moments(readout.features.apply(samples.inputs), samples.targets, own.outputs)
-        units = len(sums["classes"])
-        each = readout.features.multiplies(task.input_shape) + units * (units + own.outputs)
-        cost = {"visited": len(samples), "multiplies": each * len(samples)}
-        metrics = {f"metric/{name}": torch.tensor(float(value), dtype=torch.float64) for name, value in cost.items()}
-        contributions.append(Contribution((member.number,), {int(order.settings["region"]): {**sums, **metrics}}))
+        units = readout.features.apply(samples.inputs)
+        sums = counted(units, samples.targets, own.outputs, readout.features.multiplies(task.input_shape))
+        contributions.append(Contribution((member.number,), {int(order.settings["region"]): sums}))
     return Listed(contributions)
 
 

@@ -13,7 +13,7 @@ from federation.experts import Expert
 from federation.records import Order
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import single, under
+from federation.tensors import under
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
@@ -28,12 +28,12 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 
 def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
     expert = Expert.of(under("model", order.tensors))
+    readouts = Expert(under("readout", order.tensors), expert.classes)
     samples = own_samples(member.data.held_out, expert.classes)
-    readouts = Expert(under("readout", order.tensors)).apart()
-    right, losses = [], []
-    for candidate in (expert, *(Expert(single(readout), expert.classes) for readout in readouts)):
-        answers = candidate.answers(scenario.model, task, samples.inputs, scenario.experts.features)
-        own = answers if expert.classes is None else answers[:, expert.classes]
-        right.append((own.argmax(1) == samples.targets).double().sum())
-        losses.append(temperature_losses(own, samples.targets))
-    return {"right": torch.stack(right), "losses": torch.stack(losses)}
+    trained = expert.members_answers(scenario.model, task, samples.inputs).mean(0, keepdim=True)
+    read = readouts.members_answers(scenario.model, task, samples.inputs, scenario.experts.features)
+    answers = torch.cat([trained, read])
+    return {
+        "right": (answers.argmax(2) == samples.targets).double().sum(1),
+        "losses": torch.stack([temperature_losses(own, samples.targets) for own in answers]),
+    }
