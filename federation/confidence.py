@@ -1,7 +1,7 @@
 """How sure answers are: one temperature, chosen on held-out samples' sums, and how far sureness is from being right."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -20,14 +20,24 @@ def cooled(answers: Float[Tensor, "*rows outputs"], temperature: float) -> Float
     return answers if temperature == 1 else (answers.clamp_min(LEAST).log() / temperature).softmax(-1)
 
 
-def temperature_losses(answers: Float[Tensor, "samples outputs"], targets: Tensor) -> Float[Tensor, " temperatures"]:
+def temperature_losses(
+    answers: Float[Tensor, "samples outputs"], targets: Int[Tensor, " samples"]
+) -> Float[Tensor, " temperatures"]:
     """Squared errors of all probabilities at each temperature: a sum that clients can add up. Source: Brier (1950).
 
     Bounded, as nats are not: these would let the few samples decide whose class an answer rules out, such as those that
     are routed to an expert without it.
     """
-    logs, true = answers.double().clamp_min(LEAST).log(), one_hot(targets, answers.shape[1])
-    return torch.stack([((logs / t).softmax(1) - true).square().sum() for t in TEMPERATURES])
+    return committee_losses(answers.double().clamp_min(LEAST).log()[None], targets)
+
+
+def committee_losses(
+    logits: Float[Tensor, "members samples outputs"], targets: Int[Tensor, " samples"]
+) -> Float[Tensor, " temperatures"]:
+    """The same of models whose mean answers, the temperature being that of each."""
+    true = one_hot(targets, logits.shape[2])
+    answers = ((logits.double() / t).softmax(2).mean(0) for t in TEMPERATURES)
+    return torch.stack([(each - true).square().sum() for each in answers])
 
 
 def fitted_temperature(sums: Float[Tensor, " temperatures"]) -> float:

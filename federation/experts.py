@@ -54,16 +54,16 @@ class Expert:
             return Readout.like(family, task, features, self.outputs)
         return specialised(family, task, self.outputs, max(1, self.members))
 
-    def members_answers(
+    def outputs_of(
         self,
         family: ElasticFamily,
         task: Task,
         rows: Float[Tensor, "samples *shape"],
         features: FeatureMap | None = None,
     ) -> Float[Tensor, "members samples own"]:
-        """What each of its members says: probabilities of the expert's own classes, or values."""
+        """What each of its members says: logits of the expert's own classes, or values."""
         kind, _ = self.kind(family, task, features)
-        return task.answers(kind.apply(self.parameters, rows.expand(self.members, *rows.shape)))
+        return kind.apply(self.parameters, rows.expand(self.members, *rows.shape))
 
     def answers(
         self,
@@ -73,10 +73,15 @@ class Expert:
         features: FeatureMap | None = None,
     ) -> Float[Tensor, "samples outputs"]:
         """The members' mean: probabilities of all the task's classes (zero for one that is not its own), or values."""
-        own = self.members_answers(family, task, rows, features).mean(0)
+        own = task.answers(self.outputs_of(family, task, rows, features)).mean(0)
         if self.classes is None:
             return own
         return torch.zeros(len(rows), task.outputs).index_copy(1, self.classes, own)
+
+    def cooled(self, temperature: float) -> "Expert":
+        """The expert whose members' logits are divided by a temperature."""
+        heads = {name: t / temperature for name, t in self.parameters.items() if name.startswith("head.")}
+        return Expert({**self.parameters, **heads}, self.classes)
 
     def apart(self) -> list[dict[str, Tensor]]:
         """Its members, one by one."""

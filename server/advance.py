@@ -11,7 +11,7 @@ from federation.composition import candidates, chosen, usable
 from federation.confidence import fitted_temperature
 from federation.context import chosen_context
 from federation.contribution import Contribution, coverage_mean
-from federation.experts import trunk_of
+from federation.experts import Expert, trunk_of
 from federation.fixed_point import Watch
 from federation.least_squares import refitted, sums_of
 from federation.manifold import Chart, Encoder
@@ -110,13 +110,12 @@ def _readouts(region: int, sums: Parameters, state: ServerState, scenario: Scena
 
 
 def _selected(expert: Model, readouts: Parameters, sums: Parameters) -> Model:
-    """The expert, or, if it is more often right on held-out samples, the readout with the least loss there, at its best
-    temperature."""
-    best = int(sums["losses"][1:].amin(1).argmin())
-    if sums["right"][1 + best] <= sums["right"][0]:
-        return expert
-    cooler = fitted_temperature(sums["losses"][1 + best])
-    return Model({name: t[best : best + 1] / cooler for name, t in readouts.items()})
+    """The expert, or, if it is more often right on held-out samples, the readout with the least loss there; each at its
+    best temperature."""
+    best = 1 + int(sums["losses"][1:].amin(1).argmin())
+    taken = best if sums["right"][best] > sums["right"][0] else 0
+    parameters = {name: t[best - 1 : best] for name, t in readouts.items()} if taken else expert.parameters
+    return Model(Expert(parameters).cooled(fitted_temperature(sums["losses"][taken])).parameters)
 
 
 def _reached(client: int, share: Tensor, state: ServerState, scenario: Scenario) -> tuple[int, ...]:

@@ -233,7 +233,8 @@ class ManifoldStrategy(Strategy):
             self.state, news = self._between(total.sums, step.round)
         if step.stage is Stage.SELECTION:
             pairs = enumerate(zip(before.experts, self.state.experts, strict=True))
-            news = tuple(f"region {region} has a readout for its expert" for region, (a, b) in pairs if a is not b)
+            taken = (region for region, (a, b) in pairs if a.parameters.keys() != b.parameters.keys())
+            news = tuple(f"region {region} has a readout for its expert" for region in taken)
         loss, visited, multiplies = trained_sums(total)
         silent = 0 if self._grid.keeps else max(0, len(self._asked) - len(total.clients) - len(refused))
         record = RoundRecord(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from clients.member import Member
 from clients.stages.readout import own_samples
-from federation.confidence import temperature_losses
+from federation.confidence import committee_losses
 from federation.contribution import Contribution, Listed
 from federation.experts import Expert
 from federation.records import Order
@@ -30,10 +30,11 @@ def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[
     expert = Expert.of(under("model", order.tensors))
     readouts = Expert(under("readout", order.tensors), expert.classes)
     samples = own_samples(member.data.held_out, expert.classes)
-    trained = expert.members_answers(scenario.model, task, samples.inputs).mean(0, keepdim=True)
-    read = readouts.members_answers(scenario.model, task, samples.inputs, scenario.experts.features)
-    answers = torch.cat([trained, read])
+    trained = expert.outputs_of(scenario.model, task, samples.inputs)
+    read = readouts.outputs_of(scenario.model, task, samples.inputs, scenario.experts.features)
+    candidates = [trained, *read.unsqueeze(1)]
+    answers = torch.stack([logits.softmax(-1).mean(0) for logits in candidates])
     return {
         "right": (answers.argmax(2) == samples.targets).double().sum(1),
-        "losses": torch.stack([temperature_losses(own, samples.targets) for own in answers]),
+        "losses": torch.stack([committee_losses(logits, samples.targets) for logits in candidates]),
     }

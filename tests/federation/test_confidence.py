@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from federation.confidence import (
     TEMPERATURES,
+    committee_losses,
     cooled,
     expected_calibration_error,
     fitted_temperature,
@@ -79,6 +80,13 @@ def test_losses_at_temperature_one_are_squared_errors_of_the_probabilities():
 def test_samples_whose_class_is_ruled_out_do_not_decide_how_sure_all_others_are():
     answers, targets = sure(*[0.9] * 90, *[0.0] * 2), torch.tensor([0] * 81 + [1] * 9 + [0] * 2)
     assert fitted_temperature(temperature_losses(answers, targets)) == 1
+
+
+def test_the_temperature_of_a_committee_is_that_of_each_of_its_members():
+    logits, targets = torch.tensor([[[2.0, 0.0]], [[-4.0, 0.0]]]), torch.tensor([1])
+    first, second = (1 / (1 + torch.tensor(-z / 2).exp()) for z in (2.0, -4.0))
+    losses = committee_losses(logits, targets)
+    assert float(losses[TEMPERATURES.index(2.0)]) == pytest.approx(2 * float((first + second) / 2) ** 2)
 
 
 def test_losses_of_clients_add_up():

@@ -95,19 +95,27 @@ def test_the_world_model_is_saved_with_its_readouts_and_costs_what_they_cost(har
         WorldModel.load(tmp_path)
 
 
-def test_trained_experts_that_are_as_often_right_stay():
-    expert, readouts = Model({"a": torch.ones(1)}), {"head.bias": torch.ones(2, 3)}
+def test_trained_experts_that_are_as_often_right_stay_and_whoever_is_taken_is_at_its_best_temperature():
+    expert, readouts = (
+        Model({"stem.bias": torch.ones(1, 2), "head.bias": torch.ones(1, 3)}),
+        {"head.bias": torch.ones(2, 3)},
+    )
     losses = torch.ones(3, len(TEMPERATURES))
-    losses[2, 4] = 0.5
-    assert _selected(expert, readouts, {"right": torch.tensor([5.0, 6.0, 5.0]), "losses": losses}) is expert
+    losses[0, 7], losses[2, 4] = 0.75, 0.5
+    stays = _selected(expert, readouts, {"right": torch.tensor([5.0, 6.0, 5.0]), "losses": losses})
+    assert stays.parameters["stem.bias"].tolist() == [[1, 1]]
+    assert stays.parameters["head.bias"].tolist() == [[pytest.approx(1 / TEMPERATURES[7])] * 3]
     better = _selected(expert, readouts, {"right": torch.tensor([5.0, 5.0, 6.0]), "losses": losses})
-    assert better.parameters["head.bias"].tolist() == [[pytest.approx(1 / TEMPERATURES[4])] * 3]
+    assert {name: t.tolist() for name, t in better.parameters.items()} == {
+        "head.bias": [[pytest.approx(1 / TEMPERATURES[4])] * 3]
+    }
 
 
 def test_without_held_out_answers_the_trained_experts_stay():
     losses, right = torch.zeros(2, len(TEMPERATURES)), torch.zeros(2)
-    expert = Model({"a": torch.ones(1)})
-    assert _selected(expert, {"head.bias": torch.ones(1, 3)}, {"right": right, "losses": losses}) is expert
+    expert = Model({"head.bias": torch.ones(1, 3)})
+    found = _selected(expert, {"head.bias": torch.zeros(1, 3)}, {"right": right, "losses": losses})
+    assert found.parameters["head.bias"].tolist() == [[1, 1, 1]]
 
 
 def test_a_region_that_nobody_answered_for_has_a_readout_that_says_nothing():
