@@ -137,8 +137,9 @@ def test_old_experts_stay_as_they_were_when_new_ones_come():
 
 
 def test_with_context_queries_of_a_client_share_their_experts_and_without_it_they_do_not():
-    course = Course.of("rotating", {**SMALL, "composition.context_router": True}, 0, HERE, Quiet())
-    world, alone, together = next(iter(course.worlds(1.0)))
+    overrides = {**SMALL, "composition.context_router": True, "composition.parts": ["mixture"], "router.rule.top": 3}
+    course = Course.of("rotating", overrides, 0, HERE, Quiet())
+    *_, (world, alone, together) = course.worlds(1.0)
     test, group = course.tests[0], course.trials[0].federation.union_group
     assert world.design.context.router
     assert alone.scores[0] == course.task.score(world.predict(test.inputs), test.targets)
