@@ -47,6 +47,14 @@ class Samples:
         rows = torch.as_tensor(index, dtype=torch.int64)
         return Samples(self.inputs[rows], self.targets[rows])
 
+    def among(self, classes: Int[Tensor, " classes"] | None) -> "Samples":
+        """The rows of some classes, which are in order, their targets counted among these; None: all as they are."""
+        if classes is None:
+            return self
+        place = torch.searchsorted(classes, self.targets).clamp_max(len(classes) - 1)
+        mine = classes[place] == self.targets
+        return Samples(self.inputs[mine], place[mine])
+
     @staticmethod
     def concatenated(parts: Sequence["Samples"]) -> "Samples":
         """All rows of all parts, in order."""

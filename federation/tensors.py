@@ -38,9 +38,12 @@ _resident: MutableMapping[Tensor, Tensor] = WeakTensorKeyDictionary()
 
 
 def resident(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on a device. A GPU keeps its copy for as long as the tensor lives, up to half of its memory."""
-    if tensor.device == device or device.type == "cpu":
-        return tensor.to(device)
+    """A processor's tensor on a GPU, which keeps its copy for as long as the tensor lives, up to half of its memory.
+
+    What is there already comes back as it is: kept as its own copy, it would live for ever.
+    """
+    if tensor.device.type == device.type:
+        return tensor
     if tensor not in _resident:
         free, total = torch.cuda.mem_get_info(device)
         if 2 * free < total:

@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from clients.member import Member
 from clients.stages.least_squares import counted
 from federation.contribution import Contribution, Listed
-from federation.data import Samples
 from federation.experts import CLASSES
 from federation.readout import Readout
 from federation.records import Order
@@ -23,17 +20,8 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
         classes = order.tensors.get(CLASSES)
         outputs = None if classes is None else len(classes)
         readout, own = Readout.like(scenario.model, task, features, outputs)
-        samples = own_samples(member.data.train, classes)
+        samples = member.data.train.among(classes)
         units = readout.features.apply(samples.inputs)
         sums = counted(units, samples.targets, own.outputs, readout.features.multiplies(task.input_shape))
         contributions.append(Contribution((member.number,), {int(order.settings["region"]): sums}))
     return Listed(contributions)
-
-
-def own_samples(samples: Samples, classes: torch.Tensor | None) -> Samples:
-    """The samples of the classes that an expert answers, their targets counted among these."""
-    if classes is None:
-        return samples
-    place = torch.searchsorted(classes, samples.targets).clamp_max(len(classes) - 1)
-    mine = classes[place] == samples.targets
-    return Samples(samples.inputs[mine], place[mine])

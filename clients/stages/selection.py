@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from clients.member import Member
-from clients.stages.readout import own_samples
 from federation.confidence import committee_losses
 from federation.contribution import Contribution, Listed
 from federation.experts import Expert
@@ -29,7 +28,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
     expert = Expert.of(under("model", order.tensors))
     readouts = Expert(under("readout", order.tensors), expert.classes)
-    samples = own_samples(member.data.held_out, expert.classes)
+    samples = member.data.held_out.among(expert.classes)
     trained = expert.outputs_of(scenario.model, task, samples.inputs)
     read = readouts.outputs_of(scenario.model, task, samples.inputs, scenario.experts.features)
     candidates = [trained, *read.unsqueeze(1)]

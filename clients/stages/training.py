@@ -12,7 +12,6 @@ from clients.distillation import dearer, lifted, taught
 from clients.member import Member
 from clients.stages.awake import awake
 from clients.stages.probing import probed
-from clients.stages.readout import own_samples
 from clients.training import Batch, Column, Objective, Trained, batches, learning_rate, train
 from federation.contribution import Weighed
 from federation.data import Samples
@@ -66,7 +65,7 @@ def train_members(
     family, own = specialised(scenario.model, task, expert.outputs, expert.members)
     rate = learning_rate(scenario.local, first.progress) * first.settings["learning_rate"]
     apart = {key: expert.apart() for key, expert in experts.items()}
-    samples = [own_samples(m.data.train, experts[id(order)].classes) for m, order in zip(cohort, orders, strict=True)]
+    samples = [m.data.train.among(experts[id(order)].classes) for m, order in zip(cohort, orders, strict=True)]
     trained = train_models(
         [member for order in orders for member in apart[id(order)]],
         [rows for rows in samples for _ in range(expert.members)],

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from clients.stages.readout import own_samples
 from federation.confidence import TEMPERATURES
 from federation.data import Samples
 from federation.experts import Expert
@@ -61,7 +60,7 @@ def test_a_readout_is_least_squares_on_all_that_the_clients_of_its_region_hold(h
     _, before, scenario, federation = hardly_trained
     for region, (classes, readouts) in enumerate(zip(before.classes, before.readouts, strict=True)):
         regions = zip(federation.clients, before.region_of_client, strict=True)
-        samples = own_samples(Samples.concatenated([c.train for c, own in regions if own == region]), classes)
+        samples = Samples.concatenated([c.train for c, own in regions if own == region]).among(classes)
         readout, own = Readout.like(scenario.model, federation.task, scenario.experts.features, len(classes))
         sums = moments(readout.features.apply(samples.inputs), samples.targets, own.outputs)
         empty = {name: torch.zeros(shape) for name, shape in readout.shapes(own).items()}
