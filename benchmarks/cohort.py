@@ -18,9 +18,9 @@ from flwr.serverapp.strategy import FedAvg
 from benchmarks import untrained
 from benchmarks.workload import SAMPLES, Memory, report, resident
 from federation.engine import LocalGrid
+from federation.opening import Opened, open_run, run_config
 from federation.randomness import torch_generator
 from federation.records import to_arrays
-from federation.scenario import Opened, open_run, run_config
 from scenarios.engines import Engine
 from server.strategy import ManifoldStrategy
 

@@ -17,8 +17,8 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from federation.opening import open_run, open_scenario, run_config
 from federation.randomness import generator
-from federation.scenario import open_run, open_scenario, run_config
 from scenarios.cli import main
 from scenarios.journal import CHECKPOINTS
 from server.checkpoint import Checkpoints

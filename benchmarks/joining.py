@@ -13,8 +13,8 @@ import torch
 
 from federation.data import FederatedData
 from federation.joining import joined
+from federation.opening import Opened, open_run, run_config
 from federation.records import Stage
-from federation.scenario import Opened, open_run, run_config
 from federation.world_model import WorldModel
 from scenarios.engines import HERE
 from server.app import federate

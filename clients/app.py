@@ -13,6 +13,7 @@ from clients.training import learning_rate
 from federation.contribution import EVERYWHERE, WEIGHT, Answers, Contribution, Weighed, coverage_mean
 from federation.engine import Asked, Served
 from federation.models import ElasticFamily
+from federation.opening import Opened, open_run
 from federation.records import (
     ACTION,
     ARRAYS,
@@ -24,7 +25,6 @@ from federation.records import (
     read_model,
     to_arrays,
 )
-from federation.scenario import Opened, open_run
 from federation.tensors import nbytes
 
 MEMORY = "memory"

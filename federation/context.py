@@ -10,6 +10,7 @@ from math import inf
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from federation.confidence import LEAST, TEMPERATURES, cooled
 from federation.rules import Frozen
@@ -106,22 +107,25 @@ def context_losses(
         tried = torch.stack([cooled(each, temperature) for temperature in COARSE])
         for prior in (None, *PRIORS):
             known = union if prior is None else (counts + prior * union) / (len(others) + prior)
-            views[0].append(_nats(tried if prior is None else label_shifted(tried, group, union, prior), targets))
-            views[1].append(_nats(tried * (known / union), targets))
+            own = tried if prior is None else label_shifted(tried, group, union, prior)
+            views[0].append(_squared_errors(own, targets))
+            views[1].append(_squared_errors(tried * (known / union), targets))
     return torch.stack([torch.cat(view) for view in views])
 
 
-def _nats(weights: Float[Tensor, "tried samples outputs"], targets: Int[Tensor, " samples"]) -> Float[Tensor, " tried"]:
-    """-log of the share of the true class, over all samples."""
-    shares = weights.double() / weights.double().sum(-1, keepdim=True)
-    return -shares.gather(-1, targets.expand(len(weights), -1).unsqueeze(-1)).clamp_min(LEAST).log().sum((1, 2))
+def _squared_errors(
+    weights: Float[Tensor, "tried samples outputs"], targets: Int[Tensor, " samples"]
+) -> Float[Tensor, " tried"]:
+    """Of all classes' shares, over all samples: as temperatures without context are chosen."""
+    shares = weights.double() / weights.double().sum(-1, keepdim=True).clamp_min(LEAST)
+    return (shares - one_hot(targets, weights.shape[-1])).square().sum((1, 2))
 
 
 def chosen_context(
     sums: Float[Tensor, "views options"], count: float, gain: float, task: Task, router: bool | None = None
 ) -> Context:
-    """The option with the least held-out loss in the view that likes it less; each of the two things must gain `gain`
-    nats a sample.
+    """The option with the least held-out loss in the view that likes it less; each of the two things must lower the
+    loss of a sample by `gain`.
 
     Args:
         router: whether the queries of a client share their choice of experts; None: where it gains.

@@ -1,23 +1,16 @@
-"""A scenario: the whole configuration of a federation as one frozen value, and how it is opened and overridden."""
+"""A scenario: the whole configuration of a federation as one frozen value."""
 
-import importlib
-import importlib.util
-import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Annotated, Any, Literal, Protocol, Self, cast
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from federation.availability import Always, AvailabilityRule
-from federation.composition import PARTS, Part, usable
+from federation.composition import PARTS, Part
 from federation.contribution import AggregationRule
-from federation.data import Dataset, FederatedData, Pool, federate
 from federation.experts import trunk_of
 from federation.fixed_point import FixedPoint
 from federation.growth import Growth
@@ -26,11 +19,10 @@ from federation.manifold import ChartRule, Encoder, EncoderRule, PrincipalCompon
 from federation.manifold.features import FeatureMap, Trunk
 from federation.models import ElasticFamily, FullSize, SizeRule
 from federation.pacing import PacingRule, Synchronous
-from federation.partition import OnDemand, PartitionRule
+from federation.partition import PartitionRule
 from federation.plasticity import Plasticity
-from federation.readout import Readout
 from federation.routing import RoutingRule, TunedResidual
-from federation.rules import Frozen, InputError, Rule, Several, nearest
+from federation.rules import Frozen, Several
 from federation.sites import Sites
 from federation.task import Task
 from federation.tensors import Parameters, under
@@ -153,7 +145,9 @@ class CompositionSettings(Frozen):
 
     parts: Several[Part] = Field(default=PARTS, min_length=1)
     weights: Several[Annotated[float, Field(gt=0)]] = Field(default=(0.5, 1.0), min_length=1)
-    gain: float = Field(default=0.002, ge=0, description="nats a sample by which a further part must improve")
+    gain: float = Field(
+        default=0.002, ge=0, description="loss of a sample by which a further part, or context, must improve on none"
+    )
     context_router: bool | None = Field(
         default=None,
         description="whether queries that come with their client's others share experts; None: where it gains",
@@ -280,154 +274,3 @@ class Scenario(Frozen):
         return self.model_copy(
             update={name: phase.model_copy(update={"rounds": change(phase.rounds)}) for name, phase in phases.items()}
         )
-
-
-PATHS = ("data.dir", "data.path", "availability.path")
-"""Fields that name files."""
-
-
-class DataFunction(Protocol):
-    """What a scenario's module defines beside its SCENARIO, under the name `load`."""
-
-    def __call__(self, settings: DataSettings, seed: int) -> Dataset | Pool: ...
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A scenario with its data function."""
-
-    scenario: Scenario
-    load: DataFunction
-
-    def federation(self) -> FederatedData:
-        """Load the data and distribute them; loaded once a process."""
-        return _federation(self)
-
-    @cached_property
-    def _key(self) -> int:
-        return hash(json.dumps(self.scenario.dump(), sort_keys=True))
-
-    def __hash__(self) -> int:
-        return self._key
-
-
-@lru_cache(maxsize=2)
-def _federation(opened: Opened) -> FederatedData:
-    scenario, sites = opened.scenario, opened.scenario.data.sites
-    if sites is None:
-        dataset, rule = opened.load(scenario.data, scenario.seed), scenario.partition
-    else:
-        dataset = sites.pool(scenario.data.folder, scenario.held_out, scenario.seed)
-        rule = OnDemand(clients=sites.clients)
-    dataset = dataset.during(scenario.data.periods)
-    scenario.model.shapes(dataset.task)  # refuses inputs that family or head cannot read, before anything runs
-    if dataset.task.classifies:
-        scenario.head.network.shapes(dataset.task, latent=1)
-        if features := scenario.experts.features:
-            Readout.like(scenario.model, dataset.task, features, None)[0].shapes(dataset.task)
-    usable(scenario.composition.parts, dataset.task)  # and parts that cannot answer
-    return federate(dataset, rule, scenario.held_out, scenario.seed)
-
-
-def open_scenario(reference: str, overrides: Mapping[str, Any] | None = None) -> Opened:
-    """A scenario by name (a module of `scenarios`) or by the path of a Python file, with fields overridden.
-
-    Args:
-        overrides: dotted field -> value, such as {"local.learning_rate": 0.05}.
-    Raises:
-        InputError: there is no such scenario, or a field is unknown, ill-typed or out of range.
-    """
-    module = _module(reference)
-    scenario, load = getattr(module, "SCENARIO", None), getattr(module, "load", None)
-    if not isinstance(scenario, Scenario) or not callable(load):
-        raise InputError(
-            f"{reference} is no scenario; it must define SCENARIO (a Scenario) and load (its data function)"
-        )
-    return Opened(override(scenario, overrides or {}), cast(DataFunction, load))
-
-
-def override(scenario: Scenario, overrides: Mapping[str, Any]) -> Scenario:
-    """The scenario with dotted fields replaced, validated as a whole."""
-    fields = scenario.dump()
-    for path, value in sorted(overrides.items(), key=lambda item: not item[0].endswith(".kind")):
-        _replace(fields, path, value)
-    try:
-        return Scenario.model_validate_json(json.dumps(fields))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        given = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
-        raise InputError(f"{where or 'scenario'}: {first['msg']}{given}") from None
-
-
-def _replace(fields: dict[str, Any], path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    for part in parents:
-        inner = fields.get(part)
-        if not isinstance(inner, dict):
-            raise InputError(f"unknown key {path!r}: {part!r} is no group of settings; {nearest(part, list(fields))}")
-        fields = inner
-    if last not in fields:
-        raise InputError(f"unknown key {path!r}; {nearest(last, list(fields))}")
-    if last == "kind" and fields["kind"] != value:
-        chosen = Rule.kinds().get(value)
-        fields.clear()
-        fields.update(_defaults(chosen) if chosen else {})
-    fields[last] = value
-
-
-def _defaults(rule: type[Rule]) -> dict[str, Any]:
-    """The fields of a rule before anything is set; None where it must be."""
-    required = {name: None for name, field in rule.model_fields.items() if field.is_required()}
-    return rule.model_construct(**required).dump() | required
-
-
-def _module(reference: str) -> ModuleType:
-    if _is_path(reference):
-        path = Path(reference)
-        if not path.is_file():
-            raise InputError(f"no scenario file {reference}; give the path of an existing Python file")
-        spec = importlib.util.spec_from_file_location(f"scenario_{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:
-            raise InputError(f"{reference} cannot be imported: {type(error).__name__}: {error}") from error
-        return module
-    known = scenario_names()
-    if reference not in known:
-        raise InputError(f"unknown scenario {reference!r}; {nearest(reference, known)}")
-    return importlib.import_module(f"scenarios.{reference}")
-
-
-def scenario_names() -> list[str]:
-    """The modules of `scenarios` that define a SCENARIO."""
-    package = importlib.import_module("scenarios")
-    folder = Path(str(package.__file__)).parent
-    return sorted(file.stem for file in folder.glob("*.py") if "\nSCENARIO = " in file.read_text(encoding="utf-8"))
-
-
-def run_config(reference: str, overrides: Mapping[str, Any], seed: int) -> dict[str, str | int]:
-    """How a scenario is named in Flower's run configuration, so that every process opens the same one.
-
-    Paths become absolute, since processes may have other working folders.
-    """
-    whole = str(Path(reference).resolve()) if _is_path(reference) else reference
-    paths = {key: str(Path(overrides[key]).expanduser().resolve()) for key in PATHS if overrides.get(key)}
-    return {"scenario": whole, "overrides": json.dumps({**overrides, **paths}, sort_keys=True), "seed": seed}
-
-
-def _is_path(reference: str) -> bool:
-    return reference.endswith(".py") or "/" in reference
-
-
-def open_run(config: Mapping[str, Any]) -> Opened:
-    """The scenario that a Flower run configuration names; opened once a process."""
-    return _open_run(str(config["scenario"]), str(config.get("overrides", "{}")), int(config.get("seed", 0)))
-
-
-@lru_cache(maxsize=16)
-def _open_run(reference: str, overrides: str, seed: int) -> Opened:
-    return open_scenario(reference, {**json.loads(overrides or "{}"), "seed": seed})

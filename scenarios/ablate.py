@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from federation.composition import Part, usable
+from federation.opening import Opened, open_run, override, run_config
 from federation.routing import TunedResidual
 from federation.rules import InputError, nearest
-from federation.scenario import Opened, Scenario, open_run, override, run_config
+from federation.scenario import Scenario
 from scenarios.experiment import Experiment, Result, by_seed, failures
 from scenarios.experiment_pictures import difference_plot
 from scenarios.pictures import Metric

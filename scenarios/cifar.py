@@ -30,7 +30,7 @@ SCENARIO = Scenario(
     regions=SharedRegions(),
     prior=TrainingPhase(rounds=1),
     experts=ExpertSettings(rounds=2),
-    head=HeadSettings(rounds=0, hidden=0, features=GaborEnergies(), ridge=0.1, temperature=0.02),
+    head=HeadSettings(rounds=0, hidden=0, features=GaborEnergies(side=6, mirrored=True), ridge=0.1, temperature=0.02),
     router=RouterSettings(rounds=1),
 )
 

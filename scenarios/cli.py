@@ -15,8 +15,8 @@ import tomli_w
 import typer
 from rich.console import Console
 
+from federation.opening import open_scenario, scenario_names
 from federation.rules import InputError
-from federation.scenario import open_scenario, scenario_names
 from scenarios import ablate as ablations
 from scenarios import cap as caps
 from scenarios import sweep as sweeps

@@ -15,8 +15,8 @@ from federation.confidence import cooled, expected_calibration_error, fitted_tem
 from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.engine.local import Visit, in_order
 from federation.novelty import Coverage, coverage
+from federation.opening import Opened, open_run, run_config
 from federation.rules import InputError, nearest
-from federation.scenario import Opened, open_run, run_config
 from federation.union_bound import UnionBound, union_bound
 from scenarios.baselines import METHODS, Contender, Method, Trial
 from scenarios.baselines.contract import WorldRun

@@ -43,7 +43,9 @@ SCENARIO = Scenario(
         rounds=40,
         own_classes=True,
         members=4,
-        readout=ReadoutSettings(features=GaborEnergies(cells=3), ridges=(3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)),
+        readout=ReadoutSettings(
+            features=GaborEnergies(side=6, mirrored=True), ridges=(3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+        ),
     ),
     router=RouterSettings(
         rule=TunedResidual(top=1, hidden=16), rounds=1, local=LocalTraining(learning_rate=0.1, batch_size=5)

@@ -5,7 +5,7 @@ the first period, and joins what comes out to the world model that it has: nothi
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -18,16 +18,17 @@ from federation.data import UNKNOWN_CLIENT, Dataset, Samples
 from federation.engine import LocalGrid
 from federation.joining import joined
 from federation.models import ElasticFamily
+from federation.opening import open_run, run_config
 from federation.records import Stage
 from federation.rules import InputError
-from federation.scenario import Scenario, open_run, run_config
+from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, stacked
 from federation.world_model import Cost, WorldModel
 from scenarios.baselines import METHODS
-from scenarios.baselines.contract import Answer, Method, Trial, WorldRun, single_model
+from scenarios.baselines.contract import Answer, Method, Trial, WorldRun, probed, single_model
 from scenarios.baselines.federated import Account, Federated, Round
-from scenarios.baselines.world import run_world, scaled
+from scenarios.baselines.world import interim_answers, run_world, scaled
 from scenarios.compare import Progress, searched
 from scenarios.drift_measures import Leg, measures
 from scenarios.engines import Engine
@@ -57,17 +58,35 @@ class Continued(Federated[Parameters]):
         return single_model(family, state, trial.task)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Watched(Trial):
+    """A trial whose learning is also followed on other samples.
+
+    Attributes:
+        beside: these samples.
+        seen: the scores there, round by round.
+    """
+
+    beside: Samples
+    seen: list[float] = field(default_factory=list)
+
+    def watched(self, round_: int, answer: Answer) -> tuple[int, float]:
+        unknown = np.full(len(self.beside), UNKNOWN_CLIENT)
+        self.seen.append(self.task.score(answer(self.beside.inputs, unknown), self.beside.targets))
+        return super().watched(round_, answer)
+
+
 @dataclass(frozen=True)
 class Course:
     """All periods of one seed.
 
     Attributes:
-        trials: each period's clients, and their own test.
-        pooled: the same for all clients until then.
+        trials: each period's clients, and their own test; followed beside on the tests of all periods so far.
+        pooled: all clients until then, and their tests; followed beside on the test of the last of these periods.
     """
 
-    trials: tuple[Trial, ...]
-    pooled: tuple[Trial, ...]
+    trials: tuple[Watched, ...]
+    pooled: tuple[Watched, ...]
     tests: tuple[Samples, ...]
 
     @staticmethod
@@ -79,14 +98,19 @@ class Course:
         """
         count = periods(reference, overrides, seed)
 
-        def trial(there: Sequence[int]) -> Trial:
-            config = run_config(reference, {**overrides, "data.periods": list(there)}, seed)
-            opened = open_run(config)
-            return Trial(opened, lambda: _grid(engine, config), on_round=progress.advance)
+        def configured(there: Sequence[int]) -> dict[str, str | int]:
+            return run_config(reference, {**overrides, "data.periods": list(there)}, seed)
 
-        alone = tuple(trial([number]) for number in range(count))
-        tests = tuple(each.federation.union_test for each in alone)
-        return Course(alone, tuple(trial(range(number + 1)) for number in range(count)), tests)
+        def trial(config: dict[str, str | int], beside: Samples) -> Watched:
+            return Watched(open_run(config), lambda: _grid(engine, config), on_round=progress.advance, beside=beside)
+
+        alone, pooled = [configured([n]) for n in range(count)], [configured(range(n + 1)) for n in range(count)]
+        tests, whole = ([open_run(c).federation().union_test for c in configs] for configs in (alone, pooled))
+        return Course(
+            tuple(trial(config, probed(test)) for config, test in zip(alone, whole, strict=True)),
+            tuple(trial(config, probed(test)) for config, test in zip(pooled, tests, strict=True)),
+            tuple(tests),
+        )
 
     @property
     def task(self) -> Task:
@@ -112,28 +136,30 @@ class Course:
         past: WorldModel | None = None
         start: ServerState | None = None
         for trial in self.trials:
-            run, start = _trained(replace(trial, factor=factor), past, start)
+            now = replace(trial, factor=factor, seen=[])
+            run, start = _trained(now, past, start)
             past = joined(past, run.outcome.world) if past else run.outcome.world
-            alone = Leg(self.scores(past.predict), _scores(run.curve), run.training_flops)
+            alone = Leg(self.scores(past.predict), _scores(run.curve), tuple(now.seen), run.training_flops)
             yield past, alone, replace(alone, scores=self.scores(past.predict, context=True))
 
     def fedavg(self, size: Cost, factor: float, restart: bool) -> Iterator[Leg]:
         """FedAvg after each period."""
         last: Parameters | None = None
         for trial in self.trials:
-            now, account, curve = replace(trial, size=size, factor=factor), Account(), list[float]()
+            now, account, curve = replace(trial, size=size, factor=factor, seen=[]), Account(), list[float]()
             method = Continued(None if restart else last)
             family = method.family(now)
             for last in method.states(now, family, account):
                 curve.append(now.watched(len(curve) + 1, method.answer(last, now, family))[1])
             assert last is not None
-            yield Leg(self.scores(method.answer(last, now, family)), tuple(curve), account.flops)
+            yield Leg(self.scores(method.answer(last, now, family)), tuple(curve), tuple(now.seen), account.flops)
 
     def central(self, size: Cost, factor: float) -> Iterator[Leg]:
         """One model on all data so far, trained afresh in each period."""
         for trial in self.pooled:
-            found = METHODS["central"].run(replace(trial, size=size, factor=factor))
-            yield Leg(self.scores(found.answer), _scores(found.curve), found.training_flops)
+            now = replace(trial, size=size, factor=factor, seen=[])
+            found = METHODS["central"].run(now)
+            yield Leg(self.scores(found.answer), tuple(now.seen), _scores(found.curve), found.training_flops)
 
 
 def periods(reference: str, overrides: Mapping[str, Any], seed: int) -> int:
@@ -172,20 +198,26 @@ def drifted(
     rate = factor(METHODS["central"], size)
     progress.begin(f"central, seed {seed}", rounds * count)
     legs["central"] = list(course.central(size, rate))
-    return {"seed": seed, "methods": {name: measures(own, legs["fedavg"]) for name, own in legs.items()}}
+    return {
+        "seed": seed,
+        "methods": {name: measures(own, legs["fedavg"], legs["central"]) for name, own in legs.items()},
+    }
 
 
-def _trained(trial: Trial, past: WorldModel | None, start: ServerState | None) -> tuple[WorldRun, ServerState]:
+def _trained(trial: Watched, past: WorldModel | None, start: ServerState | None) -> tuple[WorldRun, ServerState]:
     """The run of a period's own part of the world, whose learning curve is that of the whole; and what all parts begin
     from."""
-    begun = [start] if start else []
+    begun, scenario, task = [start] if start else [], scaled(trial), trial.task
+    answers = partial(_joined, past, scenario, task) if past else partial(interim_answers, scenario=scenario, task=task)
 
     def told(record: RoundRecord, state: ServerState) -> None:
         if record.stage is Stage.ENCODER and not begun:
             begun.append(start_of(state))
+        if record.score is not None:
+            with torch.no_grad():
+                trial.seen.append(task.score(answers(state, trial.beside.inputs), trial.beside.targets))
 
-    interim = partial(_joined, past, scaled(trial), trial.task) if past else None
-    return run_world(trial, start, told, interim), begun[0]
+    return run_world(trial, start, told, answers), begun[0]
 
 
 def _joined(past: WorldModel, scenario: Scenario, task: Task, state: ServerState, inputs: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from scenarios.sheet import Column, Sheet, interval
 from scenarios.statistics import mean_interval
 
 RECOVERED = 0.95
-"""Share of what FedAvg has reached on the newest period by its end, at which a method counts as recovered."""
+"""Share of what the method to be reached has in the end of a period, at which another counts as recovered."""
 
 LEAST_ERROR = 1e-6
 """Below it an error counts as this, where another is divided by it."""
@@ -25,24 +25,30 @@ class Leg:
 
     Attributes:
         scores: on the test of each period, past, present and future, when the period is over.
-        curve: on its own test after each round.
+        curve: on the test of the period itself after each round.
+        whole: on the tests of all periods so far, after each round.
         flops: of training.
     """
 
     scores: tuple[float, ...]
     curve: tuple[float, ...]
+    whole: tuple[float, ...]
     flops: float
 
 
-def measures(legs: Sequence[Leg], reference: Sequence[Leg]) -> dict[str, Any]:
+def measures(legs: Sequence[Leg], newest: Sequence[Leg], whole: Sequence[Leg]) -> dict[str, Any]:
     """What one method's periods amount to.
 
     Scores are of the task, of which more is better; an error is 1 - score.
     `end` is the mean score over all periods in the end, `newest` that on the last; `forgetting` by how much the score
     on an old period has fallen since it was new, a mean over the old periods, `worse` by what share their errors
-    together have risen; `forward` the mean score on the next period before it comes; `rounds` after which the method
-    reached `RECOVERED` of what the reference ends with in the same period: a mean over all periods but the first,
-    where one in which it never did counts with all its rounds.
+    together have risen; `forward` the mean score on the next period before it comes. `rounds` is after how many the
+    method reached `RECOVERED` of what another ends the same period with, on the newest period, and `rounds_whole` on
+    all periods so far: means over all periods but the first. One in which it never did counts with all its rounds.
+
+    Args:
+        newest: of the method to be reached on the newest period.
+        whole: of the one to be reached on all periods so far.
     """
     last, old = legs[-1].scores, range(len(legs) - 1)
     before, after = (float(np.mean(scores)) for scores in ([legs[p].scores[p] for p in old], last[:-1]))
@@ -55,7 +61,8 @@ def measures(legs: Sequence[Leg], reference: Sequence[Leg]) -> dict[str, Any]:
         "forgetting": before - after,
         "worse": (1 - after) / max(1 - before, LEAST_ERROR) - 1,
         "forward": float(np.mean([legs[p].scores[p + 1] for p in old])),
-        "rounds": float(np.mean([_recovered(mine, ref) for mine, ref in zip(legs[1:], reference[1:], strict=True)])),
+        "rounds": _recovered([leg.curve for leg in legs], [leg.curve for leg in newest]),
+        "rounds_whole": _recovered([leg.whole for leg in legs], [leg.whole for leg in whole]),
     }
 
 
@@ -66,7 +73,7 @@ TITLES = {
     "fedavg_restart": "FedAvg that begins afresh in each period",
     "central": "a monolith that is trained afresh on all data so far",
 }
-MEASURES = ("end", "newest", "forgetting", "worse", "forward", "rounds", "flops")
+MEASURES = ("end", "newest", "forgetting", "worse", "forward", "rounds", "rounds_whole", "flops")
 
 
 def summarised(scenario: str, metric: str, seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -89,12 +96,14 @@ def sheet(result: Mapping[str, Any], title: str) -> Sheet:
     for name, row in result["methods"].items():
         scores = [interval(row[key], metric.value) for key in ("end", "newest", "forgetting")]
         scores += [interval(row["worse"], "{:+.0%}".format), interval(row["forward"], metric.value)]
-        rows.append([name, *scores, f"{row['rounds']['mean']:.1f}", readable(row["flops"]["mean"])])
-    names = ("all in the end", "newest", "forgotten", "error on old", "forward", "rounds to recover", "training FLOP")
+        rounds = [f"{row[key]['mean']:.1f}" for key in ("rounds", "rounds_whole")]
+        rows.append([name, *scores, *rounds, readable(row["flops"]["mean"])])
+    scored = ("all in the end", "newest", "forgotten", "error on old", "forward")
+    names = (*scored, "rounds to recover the newest", "rounds to recover all", "training FLOP")
     return Sheet(
         heading=f"{title}: drift",
         about=f"Scenario {result['scenario']}; seeds: {', '.join(map(str, result['seeds']))}. Recovered: at "
-        f"{RECOVERED:.0%} of what FedAvg ends a period with",
+        f"{RECOVERED:.0%} of what FedAvg ends a period with on the newest, central on all periods so far",
         columns=[Column("method", number=False), *map(Column, names)],
         rows=rows,
         picture=_courses(result["per_seed"], metric),
@@ -123,6 +132,10 @@ def _courses(seeds: Sequence[Mapping[str, Any]], metric: Metric) -> str:
     return inline(draw, 3.6, f"After the last period: {told}")
 
 
-def _recovered(mine: Leg, reference: Leg) -> int:
-    wanted = RECOVERED * reference.curve[-1]
-    return next((n for n, score in enumerate(mine.curve, 1) if score >= wanted), len(mine.curve))
+def _recovered(mine: Sequence[Sequence[float]], reached: Sequence[Sequence[float]]) -> float:
+    """Mean number of rounds over all periods but the first, of the curves of each."""
+
+    def rounds(curve: Sequence[float], wanted: float) -> int:
+        return next((n for n, score in enumerate(curve, 1) if score >= wanted), len(curve))
+
+    return float(np.mean([rounds(m, RECOVERED * r[-1]) for m, r in zip(mine[1:], reached[1:], strict=True)]))

@@ -11,7 +11,7 @@ from clients.app import app, serve_cohort
 from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Workers
 from federation.engine.cohort import CACHE, COHORT, CohortApp
 from federation.engine.local import Visit, in_order
-from federation.scenario import Opened, open_run
+from federation.opening import Opened, open_run
 
 Kind = Literal["cohort", "serial"]
 

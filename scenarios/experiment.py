@@ -14,8 +14,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from federation.opening import Opened, open_run, run_config
 from federation.rules import InputError
-from federation.scenario import Opened, Scenario, open_run, run_config
+from federation.scenario import Scenario
 from scenarios.compare import Progress
 from scenarios.display import Silent
 from scenarios.engines import HERE, one_thread

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from federation.opening import Opened, open_run, run_config
 from federation.rules import InputError, Rule, Several
-from federation.scenario import Opened, open_run, run_config
 from scenarios import drift_measures
 from scenarios.baselines import METHODS
 from scenarios.cap import cap, sheet

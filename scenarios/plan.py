@@ -18,9 +18,10 @@ from clients.app import serve_cohort
 from federation.availability import Always
 from federation.engine import CohortGrid, Here
 from federation.manifold import PrivateRegions
+from federation.opening import Opened, open_run, run_config
 from federation.pacing import Synchronous
 from federation.rules import InputError
-from federation.scenario import Opened, Scenario, open_run, run_config
+from federation.scenario import Scenario
 from scenarios.engines import fitting, one_thread
 from server.history import RoundRecord
 from server.schedule import EVERYBODY, schedule

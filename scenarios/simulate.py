@@ -6,7 +6,7 @@ from typing import Any
 
 from federation.data import FederatedData
 from federation.novelty import Coverage, coverage
-from federation.scenario import Opened, open_run, run_config
+from federation.opening import Opened, open_run, run_config
 from federation.union_bound import UnionBound, union_bound
 from scenarios.baselines import METHODS, Trial
 from scenarios.baselines.contract import WorldRun

@@ -14,8 +14,9 @@ from federation.data import Samples
 from federation.engine import LocalGrid
 from federation.fixed_point import Watch
 from federation.manifold import Chart
+from federation.opening import open_run
 from federation.rules import InputError
-from federation.scenario import Scenario, open_run
+from federation.scenario import Scenario
 from federation.task import Task
 from federation.world_model import WorldModel
 from server.checkpoint import Checkpoint, Checkpoints

@@ -25,10 +25,11 @@ from federation.manifold import Atlas, Chart, Encoder, EncoderRule
 from federation.manifold.chart import Moments
 from federation.manifold.dimension import Spacing
 from federation.models import Size
+from federation.opening import PATHS
 from federation.packing import packed, unpacked
 from federation.records import Stage
 from federation.rules import InputError
-from federation.scenario import PATHS, Scenario
+from federation.scenario import Scenario
 from server.history import RoundRecord
 from server.state import Charted, Model, ServerState
 

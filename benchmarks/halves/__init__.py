@@ -1,8 +1,9 @@
 """The digits scenario in two halves: every other client, numbered anew."""
 
 from federation.data import ClientData, Pool
+from federation.opening import DataFunction, open_scenario
 from federation.partition import OnDemand
-from federation.scenario import DataFunction, DataSettings, Scenario, open_scenario
+from federation.scenario import DataSettings, Scenario
 from scenarios.digits import SCENARIO
 
 CLIENTS = 20

@@ -159,6 +159,7 @@ class GaborEnergies(FeatureMap):
         cells: along each side of the image.
         threshold: of a filter's answer, a filter having norm one.
         contrast: variance of a patch that counts as much as the filters' noise: plainer patches say little.
+        mirrored: whether an image and its mirror image read the same: each feature is the mean over the two.
     """
 
     filters: int = Field(default=64, ge=1)
@@ -166,14 +167,18 @@ class GaborEnergies(FeatureMap):
     cells: int = Field(default=4, ge=1)
     threshold: float = Field(default=0.25, ge=0)
     contrast: float = Field(default=0.005, gt=0)
+    mirrored: bool = False
 
     def apply(
         self, inputs: Float[Tensor, "samples *shape"], trunk: Trunk = no_trunk
     ) -> Float[Tensor, "samples features"]:
         if inputs.dim() != 4:
             raise InputError(f"gabor_energies reads images [channels, height, width], not {list(inputs.shape[1:])}")
-        bank = gabors(self.filters, inputs.shape[1], self.side).to(inputs)
-        return torch.cat([self._few(rows, bank) for rows in torch.split(inputs, AT_ONCE)])
+        bank, ways = gabors(self.filters, inputs.shape[1], self.side).to(inputs), 1 + self.mirrored
+        few = max(1, AT_ONCE[inputs.device.type != "cpu"] // (self.filters * prod(inputs.shape[2:])))
+        seen = (inputs, inputs.flip(-1))[:ways]
+        read = [torch.cat([self._few(rows, bank) for rows in torch.split(each, few)]) for each in seen]
+        return torch.stack(read).mean(0)
 
     def _few(self, rows: Float[Tensor, "samples channels height width"], bank: Tensor) -> Tensor:
         """Of so many rows as memory holds easily: their maps are far larger than they are."""
@@ -193,11 +198,12 @@ class GaborEnergies(FeatureMap):
 
     def multiplies(self, shape: Sequence[int]) -> int:
         places = prod(side + 2 * (self.side // 2) - self.side + 1 for side in shape[1:])
-        return self.constants(shape) * places
+        return self.constants(shape) * places * (1 + self.mirrored)
 
 
-AT_ONCE = 250
-"""Images that are convolved together."""
+AT_ONCE = 2**19, 2**26
+"""Numbers of the maps of images that are convolved together, on a processor and on a GPU. What a processor's caches
+cannot hold takes pages anew from the system each time, which costs more than the filters."""
 
 
 @lru_cache(maxsize=8)

@@ -14,7 +14,8 @@ from torch import Tensor
 from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.engine import LocalGrid, Traffic
 from federation.models import ElasticFamily
-from federation.scenario import Opened, Scenario
+from federation.opening import Opened
+from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, single
 from federation.world_model import Cost
@@ -91,7 +92,7 @@ class Trial:
 
     def probe(self) -> Samples:
         """The union test samples on which learning curves are drawn."""
-        return self.federation.union_test.take(np.arange(min(CURVE_SAMPLES, len(self.federation.union_test))))
+        return probed(self.federation.union_test)
 
     def watched(self, round_: int, answer: Answer) -> tuple[int, float]:
         """The point of the learning curve after so many rounds; the round is reported as done."""
@@ -177,6 +178,11 @@ class Method(ABC):
     def absent(self, trial: Trial) -> str:
         """Why the method does not apply to this scenario and its data; empty where it does."""
         return ""
+
+
+def probed(test: Samples) -> Samples:
+    """The first of a test's samples, on which learning curves are drawn."""
+    return test.take(np.arange(min(CURVE_SAMPLES, len(test))))
 
 
 def single_model(family: ElasticFamily, parameters: Parameters, task: Task) -> Answer:

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from federation.opening import scenario_names
 from federation.rules import InputError
-from federation.scenario import scenario_names
 from federation.sites import OWN
 from scenarios.deployment import compose as compose_file
 from scenarios.deployment import kubernetes, own_data

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from federation.opening import open_run, open_scenario, run_config
 from federation.rules import Frozen, InputError
-from federation.scenario import open_run, open_scenario, run_config
 from scenarios.deployment.layout import Layout
 from scenarios.deployment.operator import COMPLETED, Operator
 from scenarios.deployment.operator import Run as State

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from federation.opening import open_run, open_scenario, run_config
 from federation.rules import InputError
-from federation.scenario import open_run, open_scenario, run_config
 from federation.world_model import MANIFEST
 from scenarios.deployment.check import problems
 from scenarios.deployment.init import check_new, initialise

@@ -8,8 +8,8 @@ from clients.stages.composition import held_out_parts
 from clients.stages.evidence import remember
 from federation.data import ClientData, Samples
 from federation.experts import Expert, scattered
+from federation.opening import open_scenario
 from federation.records import VARIANCES, Order, Stage
-from federation.scenario import open_scenario
 from federation.task import Task
 from federation.tensors import prefixed, single
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from federation.scenario import open_run, run_config
+from federation.opening import open_run, run_config
 from scenarios.deployment.init import initialise
 from scenarios.deployment.submission import RunFailedError, followed, prepared, recorded, started
 from scenarios.deployment.up import running

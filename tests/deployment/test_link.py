@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from federation.scenario import open_run, run_config
+from federation.opening import open_run, run_config
 from scenarios.deployment.init import initialise
 from scenarios.deployment.local import LocalDeployment, Ports
 from scenarios.deployment.own_data import split

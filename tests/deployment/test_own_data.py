@@ -9,8 +9,8 @@ import torch
 
 from clients.app import app
 from federation.engine import SerialGrid
+from federation.opening import open_run, run_config
 from federation.rules import InputError
-from federation.scenario import open_run, run_config
 from federation.sites import OWN, TEST
 from scenarios import digits
 from scenarios.cli import main

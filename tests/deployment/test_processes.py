@@ -18,7 +18,7 @@ import torch
 from flwr.cli.supernode.register import try_load_public_key
 from safetensors.torch import load_file
 
-from federation.scenario import open_run, run_config
+from federation.opening import open_run, run_config
 from scenarios.cli import main
 from scenarios.deployment import credentials, upkeep
 from scenarios.deployment.init import initialise, make_keys

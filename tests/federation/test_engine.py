@@ -14,8 +14,8 @@ from federation.contribution import EVERYWHERE
 from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Traffic
 from federation.engine.cohort import evenly, grouped
 from federation.engine.local import payload
+from federation.opening import open_run, run_config
 from federation.records import ACTION, Order, Stage, read_contribution
-from federation.scenario import open_run, run_config
 from federation.world_model import WorldModel
 from server.app import federate
 

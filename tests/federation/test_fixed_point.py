@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from clients.stages.probing import divergence
 from federation.fixed_point import FixedPoint, Watch, contraction_rate
+from federation.opening import open_scenario
 from federation.rules import InputError
-from federation.scenario import open_scenario
 from federation.task import Task
 
 BOUNDS = FixedPoint(residual=0.01, divergence=0.02, rounds=3)

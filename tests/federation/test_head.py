@@ -6,8 +6,8 @@ import torch
 from federation.head import Head
 from federation.manifold import Flat, GaborEnergies
 from federation.models import Mlp
+from federation.opening import open_scenario
 from federation.rules import InputError
-from federation.scenario import open_scenario
 from federation.task import Task
 from federation.tensors import shapes, single
 

@@ -154,6 +154,23 @@ def test_gabor_energies_leave_contrast_out_and_turn_with_the_sign():
     assert not features.apply(torch.zeros(1, 1, 8, 8)).any()
 
 
+def test_mirrored_gabor_energies_are_the_mean_over_an_image_and_its_mirror_image():
+    plain, images = GaborEnergies(filters=3, side=4, cells=2), torch.randn(5, 1, 8, 8)
+    mirrored = plain.model_copy(update={"mirrored": True})
+    said = mirrored.apply(images)
+    torch.testing.assert_close(said, (plain.apply(images) + plain.apply(images.flip(-1))) / 2)
+    torch.testing.assert_close(said, mirrored.apply(images.flip(-1)))
+    assert mirrored.multiplies((1, 8, 8)) == 2 * plain.multiplies((1, 8, 8))
+    assert mirrored.constants((1, 8, 8)) == plain.constants((1, 8, 8))
+
+
+def test_gabor_energies_do_not_depend_on_how_many_images_are_convolved_together(monkeypatch):
+    features, images = GaborEnergies(filters=3, side=4, cells=2), torch.randn(7, 1, 8, 8)
+    whole = features.apply(images)
+    monkeypatch.setattr("federation.manifold.features.AT_ONCE", (2 * 3 * 64, 1))
+    torch.testing.assert_close(features.apply(images), whole)
+
+
 def test_gabor_energies_refuse_what_is_no_image():
     with pytest.raises(InputError, match=r"reads images \[channels, height, width\], not \[7\]"):
         GaborEnergies().apply(torch.zeros(2, 7))

@@ -5,8 +5,8 @@ import torch
 
 from clients.app import app
 from federation.engine import SerialGrid
+from federation.opening import open_run, run_config
 from federation.records import Order, Stage
-from federation.scenario import open_run, run_config
 from scenarios.engines import HERE, SERIAL
 from server.app import federate
 from tests.parity.test_engines import assert_close, tensors

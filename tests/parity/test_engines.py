@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from federation.scenario import open_run, run_config
+from federation.opening import open_run, run_config
 from scenarios.compare import compare
 from scenarios.engines import HERE, SERIAL
 from server.app import app as server_app

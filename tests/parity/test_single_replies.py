@@ -9,9 +9,9 @@ from flwr.serverapp.strategy import FedAvg, FedMedian, Krum
 
 from clients.app import app, serve_cohort
 from federation.engine import CohortGrid, Here, SerialGrid
+from federation.opening import open_run, run_config
 from federation.randomness import torch_generator
 from federation.records import read_model, to_arrays
-from federation.scenario import open_run, run_config
 from server.app import federate
 from tests.small import ROUNDS
 

@@ -14,8 +14,8 @@ from clients.app import serve_cohort
 from federation.contribution import EVERYWHERE
 from federation.engine import Asked, CohortGrid, Here
 from federation.engine.workers import Queues, RayWorkers
+from federation.opening import open_run, run_config
 from federation.records import ACTION, Order, Stage, read_contribution
-from federation.scenario import open_run, run_config
 from scenarios.experiment import Experiment, run
 from scenarios.runs import RunFolder
 from server.app import federate

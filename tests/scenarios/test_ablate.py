@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from federation.opening import open_scenario
 from federation.records import Stage
 from federation.rules import InputError
-from federation.scenario import open_scenario
 from scenarios.ablate import ABLATIONS, ablation, sheet, summarised
 from scenarios.engines import HERE
 from scenarios.experiment import Result

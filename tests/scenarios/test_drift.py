@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from federation.data import Dataset, Pool, Samples
+from federation.opening import open_run, run_config
 from federation.rules import InputError
-from federation.scenario import open_run, run_config
 from federation.task import Task
 from scenarios.cli import main
 from scenarios.drift import Continued, Course, periods
@@ -86,24 +86,27 @@ def test_a_period_of_fashion_has_two_classes():
 
 def test_measures_of_three_periods_by_hand():
     legs = [
-        Leg((0.9, 0.1, 0.0), (0.5, 0.9), 1.0),
-        Leg((0.7, 0.8, 0.2), (0.2, 0.7, 0.8), 2.0),
-        Leg((0.6, 0.7, 0.9), (0.9, 0.9, 0.9), 4.0),
+        Leg((0.9, 0.1, 0.0), (0.5, 0.9), (0.5, 0.9), 1.0),
+        Leg((0.7, 0.8, 0.2), (0.2, 0.7, 0.8), (0.1, 0.7, 0.7), 2.0),
+        Leg((0.6, 0.7, 0.9), (0.9, 0.9, 0.9), (0.3, 0.4, 0.5), 4.0),
     ]
-    found = measures(legs, legs)
+    whole = [Leg((), (), (0.0,), 0.0), Leg((), (), (0.7,), 0.0), Leg((), (), (0.8,), 0.0)]
+    found = measures(legs, legs, whole)
     assert found["end"] == pytest.approx(2.2 / 3)
     assert found["newest"] == 0.9
     assert found["forgetting"] == pytest.approx(((0.9 - 0.6) + (0.8 - 0.7)) / 2)
     assert found["worse"] == pytest.approx((0.4 + 0.3) / (0.1 + 0.2) - 1)
     assert found["forward"] == pytest.approx((0.1 + 0.2) / 2)
     assert found["rounds"] == (3 + 1) / 2
+    assert found["rounds_whole"] == (2 + 3) / 2
     assert found["flops"] == 7.0
 
 
 def test_who_never_recovers_has_needed_all_rounds():
-    slow = [Leg((0.1, 0.1), (0.1, 0.1, 0.1), 0.0)] * 2
-    fast = [Leg((0.9, 0.9), (0.9,), 0.0)] * 2
-    assert measures(slow, fast)["rounds"] == 3
+    slow = [Leg((0.1, 0.1), (0.1, 0.1, 0.1), (0.1, 0.1), 0.0)] * 2
+    fast = [Leg((0.9, 0.9), (0.9,), (0.9,), 0.0)] * 2
+    found = measures(slow, fast, fast)
+    assert (found["rounds"], found["rounds_whole"]) == (3, 2)
 
 
 # --- the methods -----------------------------------------------------------------------------------------------------
@@ -145,7 +148,8 @@ def test_with_context_queries_of_a_client_share_their_experts_and_without_it_the
     assert alone.scores[0] == course.task.score(world.predict(test.inputs), test.targets)
     assert together.scores[0] == course.task.score(world.predict(test.inputs, group), test.targets)
     assert not torch.equal(world.predict(test.inputs, group), world.predict(test.inputs))
-    assert (together.curve, together.flops) == (alone.curve, alone.flops)
+    assert (together.curve, together.whole, together.flops) == (alone.curve, alone.whole, alone.flops)
+    assert len(alone.curve) == len(alone.whole)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

@@ -10,19 +10,10 @@ import torch
 from federation.data import UNKNOWN_CLIENT, Dataset, Samples
 from federation.manifold import Chart
 from federation.models import Convnet, ElasticFamily, Mlp, Tiers
+from federation.opening import Opened, open_run, run_config
 from federation.partition import Natural
 from federation.randomness import generator
-from federation.scenario import (
-    ExpertSettings,
-    HeadSettings,
-    LocalTraining,
-    Opened,
-    RouterSettings,
-    Scenario,
-    TrainingPhase,
-    open_run,
-    run_config,
-)
+from federation.scenario import ExpertSettings, HeadSettings, LocalTraining, RouterSettings, Scenario, TrainingPhase
 from federation.task import Task
 from federation.world_model import Cost
 from scenarios.baselines import METHODS, Trial, federated

@@ -6,7 +6,7 @@ from math import isfinite, nan
 import pytest
 import torch
 
-from federation.scenario import open_run, run_config
+from federation.opening import open_run, run_config
 from federation.world_model import Cost
 from scenarios.baselines import METHODS, Contender, Method, Trial
 from scenarios.baselines.world import run_world

@@ -9,9 +9,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from federation.opening import open_run, run_config
 from federation.records import Stage
 from federation.rules import InputError
-from federation.scenario import open_run, run_config
 from scenarios.engines import HERE, SERIAL
 from server.app import federate
 from server.checkpoint import KEPT, VERSION, Checkpoints

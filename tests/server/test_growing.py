@@ -13,9 +13,9 @@ from federation.manifold import Atlas, Chart, ChartRule, Encoder, PrincipalCompo
 from federation.manifold.features import no_trunk
 from federation.models import Mlp, Size
 from federation.models.family import FULL
+from federation.opening import open_run, open_scenario, run_config
 from federation.records import Stage
 from federation.rules import InputError
-from federation.scenario import open_run, open_scenario, run_config
 from federation.task import Task
 from scenarios.engines import SERIAL
 from server.growth import enlarged, grown, united

@@ -7,9 +7,9 @@ from clients.app import app, serve_cohort
 from federation.availability import Always, Devices
 from federation.contribution import WEIGHT, Contribution, coverage_mean
 from federation.engine import CohortGrid, Here, SerialGrid
+from federation.opening import open_run, run_config
 from federation.pacing import Buffered, Synchronous
 from federation.records import Stage
-from federation.scenario import open_run, run_config
 from server.app import federate
 from server.buffer import caught_up
 from server.schedule import ELASTIC

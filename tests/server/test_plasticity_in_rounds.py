@@ -9,10 +9,10 @@ from clients.stages.awake import awake
 from federation.contribution import EVERYWHERE
 from federation.data import Samples
 from federation.models import Convnet, Mlp, Size
+from federation.opening import open_run, open_scenario, run_config
 from federation.plasticity import Plasticity, silent
 from federation.records import Stage
 from federation.rules import InputError
-from federation.scenario import open_run, open_scenario, run_config
 from federation.task import Task
 from federation.tensors import stacked
 from scenarios.engines import SERIAL

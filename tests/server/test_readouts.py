@@ -9,10 +9,10 @@ from federation.confidence import TEMPERATURES
 from federation.data import Samples
 from federation.experts import Expert
 from federation.least_squares import moments, refitted
+from federation.opening import open_run, run_config
 from federation.readout import Readout
 from federation.records import Stage
 from federation.rules import InputError
-from federation.scenario import open_run, run_config
 from federation.tensors import single
 from federation.world_model import WorldModel
 from scenarios.engines import HERE

@@ -7,8 +7,8 @@ import torch
 
 from federation.experts import specialised
 from federation.models import Size
+from federation.opening import open_run, run_config
 from federation.records import Stage
-from federation.scenario import open_run, run_config
 from federation.tensors import shapes
 from federation.world_model import WorldModel
 from scenarios.engines import HERE, SERIAL

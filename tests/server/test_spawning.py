@@ -5,8 +5,8 @@ from functools import cache
 import pytest
 import torch
 
+from federation.opening import open_run, run_config
 from federation.records import Stage
-from federation.scenario import open_run, run_config
 from scenarios.engines import HERE, SERIAL
 from server.app import Outcome, federate
 from tests.latecomer import PATH

@@ -16,8 +16,8 @@ from federation.data import Samples
 from federation.engine import SerialGrid
 from federation.engine.local import refusal
 from federation.joining import joined
+from federation.opening import open_run, run_config
 from federation.records import ARRAYS, CONFIG, Stage, from_arrays
-from federation.scenario import open_run, run_config
 from federation.world_model import NOTHING_NOVEL
 from scenarios.engines import HERE
 from server.app import federate

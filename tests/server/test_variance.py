@@ -4,7 +4,7 @@ import pytest
 import torch
 from flwr.app import ArrayRecord
 
-from federation.scenario import open_run, run_config
+from federation.opening import open_run, run_config
 from federation.task import LEAST_VARIANCE, Task
 from scenarios.engines import HERE
 from server.history import residual_variance
