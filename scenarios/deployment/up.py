@@ -19,7 +19,7 @@ from scenarios.deployment.live import Live
 from scenarios.deployment.local import LocalDeployment, Ports
 from scenarios.deployment.operator import Operator
 from scenarios.deployment.own_data import agreed, complete, split, undistributed
-from scenarios.deployment.processes import Processes
+from scenarios.deployment.processes import Processes, ProcessLostError
 from scenarios.deployment.submission import Run, configured, described, fitted, followed, prepared, resumable, started
 from scenarios.runs import RUNS, RunFolder, check_out
 
@@ -90,14 +90,39 @@ def _through(layout: Layout, run: Run, kept: RunFolder, show: Show, resume: bool
 
 
 def serve_here(folder: Path | None, sites: int | None, show: Show) -> None:
-    """Keep a deployment up until a signal ends it, for runs that others start."""
+    """Keep a deployment up until a signal ends it, for runs that others start; all of it starts anew where a site has
+    left, or has another key."""
     known = _existing(folder, sites)
     place = folder or RUNS / f"deployment-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
-    with running(known or initialise(place, sites or DEFAULT_SITES), show) as here:
-        show(f"up; `manifold deploy run {here.layout.root} SCENARIO` runs on it, Ctrl-C ends it")
-        while True:
+    layout = known or initialise(place, sites or DEFAULT_SITES)
+    while True:
+        with running(layout, show) as here:
+            show(f"up; `manifold deploy run {here.layout.root} SCENARIO` runs on it, Ctrl-C ends it")
+            layout = _changed(here)
+            show("sites or their keys have changed; all start anew")
+
+
+def _changed(here: LocalDeployment) -> Layout:
+    """Wait until the folder of a deployment that is up names other sites, or holds other keys of theirs.
+
+    Raises:
+        ProcessLostError: a process has ended, and nothing has changed.
+    """
+    known = _keys(here.layout)
+    while True:
+        try:
             here.processes.check()
-            time.sleep(1)
+        except ProcessLostError:
+            time.sleep(2)  # whoever is expelled ends before its files are moved
+            if _keys(Layout.load(here.layout.root)) == known:
+                raise
+        if _keys(now := Layout.load(here.layout.root)) != known:
+            return now
+        time.sleep(1)
+
+
+def _keys(layout: Layout) -> dict[str, bytes]:
+    return {site.name: site.public_key.read_bytes() for site in layout.sites}
 
 
 @contextmanager

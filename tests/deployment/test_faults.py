@@ -1,10 +1,12 @@
 """What breaks in a real deployment: nodes, apps and servers that are killed in mid-round. Minutes: `make test-slow`."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -13,8 +15,10 @@ from safetensors.torch import load_file
 
 from federation.opening import open_run, run_config
 from scenarios.deployment.init import initialise
+from scenarios.deployment.live import Live
+from scenarios.deployment.operator import UnreachableError
 from scenarios.deployment.submission import RunFailedError, followed, prepared, recorded, started
-from scenarios.deployment.up import running
+from scenarios.deployment.up import operator_of, running
 from scenarios.engines import SERIAL
 from server.app import federate
 from tests.commands import status
@@ -141,6 +145,38 @@ def test_a_local_deployment_that_is_killed_as_a_whole_goes_on_with_its_run(tmp_p
     for name, tensor in simulated(SMALL).items():
         torch.testing.assert_close(deployed[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
     assert status("deploy", "up", str(fleet), "--local", "--resume") == 2
+
+
+def test_a_deployment_that_is_served_starts_anew_when_a_site_leaves_or_has_another_key(tmp_path):
+    layout = initialise(tmp_path / "fleet", SITES)
+    words = [sys.executable, "-m", "scenarios.cli", "deploy", "up", str(layout.root), "--local", "--serve"]
+
+    def up(*names, last=None):
+        """The nodes' keys, and where the SuperLink listens, once these sites are online at another than the last."""
+
+        def found():
+            live = Live.load(layout)
+            if live is None or live.port == last:
+                return None
+            with suppress(UnreachableError):
+                online = {n.name: n.public_key for n in operator_of(layout).nodes() if n.status == "online"}
+                return (online, live.port) if online.keys() == set(names) else None
+
+        return eventually(found, seconds=180)
+
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as served:
+        before, port = up("site-0", "site-1", "site-2")
+        assert status("deploy", "remove", str(layout.root), "site-1") == 0
+        between, port = up("site-0", "site-2", last=port)
+        assert between == {name: before[name] for name in between}
+        assert status("deploy", "rotate", str(layout.root), "site-2") == 0
+        after, _ = up("site-0", "site-2", last=port)
+        assert (after["site-0"] == before["site-0"], after["site-2"] == before["site-2"]) == (True, False)
+        served.send_signal(signal.SIGINT)
+        assert served.stdout is not None
+        said = served.stdout.read()
+    assert said.count("sites or their keys have changed; all start anew") == 2
+    assert Live.load(layout) is None
 
 
 def test_a_supernode_that_is_killed_is_missed_named_and_taken_back(here):
