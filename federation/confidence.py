@@ -1,15 +1,20 @@
 """How sure answers are: one temperature, chosen on held-out samples' sums, and how far sureness is from being right."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
+
+from federation.randomness import torch_generator
 
 TEMPERATURES = tuple(2 ** (step / 8) for step in range(-12, 25))
 """What is tried, in steps of 9 %; one is among them."""
 
 BINS = 15
 """Bins of equal width, of the probability of the most likely class."""
+
+DRAWS = 100
+"""Of who is right, for what chance alone makes of a calibration error."""
 
 LEAST = 1e-9
 """Probabilities below this count as this."""
@@ -51,6 +56,21 @@ def expected_calibration_error(answers: Float[Tensor, "samples outputs"], target
     A probability on an edge belongs to the lower bin. Source: Guo et al. (2017); Naeini et al. (2015).
     """
     confidence, said = answers.double().max(-1)
+    return float(_gaps(confidence, (said == targets)[None])[0])
+
+
+def calibration_floor(answers: Float[Tensor, "samples outputs"]) -> float:
+    """What the expected calibration error would be of answers that are right as often as they say.
+
+    It is not zero, for in a bin of few samples chance alone makes a gap: a mean over draws of who is right. An error
+    near it is no evidence of wrong confidence. Source: Vaicenavicius et al. (2019), consistency resampling.
+    """
+    confidence = answers.double().amax(-1)
+    draws = torch.rand(DRAWS, len(confidence), dtype=torch.float64, generator=torch_generator(0, "calibration floor"))
+    return float(_gaps(confidence, draws < confidence).mean())
+
+
+def _gaps(confidence: Float[Tensor, " samples"], right: Bool[Tensor, "draws samples"]) -> Float[Tensor, " draws"]:
     bins = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
-    gaps = torch.zeros(BINS, dtype=torch.float64).index_add(0, bins, (said == targets).double() - confidence)
-    return float(gaps.abs().sum() / max(1, len(targets)))
+    gaps = torch.zeros(len(right), BINS, dtype=torch.float64).index_add(1, bins, right.double() - confidence)
+    return gaps.abs().sum(1) / max(1, len(confidence))

@@ -11,7 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.confidence import cooled, expected_calibration_error, fitted_temperature, temperature_losses
+from federation.confidence import (
+    calibration_floor,
+    cooled,
+    expected_calibration_error,
+    fitted_temperature,
+    temperature_losses,
+)
 from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.engine.local import Visit, in_order
 from federation.novelty import Coverage, coverage
@@ -27,7 +33,7 @@ from scenarios.statistics import mean_interval, summary
 from server.strategy import RoundLostError
 
 WORLD = "world"
-PROTOCOLS = ("union", "local", "ece", "ece_untempered", "coverage", "covered")
+PROTOCOLS = ("union", "local", "ece", "ece_untempered", "ece_floor", "coverage", "covered")
 """What is told of each method, each in a table of its own."""
 
 EXTENSIONS = 2
@@ -51,10 +57,12 @@ QUERIES = 20
 
 @dataclass(frozen=True)
 class Confidence:
-    """Calibration error with a temperature and without; share of the samples of which a method is sure; score there."""
+    """Calibration error with a temperature, without, and by chance alone; share of the samples of which a method is
+    sure; score there."""
 
     ece: float | None = None
     untempered: float | None = None
+    floor: float | None = None
     coverage: float | None = None
     covered: float | None = None
 
@@ -239,6 +247,7 @@ def _score(trial: Trial, method: Method, trained: Contender, factor: float, seco
         on_local(trained, federation),
         sure.ece,
         sure.untempered,
+        sure.floor,
         sure.coverage,
         sure.covered,
         _latency(trained, federation),
@@ -336,6 +345,7 @@ def on_confidence(
     return Confidence(
         expected_calibration_error(answers, union.targets),
         expected_calibration_error(raw, union.targets),
+        calibration_floor(answers),
         float(sure.double().mean()),
         federation.task.score(answers[sure], union.targets[sure]) if bool(sure.any()) else None,
     )

@@ -265,14 +265,14 @@ def _score_rows(scores: Mapping[str, Any], metric: Metric) -> list[dict[str, Any
 
 
 def _calibration(comparison: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Expected calibration error of each method in percent, with its temperature and without, the best first."""
+    """Expected calibration error of each method in percent, with its temperature, without, by chance; best first."""
     rows = [
-        {"name": name, "error": row["mean"], "untempered": comparison["ece_untempered"][name]["mean"]}
-        for name, row in comparison["ece"].items()
+        {"name": name} | {key: comparison[key][name]["mean"] for key in ("ece", "ece_untempered", "ece_floor")}
+        for name in comparison["ece"]
     ]
     return [
         {key: value if key == "name" else f"{100 * value:.1f}\u00a0%" for key, value in row.items()}
-        for row in sorted(rows, key=lambda row: row["error"])
+        for row in sorted(rows, key=lambda row: row["ece"])
     ]
 
 

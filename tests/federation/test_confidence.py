@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from federation.confidence import (
     TEMPERATURES,
+    calibration_floor,
     committee_losses,
     cooled,
     expected_calibration_error,
@@ -48,6 +49,23 @@ def test_whoever_is_certain_is_wholly_right_or_wholly_wrong(target, error):
 
 def test_nothing_asked_is_nothing_wrong():
     assert expected_calibration_error(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64)) == 0
+    assert calibration_floor(torch.zeros(0, 3)) == 0
+
+
+def test_one_answer_that_is_right_three_times_in_four_is_wrong_about_itself_by_chance():
+    assert calibration_floor(sure(0.75)) == pytest.approx(0.75 * 0.25 + 0.25 * 0.75, abs=0.06)
+    assert calibration_floor(sure(1.0)) == 0
+
+
+def test_chance_makes_less_of_more_answers_and_those_that_say_what_they_are_have_no_more_than_it():
+    few, many = random_answers(200)[0], random_answers(20_000)[0]
+    assert calibration_floor(many) < calibration_floor(few) / 5
+    errors = []
+    for seed in range(20):
+        answers = random_answers(500, seed)[0]
+        drawn = torch.multinomial(answers, 1, generator=torch.Generator().manual_seed(seed)).squeeze(1)
+        errors.append(expected_calibration_error(answers, drawn))
+    assert sum(errors) / 20 == pytest.approx(calibration_floor(random_answers(500)[0]), rel=0.1)
 
 
 # --- temperature -----------------------------------------------------------------------------------------------------
