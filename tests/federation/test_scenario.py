@@ -3,19 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from federation.models import Mlp
-from federation.opening import override
-from federation.partition import Dirichlet
-from federation.scenario import CouplingSettings, LocalTraining, Scenario, TrainingPhase
-from server.aggregation import Mean
-
-SCENARIO = Scenario(
-    name="small",
-    title="A small one",
-    partition=Dirichlet(clients=5, alpha=0.5),
-    model=Mlp(width=8, blocks=2),
-    aggregation=Mean(),
-)
+from federation.opening import open_scenario
+from federation.scenario import CouplingSettings, LocalTraining, TrainingPhase
 
 
 @pytest.mark.parametrize("fields", [{"momentum": 1.0}, {"batch_size": 0}, {"weight_decay": -1e-9}, {"nesterov": True}])
@@ -34,7 +23,8 @@ def test_without_a_warm_up_coupling_is_at_its_strength_from_the_first_round():
 
 
 def test_all_phases_change_their_rounds_together():
-    coupled = override(SCENARIO, {"coupling.rounds": 6}).with_rounds(lambda rounds: rounds // 2)
+    rounds = {"prior.rounds": 10, "coupling.rounds": 6, "router.rounds": 10}
+    coupled = open_scenario("digits", rounds).scenario.with_rounds(lambda rounds: rounds // 2)
     assert (coupled.prior.rounds, coupled.coupling.rounds, coupled.router.rounds) == (5, 3, 5)
 
 
