@@ -40,9 +40,14 @@ def committee_losses(
     logits: Float[Tensor, "members samples outputs"], targets: Int[Tensor, " samples"]
 ) -> Float[Tensor, " temperatures"]:
     """The same of models whose mean answers, the temperature being that of each."""
-    true = one_hot(targets, logits.shape[2])
-    answers = ((logits.double() / t).softmax(2).mean(0) for t in TEMPERATURES)
-    return torch.stack([(each - true).square().sum() for each in answers])
+    return torch.stack([squared_errors((logits.double() / t).softmax(2).mean(0), targets) for t in TEMPERATURES])
+
+
+def squared_errors(
+    answers: Float[Tensor, "*tried samples outputs"], targets: Int[Tensor, " samples"]
+) -> Float[Tensor, " *tried"]:
+    """Of the probabilities of all classes, over all samples."""
+    return (answers - one_hot(targets, answers.shape[-1])).square().sum((-2, -1))
 
 
 def fitted_temperature(sums: Float[Tensor, " temperatures"]) -> float:

@@ -10,9 +10,8 @@ from math import inf
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import one_hot
 
-from federation.confidence import LEAST, TEMPERATURES, cooled
+from federation.confidence import LEAST, TEMPERATURES, cooled, squared_errors
 from federation.rules import Frozen
 from federation.task import Task
 
@@ -108,17 +107,14 @@ def context_losses(
         for prior in (None, *PRIORS):
             known = union if prior is None else (counts + prior * union) / (len(others) + prior)
             own = tried if prior is None else label_shifted(tried, group, union, prior)
-            views[0].append(_squared_errors(own, targets))
-            views[1].append(_squared_errors(tried * (known / union), targets))
+            views[0].append(_errors(own, targets))
+            views[1].append(_errors(tried * (known / union), targets))
     return torch.stack([torch.cat(view) for view in views])
 
 
-def _squared_errors(
-    weights: Float[Tensor, "tried samples outputs"], targets: Int[Tensor, " samples"]
-) -> Float[Tensor, " tried"]:
-    """Of all classes' shares, over all samples: as temperatures without context are chosen."""
-    shares = weights.double() / weights.double().sum(-1, keepdim=True).clamp_min(LEAST)
-    return (shares - one_hot(targets, weights.shape[-1])).square().sum((1, 2))
+def _errors(weights: Float[Tensor, "tried samples outputs"], targets: Tensor) -> Float[Tensor, " tried"]:
+    """Squared errors of shares, as temperatures without context are chosen."""
+    return squared_errors(weights.double() / weights.double().sum(-1, keepdim=True).clamp_min(LEAST), targets)
 
 
 def chosen_context(

@@ -71,8 +71,7 @@ class Watched(Trial):
     seen: list[float] = field(default_factory=list)
 
     def watched(self, round_: int, answer: Answer) -> tuple[int, float]:
-        unknown = np.full(len(self.beside), UNKNOWN_CLIENT)
-        self.seen.append(self.task.score(answer(self.beside.inputs, unknown), self.beside.targets))
+        self.seen.append(self.scored(answer, self.beside))
         return super().watched(round_, answer)
 
 

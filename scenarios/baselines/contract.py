@@ -94,10 +94,13 @@ class Trial:
         """The union test samples on which learning curves are drawn."""
         return probed(self.federation.union_test)
 
+    def scored(self, answer: Answer, samples: Samples) -> float:
+        """The score on samples, their client unknown."""
+        return self.task.score(answer(samples.inputs, np.full(len(samples), UNKNOWN_CLIENT)), samples.targets)
+
     def watched(self, round_: int, answer: Answer) -> tuple[int, float]:
         """The point of the learning curve after so many rounds; the round is reported as done."""
-        probe = self.probe()
-        score = self.task.score(answer(probe.inputs, np.full(len(probe), UNKNOWN_CLIENT)), probe.targets)
+        score = self.scored(answer, self.probe())
         self.on_round()
         return round_, score
 
