@@ -132,6 +132,12 @@ class Task(Frozen):
         spread = (targets - targets.mean(0)).square().sum()
         return float(1 - (answers - targets).square().sum() / spread.clamp_min(1e-12))
 
+    def constant_score(self, targets: Tensor) -> float:
+        """The `score` of the best answer that is the same for all samples: the most frequent class, or the mean."""
+        if len(targets) == 0:
+            return float("nan")
+        return float(targets.bincount().max() / len(targets)) if self.classifies else 0.0
+
     def target_dtype(self) -> torch.dtype:
         """dtype of targets as tensors."""
         return torch.int64 if self.classifies else torch.float32

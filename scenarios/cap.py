@@ -10,9 +10,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from scenarios.compare import SURE, WORLD
+from scenarios.compare import WORLD
 from scenarios.display import readable
 from scenarios.pictures import BLUE, VERMILLION, Look, Metric, inline
+from scenarios.scoring import SURE
 from scenarios.sheet import Column, Sheet, interval
 
 FEDERATION = (WORLD, "world_1_2", "world_1_4", "world_1_8")

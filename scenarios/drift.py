@@ -29,9 +29,10 @@ from scenarios.baselines import METHODS
 from scenarios.baselines.contract import Answer, Method, Trial, WorldRun, probed, single_model
 from scenarios.baselines.federated import Account, Federated, Round
 from scenarios.baselines.world import interim_answers, run_world, scaled
-from scenarios.compare import Progress, searched
 from scenarios.drift_measures import Leg, measures
 from scenarios.engines import Engine
+from scenarios.progress import Progress
+from scenarios.rates import searched
 from server.history import RoundRecord
 from server.state import ServerState, start_of, world_model
 

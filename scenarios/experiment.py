@@ -17,9 +17,9 @@ from typing import Any
 from federation.opening import Opened, open_run, run_config
 from federation.rules import InputError
 from federation.scenario import Scenario
-from scenarios.compare import Progress
 from scenarios.display import Silent
 from scenarios.engines import HERE, one_thread
+from scenarios.progress import Progress
 from scenarios.runs import RunFolder, versions
 from scenarios.simulate import SCORES, simulate
 

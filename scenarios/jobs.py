@@ -11,12 +11,12 @@ from federation.rules import InputError, Rule, Several
 from scenarios import drift_measures
 from scenarios.baselines import METHODS
 from scenarios.cap import cap, sheet
-from scenarios.compare import Progress
 from scenarios.compare import compare as run_comparison
 from scenarios.display import comparison_tables, simulation_lines
 from scenarios.drift import drifted, periods
 from scenarios.engines import Engine, Kind
 from scenarios.journal import Journal
+from scenarios.progress import Progress
 from scenarios.report import gather, render
 from scenarios.runs import RunFolder, check_out, versions
 from scenarios.sheet import Sheet

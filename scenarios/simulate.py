@@ -11,10 +11,12 @@ from federation.union_bound import UnionBound, union_bound
 from scenarios.baselines import METHODS, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.baselines.world import contender, run_world
-from scenarios.compare import WORLD, Progress, on_confidence, on_held_out, on_local, on_union
+from scenarios.compare import WORLD
 from scenarios.engines import RAY, Engine
 from scenarios.journal import Journal
+from scenarios.progress import Progress
 from scenarios.resting import resting
+from scenarios.scoring import on_confidence, on_held_out, on_local, on_union
 from scenarios.seams import seam_score
 
 SCORES: dict[str, Callable[[WorldRun, FederatedData], float | None]] = {

@@ -32,9 +32,9 @@ from scenarios.baselines.ifca import Ifca
 from scenarios.baselines.mixture import Mixed
 from scenarios.baselines.scaffold import Corrected, Scaffold
 from scenarios.baselines.world import run_world
-from scenarios.compare import on_local, on_union
 from scenarios.drift import Continued
 from scenarios.engines import HERE
+from scenarios.scoring import on_local, on_union
 from server.aggregation import Mean
 from tests.small import ROUNDS
 

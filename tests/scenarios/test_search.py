@@ -1,11 +1,12 @@
 """The search for a learning rate: what its factor changes."""
 
 from dataclasses import replace
-from math import isfinite, nan
+from math import nan
 
 import pytest
 import torch
 
+from federation.data import Samples
 from federation.opening import open_run, run_config
 from federation.world_model import Cost
 from scenarios.baselines import METHODS, Contender, Method, Trial
@@ -34,24 +35,53 @@ def test_the_factor_comes_on_top_of_a_phases_own():
     assert residuals(0.5, **phase_twice) == pytest.approx(residuals(1.0), rel=1e-5)
 
 
-class Diverging(Method):
-    """Answers well after short runs at any rate, and after long ones only at rates below the scenario's."""
+class Failing(Method):
+    """The nearest class mean; after short runs of the more classes the higher the rate, and after whole runs of all,
+    but above a rate it answers as it is told."""
 
-    name, title = "diverging", "one that diverges"
+    name, title = "failing", "one that fails in whole runs"
+
+    def __init__(self, failure, least=0.5):
+        self.failure, self.least = failure, least
 
     def run(self, trial: Trial) -> Contender:
-        scale = nan if trial.share == 1 and trial.factor >= 1 else trial.factor
-        outputs = trial.task.outputs
+        train = Samples.concatenated([client.train for client in trial.federation.clients])
+        means = torch.stack([train.inputs[train.targets == label].mean(0) for label in range(trial.task.outputs)])
 
         def answer(inputs, clients):
-            return torch.full((len(inputs), outputs), scale)
+            if trial.share == 1 and trial.factor > self.least:
+                return self.failure(len(inputs), trial.task.outputs)
+            answers = -torch.cdist(inputs.flatten(1), means.flatten(1))
+            if trial.share < 1:
+                answers[:, int(5 * trial.factor) :] = -1e9
+            return answers
 
         return Contender(answer, Cost(1, 1, 1))
 
 
-def test_a_rate_that_diverges_in_the_whole_run_gives_way_to_the_next_best(monkeypatch):
-    monkeypatch.setitem(METHODS, "diverging", Diverging())
+def not_a_number(samples, outputs):
+    return torch.full((samples, outputs), nan)
+
+
+def one_class(samples, outputs):
+    return torch.eye(outputs)[[3]].expand(samples, outputs)
+
+
+def factors_and_scores(monkeypatch, method):
+    monkeypatch.setitem(METHODS, "failing", method)
     settings = ROUNDS | {"search.factors": [0.5, 1.0, 2.0]}
-    result = compare("digits", settings, [0, 1], ["diverging"], Quiet(), HERE).dump()
-    assert result["learning_rate_factor_per_seed"]["diverging"] == [0.5, 0.5]
-    assert isfinite(result["union"]["diverging"]["mean"])
+    result = compare("digits", settings, [0, 1], ["failing"], Quiet(), HERE).dump()
+    return result["learning_rate_factor_per_seed"]["failing"], result["union"]["failing"]["per_seed"]
+
+
+@pytest.mark.parametrize("failure", [not_a_number, one_class])
+def test_a_rate_that_fails_in_the_whole_run_gives_way_to_the_next_best(monkeypatch, failure):
+    factors, scores = factors_and_scores(monkeypatch, Failing(failure))
+    assert factors == [0.5, 0.5]
+    assert min(scores) > 0.7
+
+
+def test_the_best_of_all_is_taken_where_no_rate_learns(monkeypatch):
+    factors, scores = factors_and_scores(monkeypatch, Failing(one_class, least=0))
+    assert factors[0] == factors[1]
+    assert max(scores) < 0.2
