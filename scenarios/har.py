@@ -29,11 +29,16 @@ SCENARIO = Scenario(
     model=Convnet(channels=(16, 32, 32), blocks=0),
     local=LocalTraining(learning_rate=0.1, weight_decay=0.003, batch_size=20, epochs=1),
     aggregation=Mean(),
-    encoder=PrincipalComponents(dimensions=112, features=SignalStatistics(frequencies=16), scaled=True, whitening=0.25),
+    encoder=PrincipalComponents(
+        dimensions=112,
+        features=SignalStatistics(frequencies=16, axes=3, correlations=True),
+        scaled=True,
+        whitening=0.25,
+    ),
     charts=ChartRule(rank=8),
     prior=TrainingPhase(rounds=14),
     experts=ExpertSettings(rounds=2),
-    head=HeadSettings(rounds=0, hidden=1024, ridge=1e-3, temperature=0.1),
+    head=HeadSettings(rounds=0, hidden=1024, ridge=1e-2, temperature=0.1),
     router=RouterSettings(rounds=1, mixloo=0.5),
 )
 

@@ -102,18 +102,44 @@ class OrientedGradients(FeatureMap):
 
 
 class SignalStatistics(FeatureMap):
-    """Of each channel of a signal [channels, time, 1]: mean, log deviation, and log power of the lowest frequencies."""
+    """Of each channel of a signal [channels, time, 1]: mean, log deviation, and log power of the lowest frequencies.
+
+    Attributes:
+        axes: channels that are the components of one vector. Of more than one the length is a channel, too, which stays
+            the same however a sensor is turned.
+        correlations: whether the correlation in time of each pair of channels is told, too.
+    """
 
     frequencies: int = Field(default=16, ge=1)
+    axes: int = Field(default=1, ge=1)
+    correlations: bool = False
 
     def apply(
         self, inputs: Float[Tensor, "samples *shape"], trunk: Trunk = no_trunk
     ) -> Float[Tensor, "samples features"]:
-        signal = inputs.flatten(2)
+        signal = self._with_lengths(inputs.flatten(2))
         mean = signal.mean(-1, keepdim=True)
-        deviation = (signal - mean).square().mean(-1, keepdim=True)
-        power = torch.fft.rfft(signal - mean).abs().square()[..., 1 : self.frequencies + 1] / signal.shape[-1]
-        return torch.cat([mean, (deviation + 1e-4).log() / 2, (power + 1e-4).log() / 2], -1).flatten(1)
+        moving = signal - mean
+        variance = moving.square().mean(-1, keepdim=True)
+        power = torch.fft.rfft(moving).abs().square()[..., 1 : self.frequencies + 1] / signal.shape[-1]
+        read = torch.cat([mean, (variance + 1e-4).log() / 2, (power + 1e-4).log() / 2], -1).flatten(1)
+        if not self.correlations:
+            return read
+        scaled = moving / (variance + 1e-4).sqrt()
+        one, other = torch.triu_indices(*[signal.shape[1]] * 2, 1, device=signal.device)
+        return torch.cat([read, (scaled @ scaled.mT)[:, one, other] / signal.shape[-1]], 1)
+
+    def _with_lengths(self, signal: Float[Tensor, "samples channels time"]) -> Float[Tensor, "samples more time"]:
+        channels = signal.shape[1]
+        if channels % self.axes:
+            raise InputError(f"axes: {channels} channels are no vectors of {self.axes} components; take a divisor")
+        if self.axes == 1:
+            return signal
+        return torch.cat([signal, signal.unflatten(1, (-1, self.axes)).norm(dim=2)], 1)
+
+    def multiplies(self, shape: Sequence[int]) -> int:
+        channels = shape[0] + (shape[0] // self.axes if self.axes > 1 else 0)
+        return channels**2 * prod(shape[1:]) if self.correlations else 0
 
 
 class PriorTrunk(FeatureMap):

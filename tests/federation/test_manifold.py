@@ -189,6 +189,31 @@ def test_a_wave_has_its_mean_its_deviation_and_power_at_its_own_frequency():
     assert len(features) == 2 + 8
 
 
+def test_correlations_tell_which_channels_move_together():
+    time = torch.arange(64) / 64 * 2 * torch.pi
+    together, against, apart = time.sin(), -3 * time.sin() + 1, time.cos()
+    signal = torch.stack([together, against, apart]).reshape(1, 3, 64, 1)
+    plain, told = SignalStatistics(frequencies=8), SignalStatistics(frequencies=8, correlations=True)
+    torch.testing.assert_close(told.apply(signal)[:, :-3], plain.apply(signal))
+    torch.testing.assert_close(told.apply(signal)[0, -3:], torch.tensor([-1.0, 0.0, 0.0]), atol=1e-3, rtol=0)
+
+
+def test_the_length_of_a_vector_is_a_channel_that_no_turn_of_the_sensor_changes():
+    features = SignalStatistics(frequencies=4, axes=3)
+    signal = normal_rows(0, 3 * 2, (0.0,) * 16).reshape(1, 6, 16, 1)
+    turn, _ = torch.linalg.qr(normal_rows(1, 3, (0.0,) * 3))
+    turned = torch.einsum("ij,svjtx->svitx", turn, signal.unflatten(1, (2, 3))).flatten(1, 2)
+    read, after = features.apply(signal)[0], features.apply(turned)[0]
+    assert len(read) == (6 + 2) * (2 + 4)
+    torch.testing.assert_close(read[6 * 6 :], after[6 * 6 :])
+    assert not torch.allclose(read[: 6 * 6], after[: 6 * 6])
+
+
+def test_channels_that_make_no_whole_vectors_are_refused():
+    with pytest.raises(InputError, match="axes: 4 channels are no vectors of 3 components"):
+        SignalStatistics(axes=3).apply(torch.zeros(1, 4, 16, 1))
+
+
 def test_random_features_are_the_same_for_everyone():
     rows = normal_rows(0, 5, (0.0,) * 4)
     features = RandomFeatures(count=7)
