@@ -53,19 +53,23 @@ def by_autograd(losses: RowLosses) -> Objective:
 
 @dataclass(frozen=True)
 class Batches:
-    """Which rows each client visits in each step; padding repeats row 0 and is not `real`.
+    """Which rows each client visits in each step, and which of their inputs, the first column, it sees in a mirror.
 
-    `epoch` is the number of steps in which the largest client visits its samples once.
+    Padding repeats row 0 and is not `real`. `epoch` is the number of steps in which the largest client visits its
+    samples once.
     """
 
     rows: Int[Tensor, "clients steps batch"]
     real: Bool[Tensor, "clients steps batch"]
+    mirrored: Bool[Tensor, "clients steps batch"]
     epoch: int
 
     def of(self, columns: Sequence[Column], device: torch.device) -> Iterator[Batch]:
         """The rows of each step, laid out an epoch at a time, straight from where each client has them."""
-        for rows in torch.split(self.rows, self.epoch, 1):
+        for rows, mirrored in zip(*(torch.split(t, self.epoch, 1) for t in (self.rows, self.mirrored)), strict=True):
             laid_out = [_taken(column, rows, device) for column in columns]
+            if bool(mirrored.any()):
+                laid_out[0] = seen(laid_out[0], mirrored.to(device))
             yield from zip(*(column.unbind(1) for column in laid_out), strict=True)
 
 
@@ -95,14 +99,22 @@ def batches(
     """
     width, longest = min(local.batch_size, max(samples)), ceil(max(samples) / local.batch_size)
     rows = np.zeros((len(samples), local.epochs * longest * width), dtype=np.int64)
-    real = np.zeros(rows.shape, dtype=bool)
+    real, mirrored = np.zeros((2, *rows.shape), dtype=bool)
     streams = Streams(seed, "batches", *address)
     for place, (n, client) in enumerate(zip(samples, clients, strict=True)):
         draw, epoch = streams.of(client), ceil(n / local.batch_size) * width
         for start in range(0, local.epochs * epoch, epoch):
             rows[place, start : start + n], real[place, start : start + n] = draw.permutation(n), True
+            if local.mirrored:
+                mirrored[place, start : start + n] = draw.random(n) < 0.5
     table = (len(samples), -1, width)
-    return Batches(torch.from_numpy(rows).view(table), torch.from_numpy(real).view(table), longest)
+    named, kept, flipped = (torch.from_numpy(each).view(table) for each in (rows, real, mirrored))
+    return Batches(named, kept, flipped, longest)
+
+
+def seen(images: Float[Tensor, "*rows channels height width"], mirrored: Bool[Tensor, "*rows"]) -> Tensor:
+    """The images, some of them in a mirror."""
+    return torch.where(mirrored[..., None, None, None], images.flip(-1), images)
 
 
 def learning_rate(local: LocalTraining, progress: float) -> float:

@@ -66,6 +66,13 @@ def _fits(scenario: Scenario, task: Task) -> None:
     """Refuse what a family, a head or a readout cannot read, and parts that cannot answer, before anything runs."""
     scenario.model.shapes(task)
     usable(scenario.composition.parts, task)
+    if scenario.local.mirrored and (len(task.input_shape) != 3 or task.input_shape[-1] == 1):
+        raise InputError(
+            f"local.mirrored: inputs are {list(task.input_shape)}, no [channels, height, width]; leave it out"
+        )
+    for field, local in (("head", scenario.head.local), ("router", scenario.router.local)):
+        if local.mirrored:
+            raise InputError(f"{field}.local.mirrored: a {field} is trained on codes, not on images; leave it out")
     if task.classifies:
         scenario.head.network.shapes(task, latent=1)
         if features := scenario.experts.features:

@@ -55,6 +55,9 @@ class LocalTraining(Frozen):
     batch_size: int = Field(default=20, ge=1)
     epochs: int = Field(default=1, ge=1)
     schedule: Literal["constant", "cosine"] = "constant"
+    mirrored: bool = Field(
+        default=False, description="each image is mirrored or not, by chance, each time: things keep their names"
+    )
 
 
 class TrainingPhase(Frozen):

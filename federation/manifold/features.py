@@ -126,7 +126,7 @@ class SignalStatistics(FeatureMap):
         if not self.correlations:
             return read
         scaled = moving / (variance + 1e-4).sqrt()
-        one, other = torch.triu_indices(*[signal.shape[1]] * 2, 1, device=signal.device)
+        one, other = torch.triu_indices(signal.shape[1], signal.shape[1], 1, device=signal.device)
         return torch.cat([read, (scaled @ scaled.mT)[:, one, other] / signal.shape[-1]], 1)
 
     def _with_lengths(self, signal: Float[Tensor, "samples channels time"]) -> Float[Tensor, "samples more time"]:
@@ -135,7 +135,7 @@ class SignalStatistics(FeatureMap):
             raise InputError(f"axes: {channels} channels are no vectors of {self.axes} components; take a divisor")
         if self.axes == 1:
             return signal
-        return torch.cat([signal, signal.unflatten(1, (-1, self.axes)).norm(dim=2)], 1)
+        return torch.cat([signal, signal.reshape(len(signal), -1, self.axes, signal.shape[2]).norm(dim=2)], 1)
 
     def multiplies(self, shape: Sequence[int]) -> int:
         channels = shape[0] + (shape[0] // self.axes if self.axes > 1 else 0)

@@ -6,6 +6,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
+from clients.training import seen
 from federation.data import Samples
 from federation.models import ElasticFamily
 from federation.randomness import generator, torch_generator
@@ -32,7 +33,7 @@ class Central(Method):
         task, scenario = trial.task, trial.scenario
         family = scenario.model.sized_to(task, self.parameters(trial.size))
         pooled = Samples.concatenated([client.train for client in trial.federation.clients])
-        models = descended(trial, family, task, lambda epoch: pooled, task.losses, self.name)
+        models = descended(trial, family, task, shown(trial, pooled, self.name), task.losses, self.name)
         answer, curve = trial.followed(single_model(family, model, task) for model in models)
         flops = training_flops(family.multiplies(task) * trial.rounds * scenario.local.epochs * len(pooled))
         return Contender(answer, monolith_cost(family, task), training_flops=flops, curve=curve)
@@ -45,6 +46,18 @@ class CentralTotal(Central):
 
     def parameters(self, size: Cost) -> int:
         return size.total_parameters
+
+
+def shown(trial: Trial, pooled: Samples, name: str) -> Callable[[int], Samples]:
+    """The samples of each epoch: the same, or, where local training mirrors images, each mirrored or not by chance."""
+    if not trial.scenario.local.mirrored:
+        return lambda epoch: pooled
+
+    def mirrored(epoch: int) -> Samples:
+        flags = generator(trial.scenario.seed, name, "mirrored", epoch).random(len(pooled)) < 0.5
+        return Samples(seen(pooled.inputs, torch.from_numpy(flags)), pooled.targets)
+
+    return mirrored
 
 
 def descended(

@@ -10,7 +10,7 @@ from federation.experts import Expert
 from federation.models import ElasticFamily
 from federation.task import Task
 from federation.tensors import Parameters, stacked
-from scenarios.baselines.central import descended
+from scenarios.baselines.central import descended, shown
 from scenarios.baselines.contract import Answer, Contender, Method, Trial, monolith_cost, training_flops
 
 
@@ -28,7 +28,7 @@ class CentralCommittee(Method):
         family = scenario.model.sized_to(task, trial.size.active_parameters // members)
         pooled = Samples.concatenated([client.train for client in trial.federation.clients])
         names = [f"{self.name} {member}" for member in range(members)]
-        apart = [descended(trial, family, task, lambda epoch: pooled, task.losses, name) for name in names]
+        apart = [descended(trial, family, task, shown(trial, pooled, name), task.losses, name) for name in names]
         answer, curve = trial.followed(_together(family, models, task) for models in zip(*apart, strict=True))
         one, visits = monolith_cost(family, task), trial.rounds * scenario.local.epochs * len(pooled)
         flops = members * training_flops(family.multiplies(task) * visits)

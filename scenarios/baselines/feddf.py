@@ -6,7 +6,7 @@ from torch import Tensor
 
 from federation.data import Samples
 from federation.routing import Gates
-from scenarios.baselines.central import descended
+from scenarios.baselines.central import descended, shown
 from scenarios.baselines.contract import Contender, Method, Trial, monolith_cost, single_model, training_flops
 
 
@@ -29,7 +29,7 @@ class FedDf(Method):
         regions = world.design.regions
         taught = Samples(inputs, world.mixture(inputs, Gates.even(len(inputs), regions)))
         losses = _divergence if task.classifies else task.losses
-        models = descended(trial, family, task, lambda epoch: taught, losses, self.name)
+        models = descended(trial, family, task, shown(trial, taught, self.name), losses, self.name)
         answer, curve = trial.followed(single_model(family, model, task) for model in models)
         asked = world.cost_of_experts(regions).query_flops * len(inputs)
         flops = run.training_flops + asked + training_flops(family.multiplies(task) * epochs * len(inputs))

@@ -55,7 +55,7 @@ def in_order(*clients: list[list[int]]) -> Batches:
     for client, plan in enumerate(clients):
         for step, batch in enumerate(plan):
             rows[client, step, : len(batch)], real[client, step, : len(batch)] = torch.tensor(batch).float(), 1
-    return Batches(rows.long(), real.bool(), epoch=1)
+    return Batches(rows.long(), real.bool(), torch.zeros_like(real, dtype=torch.bool), epoch=1)
 
 
 def trained(columns, plan: Batches, local: LocalTraining, start: list[float], proximal: float = 0.0) -> Trained:
@@ -258,6 +258,19 @@ def test_another_round_client_or_seed_shuffles_anew():
         for seed, round_, client in [(0, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 0)]
     ]
     assert len({tuple(order) for order in orders}) == 4
+
+
+def test_half_of_the_visits_are_in_a_mirror_where_that_is_asked_and_no_row_changes_its_place():
+    plain, mirrored = (batches([400], LocalTraining(mirrored=asked), 0, ("x",), [0]) for asked in (False, True))
+    assert not bool(plain.mirrored.any())
+    assert torch.equal(plain.rows, mirrored.rows)
+    assert 160 < int(mirrored.mirrored.sum()) < 240
+    images, targets = torch.arange(400.0 * 2 * 3).view(400, 2, 1, 3), torch.arange(400)
+    for step, (seen, named) in enumerate(mirrored.of(([images], [targets]), torch.device("cpu"))):
+        rows, flags = mirrored.rows[:, step], mirrored.mirrored[:, step]
+        assert torch.equal(named, rows)
+        assert torch.equal(seen[flags], images[rows[flags]].flip(-1))
+        assert torch.equal(seen[~flags], images[rows[~flags]])
 
 
 def test_epochs_are_shuffled_anew():

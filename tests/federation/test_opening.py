@@ -244,3 +244,17 @@ def test_least_squares_of_real_values_are_refused_before_anything_runs(fields, n
     opened = open_run(run_config("piecewise", fields, seed=0))
     with pytest.raises(InputError, match=f"{named}: least squares tell classes, and these data have real values"):
         opened.federation()
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("local.mirrored", r"local.mirrored: inputs are \[64\], no \[channels, height, width\]"),
+        ("head.local.mirrored", "head.local.mirrored: a head is trained on codes"),
+        ("router.local.mirrored", "router.local.mirrored: a router is trained on codes"),
+    ],
+)
+def test_what_is_no_image_is_not_mirrored(field, said):
+    opened = open_run(run_config("digits", {field: True}, seed=0))
+    with pytest.raises(InputError, match=said):
+        opened.federation()

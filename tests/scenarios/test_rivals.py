@@ -468,6 +468,25 @@ def test_a_class_with_two_samples_is_drawn_between_and_beyond_them():
     assert float(rows.std(0)[0]) == pytest.approx(1, rel=0.1)
 
 
+# --- images in a mirror ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["central", "scaffold"])
+def test_where_local_training_mirrors_images_monoliths_learn_what_the_mirror_shows(name):
+    left = torch.zeros(200, 1, 4, 4)
+    left[torch.arange(200), 0, torch.arange(200) % 4, torch.arange(200) // 4 % 2] = 1.0
+    plain = Samples(left, torch.arange(200) % 4)  # a dot on the left, whose row is asked for
+    mirror = Samples(left.flip(-1), plain.targets)
+    task = Task(kind="classification", input_shape=(1, 4, 4), outputs=4)
+    heard = []
+    for mirrored in (False, True):
+        local = LocalTraining(learning_rate=0.5, batch_size=20, mirrored=mirrored)
+        trial = federation([plain, plain], [mirror, mirror], 15, local, task, Mlp(width=16))
+        heard.append(on_union(METHODS[name].run(trial), trial.federation))
+    assert heard[0] < 0.6
+    assert heard[1] == 1
+
+
 # --- committees of monoliths -----------------------------------------------------------------------------------------
 
 
