@@ -75,7 +75,7 @@ def schedule(scenario: Scenario, task: Task, begun: bool = False) -> tuple[Step,
         begun: whether prior and encoders are there already.
     """
     spawns, experts, coupling = scenario.novelty.spawn_at is not None, scenario.experts.rounds, scenario.coupling.rounds
-    readouts = int(task.classifies and scenario.experts.readout is not None)
+    readouts = int(scenario.experts.readout is not None)
     plan = [
         (Stage.CENSUS, 1),
         (Stage.PRIOR, 0 if begun else scenario.prior.rounds),
@@ -88,7 +88,7 @@ def schedule(scenario: Scenario, task: Task, begun: bool = False) -> tuple[Step,
         (Stage.SELECTION, readouts),
         (Stage.REACH, 1),
         (Stage.EVIDENCE, 1),
-        (Stage.LEAST_SQUARES, int(task.classifies and scenario.head.ridge is not None)),
+        (Stage.LEAST_SQUARES, int(scenario.head.ridge is not None)),
         (Stage.HEAD, scenario.head.rounds if task.classifies else 0),
         (Stage.ROUTER, scenario.router.rounds if scenario.router.rule.tuned else 0),
         (Stage.COMPOSITION, 1),

@@ -200,11 +200,12 @@ class GaborEnergies(FeatureMap):
     ) -> Float[Tensor, "samples features"]:
         if inputs.dim() != 4:
             raise InputError(f"gabor_energies reads images [channels, height, width], not {list(inputs.shape[1:])}")
-        bank, ways = gabors(self.filters, inputs.shape[1], self.side).to(inputs), 1 + self.mirrored
+        bank = gabors(self.filters, inputs.shape[1], self.side).to(inputs)
         few = max(1, AT_ONCE[inputs.device.type != "cpu"] // (self.filters * prod(inputs.shape[2:])))
-        seen = (inputs, inputs.flip(-1))[:ways]
-        read = [torch.cat([self._few(rows, bank) for rows in torch.split(each, few)]) for each in seen]
-        return torch.stack(read).mean(0)
+        read = torch.cat([self._few(rows, bank) for rows in torch.split(inputs, few)])
+        if not self.mirrored:
+            return read
+        return (read + torch.cat([self._few(rows.flip(-1), bank) for rows in torch.split(inputs, few)])) / 2
 
     def _few(self, rows: Float[Tensor, "samples channels height width"], bank: Tensor) -> Tensor:
         """Of so many rows as memory holds easily: their maps are far larger than they are."""
