@@ -20,7 +20,7 @@ demo: install
 	$(BIN)/manifold compare digits
 
 test: install
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
