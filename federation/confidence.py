@@ -1,4 +1,5 @@
-"""How sure answers are: one temperature, chosen on held-out samples' sums, and how far sureness is from being right."""
+"""How sure answers are: a temperature and a doubt, chosen on held-out samples' sums, and how far sureness is from being
+right."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,6 +11,9 @@ from federation.randomness import torch_generator
 TEMPERATURES = tuple(2 ** (step / 8) for step in range(-12, 25))
 """What is tried, in steps of 9 %; one is among them."""
 
+DOUBTS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15)
+"""What is tried with each of them: the share of an answer that is spread over all classes."""
+
 BINS = 15
 """Bins of equal width, of the probability of the most likely class."""
 
@@ -20,26 +24,44 @@ LEAST = 1e-9
 """Probabilities below this count as this."""
 
 
-def cooled(answers: Float[Tensor, "*rows outputs"], temperature: float) -> Float[Tensor, "*rows outputs"]:
-    """p^(1 / T), normalised: the most likely class stays. Source: temperature scaling, Guo et al. (2017)."""
-    return answers if temperature == 1 else (answers.clamp_min(LEAST).log() / temperature).softmax(-1)
+def cooled(
+    answers: Float[Tensor, "*rows outputs"], temperature: float, doubt: float = 0.0
+) -> Float[Tensor, "*rows outputs"]:
+    """(1 - doubt) p^(1 / T), normalised, + doubt / classes: the most likely class stays.
 
-
-def temperature_losses(
-    answers: Float[Tensor, "samples outputs"], targets: Int[Tensor, " samples"]
-) -> Float[Tensor, " temperatures"]:
-    """Squared errors of all probabilities at each temperature: a sum that clients can add up. Source: Brier (1950).
-
-    Bounded, as nats are not: these would let the few samples decide whose class an answer rules out, such as those that
-    are routed to an expert without it.
+    Source: temperature scaling, Guo et al. (2017). Of answers that are too sure where they are sure and not sure enough
+    elsewhere a temperature alone makes the best of neither; the doubt, which is ours, takes away the first of the two.
     """
-    return committee_losses(answers.double().clamp_min(LEAST).log()[None], targets)
+    sure = answers if temperature == 1 else (answers.clamp_min(LEAST).log() / temperature).softmax(-1)
+    return (1 - doubt) * sure + doubt / answers.shape[-1] if doubt else sure
+
+
+def calibration_losses(
+    answers: Float[Tensor, "samples outputs"], targets: Int[Tensor, " samples"]
+) -> Float[Tensor, " tried"]:
+    """Squared errors of all probabilities with each doubt at each temperature: sums that clients can add up.
+
+    Source: Brier (1950). Bounded, as nats are not: these would let the few samples decide whose class an answer rules
+    out, such as those that are routed to an expert without it.
+    """
+    cool = [cooled(answers.double(), temperature) for temperature in TEMPERATURES]
+    squares = torch.stack([p.square().sum() for p in cool])
+    right = torch.stack([p.gather(1, targets.unsqueeze(1)).sum() for p in cool])
+    kept = 1 - torch.tensor(DOUBTS, dtype=torch.float64).unsqueeze(1)
+    count, even = len(answers), len(answers) / answers.shape[-1]
+    return (kept**2 * squares + (1 - kept**2) * even - 2 * (kept * right + (1 - kept) * even) + count).flatten()
+
+
+def fitted_calibration(sums: Float[Tensor, " tried"]) -> tuple[float, float]:
+    """The temperature and the doubt with the least loss; one and none where nothing was held out."""
+    doubt, temperature = divmod(int(sums.argmin()), len(TEMPERATURES))
+    return (TEMPERATURES[temperature], DOUBTS[doubt]) if bool(sums.any()) else (1.0, 0.0)
 
 
 def committee_losses(
     logits: Float[Tensor, "members samples outputs"], targets: Int[Tensor, " samples"]
 ) -> Float[Tensor, " temperatures"]:
-    """The same of models whose mean answers, the temperature being that of each."""
+    """Squared errors at each temperature of models whose mean answers, the temperature being that of each."""
     return torch.stack([squared_errors((logits.double() / t).softmax(2).mean(0), targets) for t in TEMPERATURES])
 
 

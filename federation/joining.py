@@ -33,10 +33,13 @@ def joined(one: WorldModel, other: WorldModel) -> WorldModel:
     atlas, first = one.atlas.beside(other.atlas), one.design.regions
     share = exp(float(one.atlas.log_weight.logsumexp(0) - atlas.log_weight.logsumexp(0)))
     network, head, sums = _head(one, other, share)
+    uncharted = tuple(sorted({*one.design.uncharted, *other.design.uncharted} - {*atlas.label.tolist()}))
     rule, router = one.design.router.joined(one.router, other.design.router, other.router, share)
     return replace(
         one,
-        design=_design(one.design, other.design, share).model_copy(update={"router": rule, "head": network}),
+        design=_design(one.design, other.design, share).model_copy(
+            update={"router": rule, "head": network, "uncharted": uncharted}
+        ),
         atlas=atlas,
         experts={**one.experts, **{first + region: expert for region, expert in other.experts.items()}},
         router=router,
@@ -96,6 +99,7 @@ def _design(one: Design, other: Design, share: float) -> Design:
             "novelty_threshold": min(novel, NOTHING_NOVEL),
             "labels": tuple(labels),
             "temperature": _between(one.temperature, other.temperature, share),
+            "doubt": share * one.doubt + (1 - share) * other.doubt,
             "context": _context(one.context, other.context, share),
         }
     )

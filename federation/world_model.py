@@ -42,9 +42,9 @@ class Design(Frozen):
     """All of a world model that is not a tensor.
 
     `size` is that of its models, of those of the family; `sizes` that of each expert, where they differ. `readout` are
-    the features of experts that are readouts. `labels` is
-    the share of each class in the federation, `temperature` that of answers without context, `ridge` the penalty in the
-    least squares of the head, if there were any.
+    the features of experts that are readouts. `labels` is the share of each class in the federation, `uncharted` those
+    of which samples but no charts are there, `temperature` and `doubt` make answers without context as sure
+    as they are right, `ridge` is the penalty in the least squares of the head, if there were any.
     """
 
     version: int = VERSION
@@ -65,7 +65,9 @@ class Design(Frozen):
     composition: dict[str, float] = Field(default_factory=dict)
     novelty_threshold: float = NOTHING_NOVEL
     labels: Several[float] = ()
+    uncharted: Several[int] = ()
     temperature: float = 1.0
+    doubt: float = 0.0
     context: Context = Context()
 
     def size_of(self, region: int) -> Size:
@@ -74,7 +76,7 @@ class Design(Frozen):
 
 
 LEAST_LOGIT = -30.0
-"""Lower bound of the chart posterior's logits: a label that no client charted can still be learned by the head."""
+"""Lower bound of the chart posterior's logits: of a label that no client has, too."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,11 @@ class WorldModel:
         """
         query, known = self.query(inputs), self.design.context
         if context is None or not known.used:
-            return cooled(self._answers(query), self.design.temperature)
+            return self._calibrated(self._answers(query))
         group = _numbered(context, len(query.rows))
         answers = self._answers(query, group if known.router else None)
         alone = (torch.bincount(group)[group] == 1).unsqueeze(1)
-        sure = torch.where(alone, cooled(answers, self.design.temperature), cooled(answers, known.temperature))
+        sure = torch.where(alone, self._calibrated(answers), cooled(answers, known.temperature))
         if known.prior is None:
             return sure
         return label_shifted(sure, group, torch.tensor(self.design.labels), known.prior)
@@ -157,9 +159,14 @@ class WorldModel:
         return answers
 
     def untempered(self) -> "WorldModel":
-        """The same at temperature one, with and without context."""
+        """The same at temperature one and without doubt, with and without context."""
         context = self.design.context.model_copy(update={"temperature": 1.0})
-        return replace(self, design=self.design.model_copy(update={"temperature": 1.0, "context": context}))
+        return replace(
+            self, design=self.design.model_copy(update={"temperature": 1.0, "doubt": 0.0, "context": context})
+        )
+
+    def _calibrated(self, answers: Float[Tensor, "samples outputs"]) -> Float[Tensor, "samples outputs"]:
+        return cooled(answers, self.design.temperature, self.design.doubt)
 
     def at(self, size: Size) -> "WorldModel":
         """The same world with the leading slice of each expert, for a device that asks for less.
@@ -221,11 +228,18 @@ class WorldModel:
         return self.design.router.gates(self.router, query.latent, query.survey, group)
 
     def chart_logits(self, query: Query) -> Float[Tensor, "samples labels"]:
-        """The cooled chart posterior of the labels, as logits."""
+        """The cooled chart posterior of the labels, as logits.
+
+        Of labels that nobody could chart it knows nothing: they have the mean of all others, for the head to tell.
+        """
         same = self.regions is self.atlas
         survey = query.survey if same else self.design.router.survey(self.atlas, query.latent)
         scores = survey.label_scores(self.design.task.outputs)
-        return (self.design.chart_temperature * (scores - scores.amax(1, keepdim=True))).clamp_min(LEAST_LOGIT).float()
+        relative = self.design.chart_temperature * (scores - scores.amax(1, keepdim=True))
+        logits = relative.clamp_min(LEAST_LOGIT).float()
+        if self.design.uncharted:
+            logits[:, list(self.design.uncharted)] = logits[:, torch.unique(self.atlas.label)].mean(1, keepdim=True)
+        return logits
 
     def mixture(self, rows: Float[Tensor, "samples *shape"], gate: Gates) -> Float[Tensor, "samples outputs"]:
         """sum_i g_i(x) p_i(y|x); an expert sees only the samples that are routed to it."""

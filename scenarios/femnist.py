@@ -3,7 +3,7 @@
 import numpy as np
 
 from federation.data import Dataset
-from federation.manifold import ChartRule, OrientedGradients, PrincipalComponents, SharedRegions
+from federation.manifold import ChartRule, GaborEnergies, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
 from federation.npz import Arrays, images, labelled
 from federation.partition import Natural
@@ -34,7 +34,12 @@ SCENARIO = Scenario(
     prior=TrainingPhase(rounds=1),
     experts=ExpertSettings(rounds=2),
     head=HeadSettings(
-        rounds=32, hidden=128, temperature=0.05, local=LocalTraining(learning_rate=1.0, weight_decay=0.0005)
+        rounds=4,
+        hidden=0,
+        features=GaborEnergies(filters=112, side=14, cells=3, threshold=0.15),
+        ridge=3e-4,
+        temperature=0.005,
+        local=LocalTraining(learning_rate=0.05),
     ),
     router=RouterSettings(rounds=2, mixloo=0.5),
 )

@@ -10,21 +10,21 @@ from torch import Tensor
 
 from federation.confidence import (
     calibration_floor,
+    calibration_losses,
     cooled,
     expected_calibration_error,
-    fitted_temperature,
-    temperature_losses,
+    fitted_calibration,
 )
 from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
 from scenarios.baselines import Contender, Method
 
 SURE = 0.9
-"""Probability of the most likely class from which on a method counts as sure, at the temperature that suits it."""
+"""Probability of the most likely class from which on a method counts as sure, once it is calibrated."""
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """Calibration error with a temperature, without, and by chance alone; share of the samples of which a method is
+    """Calibration error when calibrated, before that, and by chance alone; share of the samples of which a method is
     sure; score there."""
 
     ece: float | None = None
@@ -59,7 +59,7 @@ def on_confidence(
 ) -> Confidence:
     """How sure a method is on the union test, and how rightly.
 
-    Who fits no temperature alone gets one by the same means: of the same temperatures, on the same held-out samples.
+    Who fits no temperature and doubt alone gets them by the same means: of the same ones, on the same held-out samples.
 
     Args:
         answers: to the union test, where they are known already.
@@ -72,8 +72,8 @@ def on_confidence(
         raw = trained.untempered(union.inputs, who)
     else:
         asked = np.full(len(held_out), UNKNOWN_CLIENT) if told is None else owner
-        losses = temperature_losses(trained.answer(held_out.inputs, asked), held_out.targets)
-        raw, answers = answers, cooled(answers, fitted_temperature(losses))
+        losses = calibration_losses(trained.answer(held_out.inputs, asked), held_out.targets)
+        raw, answers = answers, cooled(answers, *fitted_calibration(losses))
     sure = answers.amax(1) >= SURE
     return Confidence(
         expected_calibration_error(answers, union.targets),

@@ -152,7 +152,7 @@ def chart_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
     assert state.encoder is not None
     assert state.atlas is not None
     tensors = prefixed("encoder", state.encoder.weights) | prefixed("atlas", state.atlas.tensors())
-    return tensors | prefixed("router", state.router) | prior_tensors(state, scenario)
+    return tensors | prefixed("router", state.router) | prior_tensors(state, scenario) | state.labels
 
 
 def evidence_tensors(state: ServerState, reached: tuple[int, ...]) -> dict[str, Tensor]:

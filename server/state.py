@@ -91,6 +91,7 @@ class ServerState:
     known: dict[str, Tensor] = field(default_factory=dict)
     pioneers: tuple[int, ...] = ()
     temperature: float = 1.0
+    doubt: float = 0.0
     context: Context = field(default_factory=Context)
 
     @property
@@ -257,7 +258,9 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
         composition=state.composition or {"mixture": 1.0},
         novelty_threshold=min(state.novelty_threshold, NOTHING_NOVEL),
         labels=tuple(shares(state.labels[LABELS]).tolist()) if state.labels else (),
+        uncharted=state.atlas.without_chart(state.labels[LABELS]) if state.labels else (),
         temperature=state.temperature,
+        doubt=state.doubt,
         context=state.context,
     )
     experts = {region: state.expert(region) for region in range(len(state.experts))}

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 
 from federation.composition import candidates, usable
-from federation.confidence import TEMPERATURES
+from federation.confidence import DOUBTS, TEMPERATURES
 from federation.context import VIEWS, options
 from federation.contribution import EVERYWHERE, WEIGHT, Contribution
 from federation.experts import Expert, specialised, trunk_of
@@ -181,7 +181,7 @@ def expected_shapes(
             return {"loss": (tried,), "correct": (tried,), "count": ()}
         case Stage.NOVELTY:
             sums: dict[str, Shape] = dict.fromkeys(("count", "composition", "generalist"), (BINS,))
-            sums |= {"temperature": (len(TEMPERATURES),)} if task.classifies else {}
+            sums |= {"calibration": (len(TEMPERATURES) * len(DOUBTS),)} if task.classifies else {}
             return sums | {"context": (VIEWS, len(options(task)))}
         case Stage.CHARTING | Stage.SPAWN:
             return {}

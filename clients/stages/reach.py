@@ -4,6 +4,7 @@ So it downloads no expert to which the charts would never send its samples.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from torch import Tensor
 from clients.member import Member
 from federation.contribution import Contribution, Listed
 from federation.data import Samples
-from federation.records import Order
+from federation.records import LABELS, Order
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import single
@@ -47,7 +48,9 @@ def remember(world: WorldModel, member: Member) -> None:
 def charted(order: Order, scenario: Scenario, task: Task) -> WorldModel:
     """The world as far as an order's charts and router tell it: without experts."""
     encoder = scenario.encoders[int(order.settings["encoder"])]
-    return WorldModel.of(scenario.design(task, encoder, int(order.settings["regions"])), order.tensors)
+    world = WorldModel.of(scenario.design(task, encoder, int(order.settings["regions"])), order.tensors)
+    uncharted = world.atlas.without_chart(order.tensors[LABELS]) if task.classifies else ()
+    return replace(world, design=world.design.model_copy(update={"uncharted": uncharted}))
 
 
 def _places(world: WorldModel, rows: Float[Tensor, "samples *shape"]) -> dict[str, Tensor]:

@@ -196,6 +196,10 @@ class Atlas:
         """log sum over the components of each label, over all regions: the chart posterior, unnormalised."""
         return self.survey(latent).label_scores(labels)
 
+    def without_chart(self, counts: Float[Tensor, " labels"]) -> tuple[int, ...]:
+        """Labels of which clients have samples, though nobody had enough of them for a chart."""
+        return tuple(sorted({*torch.nonzero(counts).flatten().tolist()} - {*self.label.tolist()}))
+
     def label_information(
         self, latent: Float[Tensor, "samples latent"], labels: Int[Tensor, " samples"], outputs: int
     ) -> Float[Tensor, " factors"]:

@@ -1,4 +1,4 @@
-"""How sure answers are: the temperature, and the error of calibration."""
+"""How sure answers are: the temperature, the doubt, and the error of calibration."""
 
 import pytest
 import torch
@@ -6,13 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.confidence import (
+    DOUBTS,
     TEMPERATURES,
     calibration_floor,
+    calibration_losses,
     committee_losses,
     cooled,
     expected_calibration_error,
-    fitted_temperature,
-    temperature_losses,
+    fitted_calibration,
+    squared_errors,
 )
 
 
@@ -76,28 +78,45 @@ def test_a_temperature_takes_the_root():
     assert cooled(sure(0.8), 0.5)[0].tolist() == pytest.approx([16 / 17, 1 / 17])
 
 
-@given(st.sampled_from(TEMPERATURES), st.integers(0, 50))
-def test_no_temperature_changes_the_answer(temperature, seed):
+def test_a_doubt_is_spread_over_all_classes():
+    assert cooled(sure(0.9), 1.0, 0.1)[0].tolist() == pytest.approx([0.86, 0.14])
+
+
+@given(st.sampled_from(TEMPERATURES), st.sampled_from(DOUBTS), st.integers(0, 50))
+def test_neither_a_temperature_nor_a_doubt_changes_the_answer(temperature, doubt, seed):
     answers, _ = random_answers(20, seed)
-    after = cooled(answers, temperature)
+    after = cooled(answers, temperature, doubt)
     assert torch.equal(after.argmax(1), answers.argmax(1))
     torch.testing.assert_close(after.sum(1), torch.ones(20))
 
 
-def test_answers_that_are_sure_of_nine_tenths_and_right_in_three_quarters_need_two():
+def test_answers_that_are_sure_of_nine_tenths_and_right_in_three_quarters_need_a_temperature_of_two():
     answers, targets = sure(0.9, 0.9, 0.9, 0.9), torch.tensor([0, 0, 0, 1])
-    assert fitted_temperature(temperature_losses(answers, targets)) == 2
+    assert fitted_calibration(calibration_losses(answers, targets)) == (2, 0)
     assert expected_calibration_error(cooled(answers, 2), targets) == pytest.approx(0, abs=1e-6)
 
 
-def test_losses_at_temperature_one_are_squared_errors_of_the_probabilities():
-    losses = temperature_losses(sure(0.5, 0.25), torch.tensor([0, 0]))
+def test_answers_that_are_too_sure_where_they_are_sure_alone_need_a_doubt():
+    answers = sure(*[0.6] * 1000, *[0.9999] * 1000)
+    targets = torch.tensor([0] * 585 + [1] * 415 + [0] * 925 + [1] * 75)  # 15 % of the answers are as good as drawn
+    temperature, doubt = fitted_calibration(calibration_losses(answers, targets))
+    assert doubt == 0.15
+    assert temperature == 1
+    assert expected_calibration_error(cooled(answers, 1, 0.15), targets) < 1e-3
+
+
+def test_losses_are_squared_errors_of_the_probabilities_of_each_doubt_at_each_temperature():
+    losses = calibration_losses(sure(0.5, 0.25), torch.tensor([0, 0]))
     assert float(losses[TEMPERATURES.index(1.0)]) == pytest.approx(2 * 0.5**2 + 2 * 0.75**2)
+    answers, targets = random_answers(30)
+    expected = [squared_errors(cooled(answers.double(), t, d), targets) for d in DOUBTS for t in TEMPERATURES]
+    torch.testing.assert_close(calibration_losses(answers, targets), torch.stack(expected))
 
 
 def test_samples_whose_class_is_ruled_out_do_not_decide_how_sure_all_others_are():
     answers, targets = sure(*[0.9] * 90, *[0.0] * 2), torch.tensor([0] * 81 + [1] * 9 + [0] * 2)
-    assert fitted_temperature(temperature_losses(answers, targets)) == 1
+    calibrated = cooled(answers, *fitted_calibration(calibration_losses(answers, targets)))
+    assert float(calibrated[0, 0]) == pytest.approx(0.9, abs=0.01)
 
 
 def test_the_temperature_of_a_committee_is_that_of_each_of_its_members():
@@ -109,14 +128,14 @@ def test_the_temperature_of_a_committee_is_that_of_each_of_its_members():
 
 def test_losses_of_clients_add_up():
     answers, targets = random_answers(30)
-    parts = [temperature_losses(answers[rows], targets[rows]) for rows in (slice(0, 7), slice(7, 30))]
-    torch.testing.assert_close(parts[0] + parts[1], temperature_losses(answers, targets))
+    parts = [calibration_losses(answers[rows], targets[rows]) for rows in (slice(0, 7), slice(7, 30))]
+    torch.testing.assert_close(parts[0] + parts[1], calibration_losses(answers, targets))
 
 
 def test_where_nothing_was_held_out_nothing_is_changed():
-    nothing = temperature_losses(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))
-    assert fitted_temperature(nothing) == 1
+    nothing = calibration_losses(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))
+    assert fitted_calibration(nothing) == (1, 0)
 
 
 def test_a_class_that_was_ruled_out_costs_two_and_no_more():
-    assert float(temperature_losses(sure(0.0), torch.tensor([0]))[TEMPERATURES.index(1.0)]) == pytest.approx(2)
+    assert float(calibration_losses(sure(0.0), torch.tensor([0]))[TEMPERATURES.index(1.0)]) == pytest.approx(2)

@@ -18,7 +18,7 @@ from federation.routing import ChartPosterior, PrototypeRetrieval, TunedResidual
 from federation.rules import InputError
 from federation.task import Task
 from federation.tensors import single, stacked
-from federation.world_model import MANIFEST, VERSION, WEIGHTS, Cost, Design, WorldModel
+from federation.world_model import LEAST_LOGIT, MANIFEST, VERSION, WEIGHTS, Cost, Design, WorldModel
 
 FEATURES, LATENT, CLASSES, REGIONS = 5, 2, 3, 4
 ALL_PARTS = {"charts": 0.5, "mixture": 1.0, "head": 1.0, "prior": 0.5}
@@ -203,11 +203,26 @@ def test_context_must_be_a_whole_number_for_each_query(context):
         told(world(), USES[0]).predict(QUERIES, context)
 
 
-def test_a_temperature_makes_answers_less_sure_and_none_different():
+def test_a_temperature_and_a_doubt_make_answers_less_sure_and_none_different():
     model = told(world(), Context(), temperature=2.0)
     plain, warm = world().predict(QUERIES), model.predict(QUERIES)
     torch.testing.assert_close(warm, plain.sqrt() / plain.sqrt().sum(1, keepdim=True))
-    assert torch.equal(model.untempered().predict(QUERIES), plain)
+    doubtful = replace(model, design=model.design.model_copy(update={"doubt": 0.3}))
+    torch.testing.assert_close(doubtful.predict(QUERIES), 0.7 * warm + 0.1)
+    assert torch.equal(doubtful.untempered().predict(QUERIES), plain)
+
+
+def test_a_label_that_nobody_could_chart_is_to_the_charts_as_likely_as_the_mean_of_all_others():
+    whole, absent = world(), 1
+    rows = {name: tensor[whole.atlas.label != absent] for name, tensor in whole.atlas.tensors().items()}
+    atlas = Atlas.from_tensors(REGIONS, rows)
+    assert atlas.without_chart(torch.tensor([2.0, 3.0, 0.0])) == (absent,)
+    poorer = replace(whole, atlas=atlas)
+    told_so = replace(poorer, design=poorer.design.model_copy(update={"uncharted": (absent,)}))
+    before, after = (model.chart_logits(model.query(QUERIES)) for model in (poorer, told_so))
+    assert float(before[:, absent].max()) == LEAST_LOGIT
+    assert torch.equal(before[:, [0, 2]], after[:, [0, 2]])
+    torch.testing.assert_close(after[:, absent], after[:, [0, 2]].mean(1))
 
 
 # --- shortlists ------------------------------------------------------------------------------------------------------
