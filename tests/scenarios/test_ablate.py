@@ -20,7 +20,7 @@ TINY = ROUNDS | {"partition.clients": 3, "prior.rounds": 1, "data.limit": 300}
 NAMED = {row.name: row for row in ABLATIONS}
 WHOLE = {
     "regions.kind": "shared_regions",
-    "encoder.features.kind": "signal_statistics",
+    "encoder.features.kind": "random_features",
     "router.rule.top": 2,
     "router.rule.temperature": 0.4,
 }
@@ -69,7 +69,7 @@ def dotted(fields, prefix=""):
         ("covariance", {"charts.covariance": "spherical"}),
         ("shared_regions", {"regions.kind": "private_regions"}),
         ("novelty", {"novelty.quantile": 1.0}),
-        ("encoder", {"encoder.features.kind": "flat", "encoder.features.frequencies": None}),
+        ("encoder", {"encoder.features.kind": "flat", "encoder.features.count": None}),
     ],
 )
 def test_a_part_is_switched_off_and_nothing_else_is_changed(name, changes):
