@@ -42,9 +42,9 @@ class Design(Frozen):
     """All of a world model that is not a tensor.
 
     `size` is that of its models, of those of the family; `sizes` that of each expert, where they differ. `readout` are
-    the features of experts that are readouts. `labels` is the share of each class in the federation, `uncharted` those
-    of which samples but no charts are there, `temperature` and `doubt` make answers without context as sure
-    as they are right, `ridge` is the penalty in the least squares of the head, if there were any.
+    the features of experts that are readouts. `labels` is the share of each class in the federation, `uncharted` are
+    those of which there are samples but no charts. `temperature` and `doubt` make answers without context as sure as
+    they are right; `ridge` is the penalty in the least squares of the head, if there were any.
     """
 
     version: int = VERSION

@@ -55,6 +55,8 @@ def at_best(
     Raises:
         RoundLostError: every run has lost a round.
     """
+    if len(factors) == 1:
+        return (factors[0], *train(replace(trial, factor=factors[0])))
     held_out, _ = held_out_samples(trial.federation)
     floor = trial.task.constant_score(held_out.targets)
     fallen: list[tuple[float, tuple[float, Contender, WorldRun | None]]] = []
