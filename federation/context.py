@@ -11,7 +11,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from federation.confidence import LEAST, TEMPERATURES, cooled, squared_errors
+from federation.confidence import (
+    LEAST,
+    PRODUCTS,
+    TEMPERATURES,
+    Calibration,
+    calibration_at,
+    calibration_losses,
+    cooled,
+    products,
+)
 from federation.rules import Frozen
 from federation.task import Task
 
@@ -35,12 +44,12 @@ class Context(Frozen):
         router: whether the queries of a client share their choice of experts.
         prior: samples of the federation that a client's classes are believed to follow before any of its own are
             seen; None: the same classes are expected of all clients.
-        temperature: of answers that come with context.
+        calibration: of answers that come with context; classes are inferred from each of the answers that it mixes.
     """
 
     router: bool = False
     prior: float | None = None
-    temperature: float = 1.0
+    calibration: Calibration = Calibration()
 
     @property
     def used(self) -> bool:
@@ -76,19 +85,25 @@ def label_shifted(
 
 
 def options(task: Task) -> list[Context]:
-    """Every way to use context that is tried, not to use it first. Values have neither shares nor temperatures."""
-    priors, temperatures = ((None, *PRIORS), COARSE) if task.classifies else ((None,), (1.0,))
-    return [Context(router=r, prior=p, temperature=t) for r in (False, True) for p in priors for t in temperatures]
+    """Every way to use context that is tried, not to use it first. Values have no shares."""
+    priors = (None, *PRIORS) if task.classifies else (None,)
+    return [Context(router=router, prior=prior) for router in (False, True) for prior in priors]
 
 
-def context_losses(
+def context_shape(task: Task) -> tuple[int, ...]:
+    """The shape of a client's sums."""
+    tried = (VIEWS, len(options(task)))
+    return (*tried, len(COARSE), PRODUCTS) if task.classifies else tried
+
+
+def context_sums(
     answers: Sequence[Float[Tensor, "samples outputs"]],
     targets: Tensor,
     others: Int[Tensor, " others"] | None,
     union: Float[Tensor, " outputs"] | None,
     task: Task,
-) -> Float[Tensor, "views options"]:
-    """Losses of each option over one client's held-out samples, in two views of what neighbours tell.
+) -> Float[Tensor, "views options *products"]:
+    """What tells the losses of each option over one client's held-out samples, in two views of what neighbours tell.
 
     In the first they are the held-out samples themselves: few, and perhaps torn from the client in pieces that say
     little of how often it meets each class. In the second they are its other samples, whose classes are known: more
@@ -103,31 +118,39 @@ def context_losses(
     group, counts = torch.zeros_like(targets), torch.bincount(others, minlength=task.outputs)
     views: list[list[Tensor]] = [[], []]
     for each in answers:
-        tried = torch.stack([cooled(each, temperature) for temperature in COARSE])
+        tried = torch.stack([each, *(cooled(each, temperature) for temperature in COARSE)])
         for prior in (None, *PRIORS):
             known = union if prior is None else (counts + prior * union) / (len(others) + prior)
             own = tried if prior is None else label_shifted(tried, group, union, prior)
-            views[0].append(_errors(own, targets))
-            views[1].append(_errors(tried * (known / union), targets))
-    return torch.stack([torch.cat(view) for view in views])
+            views[0].append(_products(own, targets))
+            views[1].append(_products(tried * (known / union), targets))
+    return torch.stack([torch.stack(view) for view in views])
 
 
-def _errors(weights: Float[Tensor, "tried samples outputs"], targets: Tensor) -> Float[Tensor, " tried"]:
-    """Squared errors of shares, as temperatures without context are chosen."""
-    return squared_errors(weights.double() / weights.double().sum(-1, keepdim=True).clamp_min(LEAST), targets)
+def _products(
+    weights: Float[Tensor, "tried samples outputs"], targets: Int[Tensor, " samples"]
+) -> Float[Tensor, "temperatures 6"]:
+    """Of shares: the first as they are, all others at a temperature each."""
+    shares = weights.double() / weights.double().sum(-1, keepdim=True).clamp_min(LEAST)
+    return products(shares[1:], shares[0], targets)
 
 
 def chosen_context(
-    sums: Float[Tensor, "views options"], count: float, gain: float, task: Task, router: bool | None = None
+    sums: Float[Tensor, "views options *products"], count: float, gain: float, task: Task, router: bool | None = None
 ) -> Context:
-    """The option with the least held-out loss in the view that likes it less; each of the two things must lower the
-    loss of a sample by `gain`.
+    """The option with the least held-out loss in the view that likes it less, at the calibration that suits it; each of
+    the two things must lower the loss of a sample by `gain`.
 
     Args:
         router: whether the queries of a client share their choice of experts; None: where it gains.
     """
     tried = options(task)
-    parts = torch.tensor([o.router + (o.prior is not None) for o in tried])
-    ruled_out = torch.tensor([router not in (None, o.router) for o in tried])
-    best = tried[int((sums.amax(0) + gain * count * parts).masked_fill(ruled_out, inf).argmin())]
-    return best if best.used else Context()
+    losses = calibration_losses(sums, task.outputs).flatten(2) if task.classifies else sums.unsqueeze(2)
+    parts = torch.tensor([[o.router + (o.prior is not None)] for o in tried])
+    ruled_out = torch.tensor([[router not in (None, o.router)] for o in tried])
+    least = (losses.amax(0) + gain * count * parts).masked_fill(ruled_out, inf)
+    option, place = divmod(int(least.argmin()), least.shape[1])
+    best = tried[option]
+    if not best.used:
+        return Context()
+    return best.model_copy(update={"calibration": calibration_at(place, COARSE)}) if task.classifies else best

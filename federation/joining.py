@@ -98,8 +98,7 @@ def _design(one: Design, other: Design, share: float) -> Design:
             "composition": mixed,
             "novelty_threshold": min(novel, NOTHING_NOVEL),
             "labels": tuple(labels),
-            "temperature": _between(one.temperature, other.temperature, share),
-            "doubt": share * one.doubt + (1 - share) * other.doubt,
+            "calibration": one.calibration.between(other.calibration, share),
             "context": _context(one.context, other.context, share),
         }
     )
@@ -110,11 +109,6 @@ def _context(one: Context, other: Context, share: float) -> Context:
     both = Context(
         router=one.router and other.router,
         prior=None if one.prior is None or other.prior is None else max(one.prior, other.prior),
-        temperature=_between(one.temperature, other.temperature, share),
+        calibration=one.calibration.between(other.calibration, share),
     )
     return both if both.used else Context()
-
-
-def _between(one: float, other: float, share: float) -> float:
-    """The geometric mean of two temperatures."""
-    return exp(share * log(one) + (1 - share) * log(other))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from federation.composition import pooled
-from federation.confidence import cooled
+from federation.confidence import Calibration
 from federation.context import Context, label_shifted
 from federation.experts import Expert, gathered, scattered, trunk_of
 from federation.head import Head
@@ -30,7 +30,7 @@ from federation.rules import Frozen, InputError, Several
 from federation.task import Task
 from federation.tensors import Parameters, count, prefixed, shapes, single, under
 
-VERSION = 2
+VERSION = 3
 MANIFEST, WEIGHTS = "world_model.json", "world_model.safetensors"
 
 
@@ -43,8 +43,8 @@ class Design(Frozen):
 
     `size` is that of its models, of those of the family; `sizes` that of each expert, where they differ. `readout` are
     the features of experts that are readouts. `labels` is the share of each class in the federation, `uncharted` are
-    those of which there are samples but no charts. `temperature` and `doubt` make answers without context as sure as
-    they are right; `ridge` is the penalty in the least squares of the head, if there were any.
+    those of which there are samples but no charts. `calibration` makes answers without context as sure as they are
+    right; `ridge` is the penalty in the least squares of the head, if there were any.
     """
 
     version: int = VERSION
@@ -66,8 +66,7 @@ class Design(Frozen):
     novelty_threshold: float = NOTHING_NOVEL
     labels: Several[float] = ()
     uncharted: Several[int] = ()
-    temperature: float = 1.0
-    doubt: float = 0.0
+    calibration: Calibration = Calibration()
     context: Context = Context()
 
     def size_of(self, region: int) -> Size:
@@ -138,14 +137,11 @@ class WorldModel:
         """
         query, known = self.query(inputs), self.design.context
         if context is None or not known.used:
-            return self._calibrated(self._answers(query))
+            return self.design.calibration(self._answers(query))
         group = _numbered(context, len(query.rows))
         answers = self._answers(query, group if known.router else None)
         alone = (torch.bincount(group)[group] == 1).unsqueeze(1)
-        sure = torch.where(alone, self._calibrated(answers), cooled(answers, known.temperature))
-        if known.prior is None:
-            return sure
-        return label_shifted(sure, group, torch.tensor(self.design.labels), known.prior)
+        return torch.where(alone, self.design.calibration(answers), self._in_context(answers, group))
 
     def _answers(self, query: Query, group: Int[Tensor, " samples"] | None = None) -> Float[Tensor, "samples outputs"]:
         """The composition's answers, the generalist's where a query is novel."""
@@ -159,14 +155,19 @@ class WorldModel:
         return answers
 
     def untempered(self) -> "WorldModel":
-        """The same at temperature one and without doubt, with and without context."""
-        context = self.design.context.model_copy(update={"temperature": 1.0})
-        return replace(
-            self, design=self.design.model_copy(update={"temperature": 1.0, "doubt": 0.0, "context": context})
-        )
+        """The same without calibration, with and without context."""
+        context = self.design.context.model_copy(update={"calibration": Calibration()})
+        return replace(self, design=self.design.model_copy(update={"calibration": Calibration(), "context": context}))
 
-    def _calibrated(self, answers: Float[Tensor, "samples outputs"]) -> Float[Tensor, "samples outputs"]:
-        return cooled(answers, self.design.temperature, self.design.doubt)
+    def _in_context(
+        self, answers: Float[Tensor, "samples outputs"], group: Int[Tensor, " samples"]
+    ) -> Float[Tensor, "samples outputs"]:
+        """Calibrated answers, how often a group meets each class being inferred from its own."""
+        known = self.design.context
+        if known.prior is None:
+            return known.calibration(answers)
+        shift = partial(label_shifted, group=group, union=torch.tensor(self.design.labels), prior=known.prior)
+        return known.calibration(answers, then=shift)
 
     def at(self, size: Size) -> "WorldModel":
         """The same world with the leading slice of each expert, for a device that asks for less.

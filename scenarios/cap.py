@@ -74,7 +74,7 @@ def sheet(result: Mapping[str, Any], title: str, titles: Mapping[str, str]) -> S
     return Sheet(
         heading=f"{title}: coverage, accuracy, performance",
         about=f"Scenario {result['scenario']}; seeds: {', '.join(map(str, result['seeds']))}. Covered: what "
-        f"a method is at least {100 * result['sure']:.0f} % sure, at the temperature and the doubt that suit it",
+        f"a method is at least {100 * result['sure']:.0f} % sure, at the calibration that suits it",
         columns=[Column("method", number=False), *map(Column, names)],
         rows=rows,
         picture=pareto(result["methods"], metric),

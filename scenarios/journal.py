@@ -21,8 +21,8 @@ SHARE = 0.05
 class Score:
     """One method on one seed.
 
-    `ece` is the expected calibration error on the union test at the temperature and the doubt that fit held-out samples
-    best, `ece_untempered` the same without them, `ece_floor` what chance alone would make of it; None for values.
+    `ece` is the expected calibration error on the union test at the calibration that fits held-out samples best,
+    `ece_untempered` the same without it, `ece_floor` what chance alone would make of it; None for values.
     `coverage` is the share of the union test of which it is sure, `covered` its score there; None for values, and where
     it is sure of nothing. `latency` is the median time of a single query on this machine, in microseconds.
     """

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from federation.confidence import (
     calibration_floor,
-    calibration_losses,
-    cooled,
+    calibration_sums,
     expected_calibration_error,
     fitted_calibration,
 )
@@ -59,7 +58,7 @@ def on_confidence(
 ) -> Confidence:
     """How sure a method is on the union test, and how rightly.
 
-    Who fits no temperature and doubt alone gets them by the same means: of the same ones, on the same held-out samples.
+    Who is not calibrated already is so by the same means: of the same calibrations, on the same held-out samples.
 
     Args:
         answers: to the union test, where they are known already.
@@ -72,8 +71,8 @@ def on_confidence(
         raw = trained.untempered(union.inputs, who)
     else:
         asked = np.full(len(held_out), UNKNOWN_CLIENT) if told is None else owner
-        losses = calibration_losses(trained.answer(held_out.inputs, asked), held_out.targets)
-        raw, answers = answers, cooled(answers, *fitted_calibration(losses))
+        sums = calibration_sums(trained.answer(held_out.inputs, asked), held_out.targets)
+        raw, answers = answers, fitted_calibration(sums, answers.shape[1])(answers)
     sure = answers.amax(1) >= SURE
     return Confidence(
         expected_calibration_error(answers, union.targets),

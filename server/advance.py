@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from federation.composition import candidates, chosen, usable
-from federation.confidence import fitted_calibration, fitted_temperature
+from federation.confidence import Calibration, fitted_calibration, fitted_temperature
 from federation.context import chosen_context
 from federation.contribution import Contribution, coverage_mean
 from federation.experts import Expert, trunk_of
@@ -92,13 +92,11 @@ def advanced(
 def _judged(state: ServerState, sums: Parameters, scenario: Scenario, task: Task) -> ServerState:
     """How far the regions reach, how sure the answers are, and what is made of context."""
     known, wanted = sums["count"], scenario.composition
-    temperature, doubt = fitted_calibration(sums["calibration"]) if task.classifies else (1.0, 0.0)
     return replace(
         state,
         novelty_threshold=novelty_threshold(sums, scenario.novelty.quantile),
         known={KNOWN: known},
-        temperature=temperature,
-        doubt=doubt,
+        calibration=fitted_calibration(sums["calibration"], task.outputs) if task.classifies else Calibration(),
         context=chosen_context(sums["context"], float(known.sum()), wanted.gain, task, wanted.context_router),
     )
 

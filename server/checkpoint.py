@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from federation.confidence import Calibration
 from federation.context import Context
 from federation.engine import Memories
 from federation.fixed_point import Watch
@@ -33,7 +34,7 @@ from federation.scenario import Scenario
 from server.history import RoundRecord
 from server.state import Charted, Model, ServerState
 
-VERSION = 1
+VERSION = 2
 KEPT = 3
 """Checkpoints of a run that are there at a time; older ones are removed."""
 
@@ -60,7 +61,7 @@ class Checkpoint:
 
 KINDS = (
     *(Checkpoint, ServerState, Charted, Model, RoundRecord, Memories, Stage, Watch, Size),
-    *(Atlas, Chart, Moments, Spacing, Encoder, EncoderRule, Context),
+    *(Atlas, Chart, Moments, Spacing, Encoder, EncoderRule, Context, Calibration),
 )
 """All that a checkpoint may consist of."""
 
@@ -147,8 +148,8 @@ class Checkpoints:
                 header = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
             version, body = int(header["version"]), header["body"]
-            if version > VERSION:
-                raise ValueError(f"of version {version}, newer than {VERSION}; update the package")
+            if version != VERSION:
+                raise ValueError(f"of version {version}, expected {VERSION}; resume it with the package that wrote it")
             if _checksum(body, tensors) != header["checksum"]:
                 raise ValueError("damaged, its checksum does not match")
             content = json.loads(body)

@@ -7,6 +7,7 @@ from math import inf
 import torch
 from torch import Tensor
 
+from federation.confidence import Calibration
 from federation.context import Context, shares
 from federation.contribution import EVERYWHERE
 from federation.experts import Expert, begun, committee, specialised, trunk_of
@@ -90,8 +91,7 @@ class ServerState:
     novelty_threshold: float = inf
     known: dict[str, Tensor] = field(default_factory=dict)
     pioneers: tuple[int, ...] = ()
-    temperature: float = 1.0
-    doubt: float = 0.0
+    calibration: Calibration = field(default_factory=Calibration)
     context: Context = field(default_factory=Context)
 
     @property
@@ -259,8 +259,7 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
         novelty_threshold=min(state.novelty_threshold, NOTHING_NOVEL),
         labels=tuple(shares(state.labels[LABELS]).tolist()) if state.labels else (),
         uncharted=state.atlas.without_chart(state.labels[LABELS]) if state.labels else (),
-        temperature=state.temperature,
-        doubt=state.doubt,
+        calibration=state.calibration,
         context=state.context,
     )
     experts = {region: state.expert(region) for region in range(len(state.experts))}

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 
 from federation.composition import candidates, usable
-from federation.confidence import DOUBTS, TEMPERATURES
-from federation.context import VIEWS, options
+from federation.confidence import PRODUCTS, TEMPERATURES
+from federation.context import context_shape
 from federation.contribution import EVERYWHERE, WEIGHT, Contribution
 from federation.experts import Expert, specialised, trunk_of
 from federation.least_squares import sums_of
@@ -181,8 +181,8 @@ def expected_shapes(
             return {"loss": (tried,), "correct": (tried,), "count": ()}
         case Stage.NOVELTY:
             sums: dict[str, Shape] = dict.fromkeys(("count", "composition", "generalist"), (BINS,))
-            sums |= {"calibration": (len(TEMPERATURES) * len(DOUBTS),)} if task.classifies else {}
-            return sums | {"context": (VIEWS, len(options(task)))}
+            sums |= {"calibration": (len(TEMPERATURES), PRODUCTS)} if task.classifies else {}
+            return sums | {"context": context_shape(task)}
         case Stage.CHARTING | Stage.SPAWN:
             return {}
     if stage in ELASTIC:

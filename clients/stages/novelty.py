@@ -11,8 +11,8 @@ from torch import Tensor
 from clients.member import Member
 from clients.stages.composition import held_out_losses, held_out_parts
 from federation.composition import pooled
-from federation.confidence import calibration_losses
-from federation.context import context_losses, shares
+from federation.confidence import calibration_sums
+from federation.context import context_sums, shares
 from federation.contribution import EVERYWHERE, Contribution, Listed
 from federation.novelty import novelty_histogram
 from federation.records import LABELS, Order
@@ -21,8 +21,8 @@ from federation.task import Task
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
-    """Histograms over novelty: counts, and sums of the losses of the composition and of the generalist. Losses of the
-    composition at each temperature and doubt, and with each use of context."""
+    """Histograms over novelty: counts, and sums of the losses of the composition and of the generalist. What tells
+    its losses at each calibration, and with each use of context."""
     return Listed(
         [
             Contribution((member.number,), {EVERYWHERE: _sums(order, member, scenario, task)})
@@ -40,9 +40,9 @@ def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[
         "count": novelty_histogram(novelty),
         "composition": novelty_histogram(novelty, held_out_losses(answers, targets, task)),
         "generalist": novelty_histogram(novelty, held_out_losses(parts["prior"], targets, task)),
-        "context": context_losses([answers, _pooled(together, order, task)], targets, others, union, task),
+        "context": context_sums([answers, _pooled(together, order, task)], targets, others, union, task),
     }
-    return sums | ({"calibration": calibration_losses(answers, targets)} if task.classifies else {})
+    return sums | ({"calibration": calibration_sums(answers, targets)} if task.classifies else {})
 
 
 def _pooled(parts: Mapping[str, Tensor], order: Order, task: Task) -> Float[Tensor, "samples outputs"]:

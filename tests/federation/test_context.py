@@ -5,14 +5,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.confidence import cooled
+from federation.confidence import Calibration, calibration_at, calibration_losses, squared_errors
 from federation.context import (
     COARSE,
     PRIORS,
     VIEWS,
     Context,
     chosen_context,
-    context_losses,
+    context_shape,
+    context_sums,
     label_shifted,
     options,
     shares,
@@ -115,60 +116,73 @@ def test_regions_that_a_sample_does_not_reach_say_nothing_to_it():
 # --- the choice ------------------------------------------------------------------------------------------------------
 
 
-def losses_of(answers: torch.Tensor, targets: list[int], others: list[int]) -> torch.Tensor:
-    return context_losses([answers, answers], torch.tensor(targets), torch.tensor(others), EVEN, COIN)
+def sums_of(answers: torch.Tensor, targets: list[int], others: list[int]) -> torch.Tensor:
+    return context_sums([answers, answers], torch.tensor(targets), torch.tensor(others), EVEN, COIN)
 
 
 def test_not_to_use_context_is_tried_first():
-    assert [option.used for option in options(COIN)[: len(COARSE)]] == [False] * len(COARSE)
-    assert len(options(COIN)) == 2 * (1 + len(PRIORS)) * len(COARSE)
+    assert [option.used for option in options(COIN)[:2]] == [False, True]
+    assert len(options(COIN)) == 2 * (1 + len(PRIORS))
     assert options(VALUE) == [Context(), Context(router=True)]
 
 
-def test_each_option_has_its_loss_in_each_view():
-    answers = torch.tensor([[0.8, 0.2], [0.6, 0.4]])
-    losses = losses_of(answers, [0, 1], [0, 0, 0])
-    assert losses.shape == (VIEWS, len(options(COIN)))
-    for place, option in enumerate(options(COIN)[: len(COARSE)]):
-        said = cooled(answers, option.temperature)
-        error = 2 * ((1 - said[0, 0]).square() + said[1, 0].square())
-        assert losses[:, place].tolist() == pytest.approx([float(error)] * 2, rel=1e-5)
+def test_each_option_has_its_losses_at_each_calibration_in_each_view():
+    answers, group = torch.tensor([[0.8, 0.2], [0.6, 0.4]]), torch.zeros(2, dtype=torch.int64)
+    sums = sums_of(answers, [0, 1], [0, 0, 0])
+    assert sums.shape == context_shape(COIN)
+    losses = calibration_losses(sums, 2).flatten(2)
+    for place in range(0, losses.shape[2], 97):
+        said = calibration_at(place, COARSE)
+        alone = squared_errors(said(answers).double(), torch.tensor([0, 1]))
+        assert losses[:, 0, place].tolist() == pytest.approx([float(alone)] * VIEWS, rel=1e-5)
+        shifted = said(answers, then=lambda each: label_shifted(each, group, EVEN, PRIORS[0]))
+        together = squared_errors(shifted.double(), torch.tensor([0, 1]))
+        assert float(losses[0, 1, place]) == pytest.approx(float(together), rel=1e-5)
 
 
 def test_known_neighbours_count_by_their_classes():
-    losses = losses_of(torch.tensor([OPEN]), [0], [0, 0, 0])
-    place = options(COIN).index(Context(prior=1.0))
+    sums = sums_of(torch.tensor([OPEN]), [0], [0, 0, 0])
+    losses = calibration_losses(sums, 2)[:, options(COIN).index(Context(prior=1.0)), COARSE.index(1.0), 0, 0]
     # alone among the held-out samples nothing is known; three others of class 0 and one of the federation are
-    assert losses[:, place].tolist() == pytest.approx([2 * 0.5**2, 2 * (0.5 / 4) ** 2])
+    assert losses.tolist() == pytest.approx([2 * 0.5**2, 2 * (0.5 / 4) ** 2])
 
 
 def test_context_is_used_where_it_pays_in_both_views():
-    skewed = losses_of(torch.tensor([[0.6, 0.4]] * 8), [0] * 8, [0] * 20)
+    skewed = sums_of(torch.tensor([[0.6, 0.4]] * 8), [0] * 8, [0] * 20)
     assert chosen_context(skewed, 8, 0.002, COIN).prior == 1.0
 
 
+def test_answers_with_context_have_a_calibration_of_their_own():
+    answers = torch.tensor([[0.9, 0.1]] * 5 + [[0.1, 0.9]] * 5)
+    sums = sums_of(answers, [0] * 4 + [1] + [1] * 4 + [0], [0] * 10 + [1] * 10)
+    found = chosen_context(sums, 10, 0.002, COIN, router=True)
+    assert found.used
+    assert found.calibration != Calibration()
+
+
 def test_held_out_samples_that_are_torn_from_a_client_do_not_decide_alone():
-    torn = losses_of(torch.tensor([[0.6, 0.4]] * 8), [0] * 8, [0] * 10 + [1] * 10)
-    assert float(torn[0].min()) < float(torn[0, : len(COARSE)].min())
+    torn = sums_of(torch.tensor([[0.6, 0.4]] * 8), [0] * 8, [0] * 10 + [1] * 10)
+    losses = calibration_losses(torn, 2)[0]
+    assert float(losses.min()) < float(losses[0].min())
     assert chosen_context(torn, 8, 0.002, COIN) == Context()
 
 
 def test_the_shared_choice_of_experts_must_gain():
     own, better = torch.full((4, 2), 0.5), torch.tensor([[0.9, 0.1]] * 4)
-    losses = context_losses([own, better], torch.tensor([0, 1, 0, 0]), torch.tensor([0, 1]), EVEN, COIN)
-    assert chosen_context(losses, 4, 0.002, COIN).router
-    assert not chosen_context(losses, 4, 1.0, COIN).router
+    sums = context_sums([own, better], torch.tensor([0, 1, 0, 0]), torch.tensor([0, 1]), EVEN, COIN)
+    assert chosen_context(sums, 4, 0.002, COIN).router
+    assert not chosen_context(sums, 4, 1.0, COIN).router
 
 
 def test_whether_experts_are_shared_may_be_settled_beforehand():
     own, better = torch.full((4, 2), 0.5), torch.tensor([[0.9, 0.1]] * 4)
-    losses = context_losses([own, better], torch.tensor([0, 1, 0, 0]), torch.tensor([0, 1]), EVEN, COIN)
-    assert not chosen_context(losses, 4, 0.002, COIN, router=False).router
-    assert chosen_context(losses, 4, 1.0, COIN, router=True).router
+    sums = context_sums([own, better], torch.tensor([0, 1, 0, 0]), torch.tensor([0, 1]), EVEN, COIN)
+    assert not chosen_context(sums, 4, 0.002, COIN, router=False).router
+    assert chosen_context(sums, 4, 1.0, COIN, router=True).router
 
 
 def test_values_share_experts_alone():
     right, wrong, targets = torch.tensor([[1.0]]), torch.tensor([[3.0]]), torch.tensor([[1.0]])
-    losses = context_losses([wrong, right], targets, None, None, VALUE)
-    assert losses.tolist() == [[2.0, 0.0]] * VIEWS
-    assert chosen_context(losses, 1, 0.002, VALUE) == Context(router=True)
+    sums = context_sums([wrong, right], targets, None, None, VALUE)
+    assert sums.tolist() == [[2.0, 0.0]] * VIEWS
+    assert chosen_context(sums, 1, 0.002, VALUE) == Context(router=True)

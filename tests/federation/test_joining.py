@@ -6,6 +6,7 @@ from math import log
 import pytest
 import torch
 
+from federation.confidence import Calibration
 from federation.context import Context
 from federation.experts import Expert
 from federation.joining import joined
@@ -126,10 +127,11 @@ def test_networks_side_by_side_and_their_mean_by_hand():
 
 
 def test_what_both_have_decided_is_weighed_by_samples():
-    found = {"temperature": 1.0, "composition": {"head": 1.0}, "labels": (1.0, 0.0, 0.0)}
-    others = {"temperature": 16.0, "composition": {"charts": 0.8}, "labels": (0.0, 0.0, 1.0)}
+    found = {"calibration": Calibration(doubt=0.04), "composition": {"head": 1.0}, "labels": (1.0, 0.0, 0.0)}
+    others = {"calibration": Calibration(temperature=16.0), "composition": {"charts": 0.8}, "labels": (0.0, 0.0, 1.0)}
     design = joined(part(1, regions=1, **found), part(2, regions=3, **others)).design
-    assert design.temperature == pytest.approx(8)
+    assert design.calibration.temperature == pytest.approx(8)
+    assert design.calibration.doubt == pytest.approx(0.01)
     assert design.composition == pytest.approx({"head": 0.25, "charts": 0.6})
     assert design.labels == pytest.approx((0.25, 0.0, 0.75))
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from federation.composition import pooled
+from federation.confidence import Calibration
 from federation.context import Context
 from federation.experts import Expert
 from federation.head import Head
@@ -154,18 +155,22 @@ def test_queries_of_the_wrong_shape_are_refused(question, shape):
         question(world(), np.zeros(shape, dtype=np.float32))
 
 
-# --- context and temperature -----------------------------------------------------------------------------------------
+# --- context and calibration -----------------------------------------------------------------------------------------
 
-GROUPS = torch.arange(40) % 3
+GROUPS, PLAIN = torch.arange(40) % 3, Calibration()
 
 
-def told(model: WorldModel, context: Context, temperature: float = 1.0) -> WorldModel:
+def told(model: WorldModel, context: Context, calibration: Calibration = PLAIN) -> WorldModel:
     """A model that knows what to make of context."""
-    found = {"context": context, "temperature": temperature, "labels": (0.2, 0.3, 0.5)}
+    found = {"context": context, "calibration": calibration, "labels": (0.2, 0.3, 0.5)}
     return replace(model, design=model.design.model_copy(update=found))
 
 
-USES = [Context(router=True), Context(prior=4.0), Context(router=True, prior=1.0, temperature=2.0)]
+USES = [
+    Context(router=True),
+    Context(prior=4.0),
+    Context(router=True, prior=1.0, calibration=Calibration(temperature=2.0, kept=0.3, doubt=0.1)),
+]
 every_use = pytest.mark.parametrize("use", USES, ids=["router", "classes", "both"])
 
 
@@ -182,7 +187,7 @@ def test_neighbours_change_answers_and_their_numbers_and_order_do_not(use):
 @every_use
 @pytest.mark.parametrize("context", [torch.full((40,), -1), torch.arange(40)], ids=["unknown", "each its own"])
 def test_queries_that_come_alone_are_answered_as_without_context(use, context):
-    model = told(world(), use, temperature=1.5)
+    model = told(world(), use, Calibration(temperature=1.5, doubt=0.1))
     torch.testing.assert_close(model.predict(QUERIES, context), model.predict(QUERIES))
 
 
@@ -203,13 +208,21 @@ def test_context_must_be_a_whole_number_for_each_query(context):
         told(world(), USES[0]).predict(QUERIES, context)
 
 
-def test_a_temperature_and_a_doubt_make_answers_less_sure_and_none_different():
-    model = told(world(), Context(), temperature=2.0)
-    plain, warm = world().predict(QUERIES), model.predict(QUERIES)
-    torch.testing.assert_close(warm, plain.sqrt() / plain.sqrt().sum(1, keepdim=True))
-    doubtful = replace(model, design=model.design.model_copy(update={"doubt": 0.3}))
-    torch.testing.assert_close(doubtful.predict(QUERIES), 0.7 * warm + 0.1)
-    assert torch.equal(doubtful.untempered().predict(QUERIES), plain)
+def test_answers_are_calibrated_with_and_without_context():
+    calibration = Calibration(temperature=2.0, kept=0.2, doubt=0.1)
+    plain, model = world().predict(QUERIES), told(world(), Context(router=True, calibration=calibration), calibration)
+    torch.testing.assert_close(model.predict(QUERIES), calibration(plain))
+    raw = told(world(), Context(router=True)).predict(QUERIES, GROUPS)
+    torch.testing.assert_close(model.predict(QUERIES, GROUPS), calibration(raw))
+    assert torch.equal(model.untempered().predict(QUERIES), plain)
+    assert torch.equal(model.untempered().predict(QUERIES, GROUPS), raw)
+
+
+def test_classes_are_inferred_from_each_of_the_answers_that_a_calibration_mixes():
+    parts = [Calibration(temperature=2.0), Calibration()]
+    cool, plain = (told(world(), Context(prior=4.0, calibration=each)).predict(QUERIES, GROUPS) for each in parts)
+    both = told(world(), Context(prior=4.0, calibration=Calibration(temperature=2.0, kept=0.3, doubt=0.1)))
+    torch.testing.assert_close(both.predict(QUERIES, GROUPS), 0.6 * cool + 0.3 * plain + 0.1 / 3)
 
 
 def test_a_label_that_nobody_could_chart_is_to_the_charts_as_likely_as_the_mean_of_all_others():

@@ -191,12 +191,13 @@ def test_one_of_another_configuration_is_refused_by_the_field_that_differs(writt
     assert Checkpoints(written.folder, moved).read().history  # the same data at another place
 
 
-def test_one_of_a_newer_version_is_refused(written):
+@pytest.mark.parametrize("version", [VERSION - 1, VERSION + 1])
+def test_one_of_another_version_is_refused(written, version):
     path = written.path(written.rounds[-1])
     with safe_open(path, "pt") as file:
         header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    save_file(tensors, path, header | {"version": str(VERSION + 1)})
-    assert f"of version {VERSION + 1}, newer than {VERSION}; update the package" in refusal(written)
+    save_file(tensors, path, header | {"version": str(version)})
+    assert f"of version {version}, expected {VERSION}; resume it with the package that wrote it" in refusal(written)
 
 
 def test_none_is_refused(tmp_path, written):

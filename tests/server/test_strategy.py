@@ -10,7 +10,7 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from clients.app import app
-from federation.confidence import calibration_losses, fitted_calibration
+from federation.confidence import calibration_sums, fitted_calibration
 from federation.contribution import EVERYWHERE, Contribution
 from federation.data import Samples
 from federation.engine import SerialGrid
@@ -322,13 +322,13 @@ def finished():
     return again(), federation, begun[0], again
 
 
-def test_temperature_and_doubt_are_the_best_for_all_held_out_samples_at_once(finished):
+def test_the_calibration_is_the_best_for_all_held_out_samples_at_once(finished):
     outcome, federation, _, _ = finished
     held_out = Samples.concatenated([client.held_out for client in federation.clients])
     design = outcome.world.design.model_copy(update={"novelty_threshold": NOTHING_NOVEL})
     answers = replace(outcome.world, design=design).untempered().predict(held_out.inputs)
-    found = fitted_calibration(calibration_losses(answers, held_out.targets))
-    assert (outcome.world.design.temperature, outcome.world.design.doubt) == found
+    found = fitted_calibration(calibration_sums(answers, held_out.targets), federation.task.outputs)
+    assert outcome.world.design.calibration == found
 
 
 def test_a_world_model_knows_how_often_the_federation_meets_each_class(finished):
