@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 
+import torch
+
 from scenarios.baselines import Contender, Method, Trial
 from scenarios.baselines.contract import WorldRun
 from scenarios.progress import Progress
-from scenarios.scoring import held_out_samples, on_held_out
+from scenarios.scoring import on_held_out
 from server.strategy import RoundLostError
 
 EXTENSIONS = 2
@@ -57,8 +59,7 @@ def at_best(
     """
     if len(factors) == 1:
         return (factors[0], *train(replace(trial, factor=factors[0])))
-    held_out, _ = held_out_samples(trial.federation)
-    floor = trial.task.constant_score(held_out.targets)
+    floor = trial.task.constant_score(torch.cat([client.held_out.targets for client in trial.federation.clients]))
     fallen: list[tuple[float, tuple[float, Contender, WorldRun | None]]] = []
     for factor in factors:
         try:
