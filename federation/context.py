@@ -131,8 +131,8 @@ def _products(
     weights: Float[Tensor, "tried samples outputs"], targets: Int[Tensor, " samples"]
 ) -> Float[Tensor, "temperatures 6"]:
     """Of shares: the first as they are, all others at a temperature each."""
-    shares = weights.double() / weights.double().sum(-1, keepdim=True).clamp_min(LEAST)
-    return products(shares[1:], shares[0], targets)
+    plain, *cool = weights.double() / weights.double().sum(-1, keepdim=True).clamp_min(LEAST)
+    return products(torch.stack(cool), plain, targets)
 
 
 def chosen_context(
