@@ -74,13 +74,11 @@ def cooled(answers: Float[Tensor, "*rows outputs"], temperature: float) -> Float
 
 
 def calibration_sums(
-    answers: Float[Tensor, "samples outputs"],
-    targets: Int[Tensor, " samples"],
-    temperatures: Sequence[float] = TEMPERATURES,
+    answers: Float[Tensor, "samples outputs"], targets: Int[Tensor, " samples"]
 ) -> Float[Tensor, "temperatures 6"]:
     """What clients add up to tell the squared errors of each calibration that is tried."""
     answers = answers.double()
-    return products(torch.stack([cooled(answers, temperature) for temperature in temperatures]), answers, targets)
+    return products(torch.stack([cooled(answers, temperature) for temperature in TEMPERATURES]), answers, targets)
 
 
 def products(

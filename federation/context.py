@@ -118,7 +118,7 @@ def context_sums(
     group, counts = torch.zeros_like(targets), torch.bincount(others, minlength=task.outputs)
     views: list[list[Tensor]] = [[], []]
     for each in answers:
-        tried = torch.stack([each, *(cooled(each, temperature) for temperature in COARSE)])
+        tried = torch.stack([cooled(each, temperature) for temperature in COARSE])
         for prior in (None, *PRIORS):
             known = union if prior is None else (counts + prior * union) / (len(others) + prior)
             own = tried if prior is None else label_shifted(tried, group, union, prior)
@@ -130,9 +130,9 @@ def context_sums(
 def _products(
     weights: Float[Tensor, "tried samples outputs"], targets: Int[Tensor, " samples"]
 ) -> Float[Tensor, "temperatures 6"]:
-    """Of shares: the first as they are, all others at a temperature each."""
-    plain, *cool = weights.double() / weights.double().sum(-1, keepdim=True).clamp_min(LEAST)
-    return products(torch.stack(cool), plain, targets)
+    """Of the shares of weights at each temperature; at one they are the plain ones."""
+    cool = weights.double() / weights.double().sum(-1, keepdim=True).clamp_min(LEAST)
+    return products(cool, cool[COARSE.index(1.0)], targets)
 
 
 def chosen_context(

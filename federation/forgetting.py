@@ -2,7 +2,7 @@
 
 The experts, charts and gates of the others stay bit for bit, and so do their answers wherever the forgotten regions had
 no say. What all regions have in common stays, too: prior, encoder, head, what the router's rows share, the weights of
-the parts, the temperatures, the shares of the classes, and the little by which each chart was drawn to the mean of all.
+the parts, the calibrations, the shares of the classes, and the little by which each chart was drawn to the mean of all.
 It was made of sums over all clients, out of which nobody can take one: only training again without it can.
 """
 

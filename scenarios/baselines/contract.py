@@ -123,7 +123,7 @@ class Trial:
 class Contender:
     """A trained method: how it answers, and what it cost.
 
-    `untempered` are its answers before the temperature that it has fitted itself; None where it has fitted none.
+    `untempered` are its answers before the calibration that it has fitted itself; None where it has fitted none.
     """
 
     answer: Answer
