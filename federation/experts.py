@@ -62,8 +62,8 @@ class Expert:
         features: FeatureMap | None = None,
     ) -> Float[Tensor, "members samples own"]:
         """What each of its members says: logits of the expert's own classes, or values."""
-        kind, _ = self.kind(family, task, features)
-        return kind.apply(self.parameters, rows.expand(self.members, *rows.shape))
+        kind, own = self.kind(family, task, features)
+        return kind.asked(self.parameters, rows, own)
 
     def answers(
         self,

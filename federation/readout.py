@@ -32,11 +32,11 @@ class Readout(Frozen):
         width = self.features.width(task.input_shape)
         return {"head.weight": (task.outputs, width), "head.bias": (task.outputs,)}
 
-    def apply(
-        self, parameters: Parameters, inputs: Float[Tensor, "members samples *shape"]
+    def asked(
+        self, parameters: Parameters, inputs: Float[Tensor, "samples *shape"], task: Task
     ) -> Float[Tensor, "members samples outputs"]:
         """Logits of several readouts of the same samples."""
-        read = self.features.apply(inputs[0]).expand(len(inputs), -1, -1)
+        read = self.features.apply(inputs).expand(len(parameters["head.weight"]), -1, -1)
         return torch.baddbmm(parameters["head.bias"].unsqueeze(1), read, parameters["head.weight"].transpose(1, 2))
 
     def slice(self, parameters: Parameters, task: Task, size: Size) -> dict[str, Tensor]:

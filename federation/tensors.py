@@ -27,6 +27,9 @@ Parameters = Mapping[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
 """Name -> shape of each tensor of one model."""
 
+CACHE = 16 * 2**20
+"""Bytes that a processor's caches hold: what goes through more of them at once is slower, not faster."""
+
 
 @lru_cache
 def accelerator() -> torch.device:

@@ -9,9 +9,10 @@ import torch
 
 from clients.app import app, serve_cohort
 from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Workers
-from federation.engine.cohort import CACHE, COHORT, CohortApp
+from federation.engine.cohort import COHORT, CohortApp
 from federation.engine.local import Visit, in_order
 from federation.opening import Opened, open_run
+from federation.tensors import CACHE
 
 Kind = Literal["cohort", "serial"]
 

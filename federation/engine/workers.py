@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from flwr.app import RecordDict
 
-from federation.engine.cohort import CACHE, GPU_MEMORY, Asked, CohortApp, Served, served
+from federation.engine.cohort import GPU_MEMORY, Asked, CohortApp, Served, served
 from federation.engine.identity import assume_identity
+from federation.tensors import CACHE
 
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray

@@ -64,15 +64,13 @@ class Convnet(ElasticFamily):
     def hidden(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
     ) -> dict[str, Float[Tensor, "clients samples units height width"]]:
-        clients, samples = inputs.shape[:2]
         layers = self._layers(parameters, inputs, rectified=True)
-        return {name: own.reshape(samples, clients, -1, *own.shape[2:]).transpose(0, 1) for name, own, _ in layers}
+        return {name: torch.unflatten(own, 1, (len(inputs), -1)).transpose(0, 1) for name, own, _ in layers}
 
     def _map(self, parameters: Parameters, inputs: Tensor, rectified: bool) -> Float[Tensor, "clients samples units"]:
         """The last map, flattened, and its last convolution rectified or not; all before it are."""
         (*_, (_, _, last)) = self._layers(parameters, inputs, rectified)
-        clients, samples = inputs.shape[:2]
-        return last.reshape(samples, clients, -1).transpose(0, 1)
+        return torch.unflatten(last, 1, (len(inputs), -1)).flatten(2).transpose(0, 1)
 
     def _layers(self, parameters: Parameters, inputs: Tensor, rectified: bool) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Each layer's name, what it says and what the next one reads, folded; the last one rectified or not."""

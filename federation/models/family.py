@@ -15,7 +15,7 @@ from torch import Tensor
 from federation.models.net2net import deepened, widened
 from federation.rules import Frozen, Rule
 from federation.task import Task
-from federation.tensors import Parameters, Shapes, corner
+from federation.tensors import CACHE, Parameters, Shapes, corner
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,16 @@ class ElasticFamily(Rule):
             return dict(zip(leaves, torch.autograd.grad(outputs, list(leaves.values()), slopes), strict=True))
 
         return outputs.detach(), pull
+
+    @torch.no_grad()
+    def asked(
+        self, parameters: Parameters, inputs: Float[Tensor, "samples *shape"], task: Task
+    ) -> Float[Tensor, "models samples outputs"]:
+        """What several models say of the same samples, of which as many go through them at once as fit the cache."""
+        models = len(next(iter(parameters.values())))
+        at_once = max(1, CACHE // (4 * models * self.activations(task)))
+        parts = torch.split(inputs, at_once)
+        return torch.cat([self.apply(parameters, part.expand(models, *part.shape)) for part in parts], 1)
 
     def row_squares(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"], slopes: Along

@@ -193,8 +193,7 @@ def single_model(family: ElasticFamily, parameters: Parameters, task: Task) -> A
     alone = single(parameters)
 
     def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
-        with torch.no_grad():
-            return task.answers(family.apply(alone, inputs[None])[0])
+        return task.answers(family.asked(alone, inputs, task)[0])
 
     return answer
 

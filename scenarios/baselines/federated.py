@@ -19,13 +19,12 @@ from clients.training import Column, Objective, Trained, batches, learning_rate,
 from federation.contribution import EVERYWHERE, Contribution, Weighed
 from federation.data import Samples
 from federation.engine import Traffic
-from federation.engine.cohort import CACHE
 from federation.models import ElasticFamily, Size
 from federation.models.family import FULL
 from federation.randomness import generator, torch_generator
 from federation.scenario import LocalTraining
 from federation.task import Task
-from federation.tensors import Parameters, accelerator, nbytes, stacked
+from federation.tensors import CACHE, Parameters, accelerator, nbytes, stacked
 from federation.world_model import Cost
 from scenarios.baselines.contract import Answer, Contender, Method, Trial, monolith_cost, training_flops
 
@@ -137,11 +136,10 @@ class Round:
         answers = Weighed(cohort, regions or [EVERYWHERE] * len(cohort), models, weights, {})
         return answers.total([member for member, good in enumerate(answers.finite()) if good])
 
-    @torch.no_grad()
     def losses(self, models: Sequence[Parameters], client: int) -> Float[Tensor, "samples models"]:
         """What each of several models loses on each of a client's training samples."""
         rows = self.samples(client)
-        outputs = self.family.apply(stacked(list(models)), rows.inputs.expand(len(models), *rows.inputs.shape))
+        outputs = self.family.asked(stacked(list(models)), rows.inputs, self.task)
         self.account.flops += 2.0 * self.family.multiplies(self.task) * len(models) * len(rows)
         return self.task.losses(outputs, rows.targets.expand(len(models), *rows.targets.shape)).T
 

@@ -372,6 +372,18 @@ def test_a_working_set_counts_weights_once_and_activations_twice():
 
 
 @every_family
+@pytest.mark.parametrize("samples", [0, 1, 2, 5])
+def test_models_that_are_asked_the_same_samples_say_what_each_says_of_them_alone(family, task, samples, monkeypatch):
+    cache = 4 * 3 * family.activations(task) * 2  # two samples at once
+    monkeypatch.setattr("federation.models.family.CACHE", cache)
+    models, rows = [model_of(family, task, seed) for seed in range(3)], rows_of(task, samples)
+    said = family.asked(stacked(models), rows, task)
+    assert not said.requires_grad
+    for own, model in zip(said, models, strict=True):
+        torch.testing.assert_close(own, family.apply(alone(model), rows[None])[0])
+
+
+@every_family
 def test_the_trunk_is_what_the_head_reads_before_its_last_nonlinearity(family, task):
     model, rows = model_of(family, task), rows_of(task, 1, 5)
     features = family.trunk(alone(model), rows)

@@ -17,9 +17,7 @@ FLAT = Task(kind="classification", input_shape=(4,), outputs=3)
 def test_a_readout_is_its_features_times_its_weights():
     features = RandomFeatures(count=6)
     rows, weight = torch.randn(7, 4), torch.randn(2, 3, 6)
-    said = Readout(features=features).apply(
-        {"head.weight": weight, "head.bias": torch.ones(2, 3)}, rows.expand(2, 7, 4)
-    )
+    said = Readout(features=features).asked({"head.weight": weight, "head.bias": torch.ones(2, 3)}, rows, FLAT)
     torch.testing.assert_close(said[1], features.apply(rows) @ weight[1].T + 1)
 
 
@@ -53,7 +51,7 @@ def test_an_expert_of_some_classes_that_is_a_readout_answers_these_alone():
     expert, rows = Expert(parameters, torch.tensor([0, 2])), torch.randn(6, 4)
     answers = expert.answers(family, FLAT, rows, features)
     assert answers[:, 1].tolist() == [0.0] * 6
-    torch.testing.assert_close(answers[:, [0, 2]], readout.apply(parameters, rows[None])[0].softmax(-1))
+    torch.testing.assert_close(answers[:, [0, 2]], readout.asked(parameters, rows, own)[0].softmax(-1))
     assert expert.kind(family, FLAT, features) == (readout, own)
     assert readout.slice(parameters, own, Size(width=0.5)) == parameters
 
