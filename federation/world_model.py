@@ -154,7 +154,7 @@ class WorldModel:
             answers[novel] = self.generalist(query.rows[novel])
         return answers
 
-    def untempered(self) -> "WorldModel":
+    def uncalibrated(self) -> "WorldModel":
         """The same without calibration, with and without context."""
         context = self.design.context.model_copy(update={"calibration": Calibration()})
         return replace(self, design=self.design.model_copy(update={"calibration": Calibration(), "context": context}))

@@ -25,7 +25,7 @@ from scenarios.scoring import Confidence, on_confidence, on_local, told_of, unio
 from scenarios.statistics import mean_interval, summary
 
 WORLD = "world"
-PROTOCOLS = ("union", "local", "ece", "ece_untempered", "ece_floor", "coverage", "covered")
+PROTOCOLS = ("union", "local", "ece", "ece_uncalibrated", "ece_floor", "coverage", "covered")
 """What is told of each method, each in a table of its own."""
 
 QUERIES = 20
@@ -197,7 +197,7 @@ def _score(trial: Trial, method: Method, trained: Contender, factor: float, seco
         federation.task.score(answers, federation.union_test.targets),
         on_local(trained, federation),
         sure.ece,
-        sure.untempered,
+        sure.uncalibrated,
         sure.floor,
         sure.coverage,
         sure.covered,

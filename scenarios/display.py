@@ -152,7 +152,7 @@ def _scores(rows: Mapping[str, Any], metric: str, title: str) -> Table:
 
 def _calibration(result: Mapping[str, Any]) -> Table:
     """Expected calibration errors; all methods were calibrated on the same held-out samples."""
-    columns = {"calibrated": "ece", "before": "ece_untempered", "by_chance": "ece_floor"}
+    columns = {"calibrated": "ece", "before": "ece_uncalibrated", "by_chance": "ece_floor"}
     rows = {name: {c: result[key][name]["mean"] for c, key in columns.items()} for name in result["ece"]}
     return _numbers("Union test: expected calibration error", "method", tuple(columns), rows)
 

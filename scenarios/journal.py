@@ -22,7 +22,7 @@ class Score:
     """One method on one seed.
 
     `ece` is the expected calibration error on the union test at the calibration that fits held-out samples best,
-    `ece_untempered` the same without it, `ece_floor` what chance alone would make of it; None for values.
+    `ece_uncalibrated` the same without it, `ece_floor` what chance alone would make of it; None for values.
     `coverage` is the share of the union test of which it is sure, `covered` its score there; None for values, and where
     it is sure of nothing. `latency` is the median time of a single query on this machine, in microseconds.
     """
@@ -32,7 +32,7 @@ class Score:
     union: float
     local: float | None
     ece: float | None
-    ece_untempered: float | None
+    ece_uncalibrated: float | None
     ece_floor: float | None
     coverage: float | None
     covered: float | None

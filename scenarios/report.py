@@ -267,7 +267,7 @@ def _score_rows(scores: Mapping[str, Any], metric: Metric) -> list[dict[str, Any
 def _calibration(comparison: Mapping[str, Any]) -> list[dict[str, str]]:
     """Expected calibration error of each method in percent, when calibrated, before that, by chance; best first."""
     rows = [
-        {"name": name} | {key: comparison[key][name]["mean"] for key in ("ece", "ece_untempered", "ece_floor")}
+        {"name": name} | {key: comparison[key][name]["mean"] for key in ("ece", "ece_uncalibrated", "ece_floor")}
         for name in comparison["ece"]
     ]
     return [

@@ -27,7 +27,7 @@ class Confidence:
     sure; score there."""
 
     ece: float | None = None
-    untempered: float | None = None
+    uncalibrated: float | None = None
     floor: float | None = None
     coverage: float | None = None
     covered: float | None = None
@@ -67,8 +67,8 @@ def on_confidence(
     told = told_of(method, federation)
     who = np.full(len(union), UNKNOWN_CLIENT) if told is None else told
     answers = union_answers(trained, federation, told) if answers is None else answers
-    if trained.untempered is not None:
-        raw = trained.untempered(union.inputs, who)
+    if trained.uncalibrated is not None:
+        raw = trained.uncalibrated(union.inputs, who)
     else:
         asked = np.full(len(held_out), UNKNOWN_CLIENT) if told is None else owner
         sums = calibration_sums(trained.answer(held_out.inputs, asked), held_out.targets)

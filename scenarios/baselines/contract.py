@@ -123,7 +123,7 @@ class Trial:
 class Contender:
     """A trained method: how it answers, and what it cost.
 
-    `untempered` are its answers before the calibration that it has fitted itself; None where it has fitted none.
+    `uncalibrated` are its answers before the calibration that it has fitted itself; None where it has fitted none.
     """
 
     answer: Answer
@@ -132,7 +132,7 @@ class Contender:
     bytes_down: int = 0
     training_flops: float = 0.0
     curve: tuple[tuple[int, float], ...] = field(default=())
-    untempered: Answer | None = None
+    uncalibrated: Answer | None = None
 
     def dump(self) -> dict[str, Any]:
         """Plain data: all but the answers."""

@@ -81,13 +81,13 @@ def contender(run: WorldRun, context: bool = False, world: WorldModel | None = N
     """
     curve, traffic = () if world or context else run.curve, run.traffic
     world = world or run.outcome.world
-    raw = world.untempered()
+    raw = world.uncalibrated()
 
     def asked(model: WorldModel) -> Answer:
         return lambda inputs, groups: model.predict(inputs, groups if context else None)
 
     return Contender(
-        asked(world), world.cost(), traffic.up, traffic.down, run.training_flops, curve, untempered=asked(raw)
+        asked(world), world.cost(), traffic.up, traffic.down, run.training_flops, curve, uncalibrated=asked(raw)
     )
 
 

@@ -214,8 +214,8 @@ def test_answers_are_calibrated_with_and_without_context():
     torch.testing.assert_close(model.predict(QUERIES), calibration(plain))
     raw = told(world(), Context(router=True)).predict(QUERIES, GROUPS)
     torch.testing.assert_close(model.predict(QUERIES, GROUPS), calibration(raw))
-    assert torch.equal(model.untempered().predict(QUERIES), plain)
-    assert torch.equal(model.untempered().predict(QUERIES, GROUPS), raw)
+    assert torch.equal(model.uncalibrated().predict(QUERIES), plain)
+    assert torch.equal(model.uncalibrated().predict(QUERIES, GROUPS), raw)
 
 
 def test_classes_are_inferred_from_each_of_the_answers_that_a_calibration_mixes():

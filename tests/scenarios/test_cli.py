@@ -103,7 +103,7 @@ def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
         "fedadam", "scaffold", "heterofl", "fedrolex", "fjord", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft",
         "local", "uniform", "head", "oracle",
     ]  # fmt: skip
-    for key in ("ece", "ece_untempered", "ece_floor"):
+    for key in ("ece", "ece_uncalibrated", "ece_floor"):
         assert list(comparison[key]) == list(comparison["union"])
     assert [list(rows) for rows in comparison["context"].values()] == [["context"]] * 7  # never beside the others
     first = Path("run/report.html").read_text(encoding="utf-8")

@@ -326,7 +326,7 @@ def test_the_calibration_is_the_best_for_all_held_out_samples_at_once(finished):
     outcome, federation, _, _ = finished
     held_out = Samples.concatenated([client.held_out for client in federation.clients])
     design = outcome.world.design.model_copy(update={"novelty_threshold": NOTHING_NOVEL})
-    answers = replace(outcome.world, design=design).untempered().predict(held_out.inputs)
+    answers = replace(outcome.world, design=design).uncalibrated().predict(held_out.inputs)
     found = fitted_calibration(calibration_sums(answers, held_out.targets), federation.task.outputs)
     assert outcome.world.design.calibration == found
 
