@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from math import ceil
 
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord
 from flwr.serverapp import Grid
@@ -26,7 +25,8 @@ from server.growth import grown
 from server.history import RoundRecord, held_out_score, trained_sums
 from server.orders import Kind, order
 from server.plasticity import begun_anew, dormant_shares
-from server.schedule import ELASTIC, EVERYBODY, EVIDENCED, REMEMBERED, ROLL_CALL, TRAINED, UNCHARTED, Step, schedule
+from server.roster import Roster
+from server.schedule import ELASTIC, EVERYBODY, ROLL_CALL, TRAINED, Step, schedule
 from server.state import ServerState, initial, rejoined
 from server.validation import check, check_sender, check_weights
 
@@ -75,20 +75,17 @@ class ManifoldStrategy(Strategy):
         checkpoints: Checkpoints | None = None,
         resumed: Checkpoint | None = None,
     ) -> None:
-        self.scenario, self.task, self.clients = scenario, task, clients
+        self.scenario, self.task = scenario, task
         self._observe, self._score, self._checkpoints = observe, score, checkpoints
         self.steps = schedule(scenario, task, begun=start is not None)
         self._resumed = resumed or Checkpoint(start or initial(scenario, task))
         self.state = rejoined(self._resumed.state, scenario)
         self.history: list[RoundRecord] = list(self._resumed.history)
         self._left = list(self.steps[len(self.history) :])
-        self._node_of: dict[int, int] = {}
+        self._roster = Roster(scenario, clients)
         self._versions: dict[int, ServerState] = {}  # by round: those from which clients at work have begun
-        self._aware: dict[Stage, set[int]] = {stage: set() for stage in REMEMBERED}
         self._asked: dict[int, Order] = {}
         self._empty = self._resumed.empty
-        self._online: set[int] = set()
-        self._samples: dict[int, float] = {}  # of deployed clients, by their census
         self._began = time.monotonic()
 
     def summary(self) -> None:
@@ -112,8 +109,7 @@ class ManifoldStrategy(Strategy):
         self._grid, self._timeout, known = Waiting(grid), timeout, self._resumed
         if self._grid.simulated is not None and known.simulated is not None:
             self._grid.simulated.remember(known.simulated)
-            self._node_of = dict(known.node_of)
-            self._aware |= {stage: set(clients) for stage, clients in known.aware.items()}
+            self._roster.recall(known.node_of, known.aware)
         elif self.history and self._left:
             self._left.insert(0, ROLL_CALL)
         rounds = min(num_rounds or len(self._left), len(self._left))
@@ -144,7 +140,7 @@ class ManifoldStrategy(Strategy):
             numbers = sorted(draw.choice(numbers, asked, replace=False).tolist())
         else:
             wanted = len(numbers) + len(strangers) + len(busy)
-        kind_of = {self._node_of[n]: self._kind(step, n) for n in numbers}
+        kind_of = {self._roster.node_of[n]: self._roster.kind(step, n, self.state) for n in numbers}
         kind_of |= dict.fromkeys(strangers, Kind(EVERYWHERE, FULL))
         self._grid.enough = pacing.enough(wanted) if pacing.enough(wanted) < len(kind_of) + len(busy) else None
         self._grid.deadline, self._grid.keeps = pacing.deadline, pacing.buffers
@@ -193,20 +189,18 @@ class ManifoldStrategy(Strategy):
                     raise ValueError(f"client {min(twice)}: answers twice")
                 accepted.append(contribution)
                 counted.update(contribution.clients)
-                self._node_of.update(zip(contribution.clients, nodes, strict=True))
+                self._roster.node_of.update(zip(contribution.clients, nodes, strict=True))
             except (ValueError, KeyError) as error:
                 refused.append(str(error))
         return accepted, refused
 
     def _quorum(self, step: Step) -> int:
-        """How many clients must answer: a share of all that the stage asks, whether they are there or not."""
-        share = self.scenario.quorum * (1.0 if step.stage in EVERYBODY else self.scenario.fraction)
-        able = self.clients if step.stage in UNCHARTED else len(self._able(step.stage))
-        return 0 if self._grid.keeps else ceil(share * able)
+        """How many clients must answer; where late answers count, too, nobody need be in time."""
+        return 0 if self._grid.keeps else self._roster.quorum(step.stage, self.state)
 
     def _again(self, accepted: list[Contribution]) -> list[Message]:
         """The orders of those who have not answered but are there, once more."""
-        done, online = {self._node_of[number] for number in clients_of(accepted)}, set(self._grid.get_node_ids())
+        done, online = {self._roster.node_of[n] for n in clients_of(accepted)}, set(self._grid.get_node_ids())
         self._asked = {node: order for node, order in self._asked.items() if node in online or node in done}
         return self._messages({node: order for node, order in self._asked.items() if node not in done})
 
@@ -214,18 +208,16 @@ class ManifoldStrategy(Strategy):
         """Name in the log those whose replies cannot be used, and deployed ones that are missing."""
         for cause in refused:
             LOG.warning("%s: refused, %s", step, cause)
-        missing = sorted(self._node_of.keys() - set(clients_of(accepted)))
+        missing = self._roster.missing(clients_of(accepted))
         if self._grid.simulated is None and step.stage in EVERYBODY and missing:
             LOG.warning("%s: goes on without clients %s", step, ", ".join(map(str, missing)))
 
     def _finish(self, step: Step, total: Contribution, refused: tuple[str, ...]) -> None:
         """The next state, and the record of the round; both are written down before anybody is told."""
-        for told, needed in REMEMBERED.items():
-            if step.stage in {told, *needed}:
-                self._aware[told].update(total.clients)
+        self._roster.answered(step.stage, total.clients)
         before = self.state
         if not self._idle(step):
-            self.state = advanced(before, step.stage, total, self.scenario, self.task, self.clients)
+            self.state = advanced(before, step.stage, total, self.scenario, self.task, self._roster.clients)
         moved = residual(before, self.state, step.stage) if total.clients else None
         news: tuple[str, ...] = ()
         asleep = dormant_shares(total, self.state) if step.stage in ELASTIC else {}
@@ -281,8 +273,8 @@ class ManifoldStrategy(Strategy):
         return Checkpoint(
             self.state,
             tuple(self.history),
-            self._node_of,
-            {stage: tuple(sorted(clients)) for stage, clients in self._aware.items()},
+            self._roster.node_of,
+            self._roster.aware,
             self._empty,
             self._grid.simulated.memories() if self._grid.simulated is not None else None,
         )
@@ -317,36 +309,9 @@ class ManifoldStrategy(Strategy):
                 return not state.pioneers
         return False
 
-    def _here(self, step: Step, busy: set[int]) -> tuple[list[int], list[int]]:
-        """Clients that are online and idle, and, if the stage asks them, nodes of which nothing is known yet."""
-        online = self._grid.get_node_ids()
-        self._online = set(online)
-        there = self._online - busy
-        known = sorted(number for number in self._able(step.stage) if self._node_of[number] in there)
-        seen = set(self._node_of.values()) if step.stage in UNCHARTED else there
-        return known, [node for node in online if node not in seen and node in there]
-
-    def _able(self, stage: Stage) -> Collection[int]:
-        """The clients that can serve a stage, for what they have done before."""
-        if stage is Stage.EVIDENCE:
-            return self.state.reached.keys() & self._node_of.keys()
-        if stage is Stage.GROWTH:
-            return set(self.state.pioneers) & self._node_of.keys()
-        if stage is Stage.EXPERTS:
-            resting = self.state.stable(self.scenario.fixed_point)
-            return {number for number in self._node_of if self.state.region_of_client[number] not in resting}
-        return self._node_of.keys() & self.state.reached.keys() if stage in EVIDENCED else self._node_of.keys()
-
-    def _kind(self, step: Step, number: int) -> Kind:
-        """What tells a client's order from those of others."""
-        region = self.state.region_of_client[number] if self.state.region_of_client else EVERYWHERE
-        region = len(self.state.experts) - 1 if step.stage is Stage.GROWTH else region
-        size = self.state.size(region, number, self.scenario) if step.stage in ELASTIC else FULL
-        again = any(step.stage in needed and number not in self._aware[s] for s, needed in REMEMBERED.items())
-        told = step.stage is Stage.EVIDENCE or (again and step.stage is not Stage.GROWTH)
-        reached = self.state.reached[number] if told else ()
-        placed = step.stage is Stage.COUPLING and number in self._aware[Stage.COUPLING]
-        return Kind(region, size, reached, placed, again)
+    def _here(self, step: Step, busy: Collection[int]) -> tuple[list[int], list[int]]:
+        """Clients that are online and idle, and nodes of which nothing is known yet."""
+        return self._roster.here(step.stage, self.state, list(self._grid.get_node_ids()), busy)
 
     def _messages(self, orders: dict[int, Order]) -> list[Message]:
         """One message a node; nodes with the same order share its body."""
@@ -360,23 +325,21 @@ class ManifoldStrategy(Strategy):
         Raises:
             ValueError: an error reply, a stale one, or sums that do not fit what was asked.
         """
-        sender = self._grid.sender(reply)
+        sender, roster = self._grid.sender(reply), self._roster
         if reply.has_error():
             raise ValueError(self._named(sender, reply.error))
         try:
             contribution, nodes, round_ = read_contribution(reply.content, step.stage, self._versions)
         except ForgottenError as error:
-            if self._node_of.get(error.client) == sender:
-                for clients in self._aware.values():
-                    clients.discard(error.client)
+            roster.forgot(error.client, sender)
             raise
-        if not all(0 <= number < self.clients for number in contribution.clients):
-            raise ValueError(f"client {contribution.clients[0]}: not of this federation of {self.clients}")
+        if not all(0 <= number < roster.clients for number in contribution.clients):
+            raise ValueError(f"client {contribution.clients[0]}: not of this federation of {roster.clients}")
         if self._grid.simulated is None:
-            check_sender(contribution.clients, nodes, sender, self._node_of, self._online)
+            check_sender(contribution.clients, nodes, sender, roster.node_of, roster.online)
         check(contribution, step.stage, self.state, self.scenario, self.task)
         if self._grid.simulated is None:
-            check_weights(contribution, step.stage, self._samples)
+            check_weights(contribution, step.stage, roster.samples)
         if round_ == step.round:
             return contribution, nodes
         began, now = (partial(self._start, step.stage, state) for state in (self._versions[round_], self.state))
@@ -386,9 +349,7 @@ class ManifoldStrategy(Strategy):
         """An error with who it is about; simulated clients say so themselves."""
         if self._grid.simulated is not None:
             return error.reason or f"error {error.code}"
-        client = next((number for number, node in self._node_of.items() if node == sender), None)
-        who = f"node {sender}" if client is None else f"client {client}"
-        return f"{who}: error {error.code}{f', {error.reason}' * bool(error.reason)}"
+        return f"{self._roster.who(sender)}: error {error.code}{f', {error.reason}' * bool(error.reason)}"
 
     def _start(self, stage: Stage, state: ServerState, region: int) -> Parameters:
         """The model that clients of a region begin from in a state."""
