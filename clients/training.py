@@ -64,6 +64,12 @@ class Batches:
     mirrored: Bool[Tensor, "clients steps batch"]
     epoch: int
 
+    @property
+    def at_once(self) -> int:
+        """Rows of all clients in one step, padding among them."""
+        clients, _, batch = self.rows.shape
+        return clients * batch
+
     def of(self, columns: Sequence[Column], device: torch.device) -> Iterator[Batch]:
         """The rows of each step, laid out an epoch at a time, straight from where each client has them."""
         for rows, mirrored in zip(*(torch.split(t, self.epoch, 1) for t in (self.rows, self.mirrored)), strict=True):

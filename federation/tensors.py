@@ -13,7 +13,8 @@ Axes, in the order in which they appear:
 | `latent`     | dimensions of encoder space                                        |
 """
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -29,6 +30,22 @@ Shapes = dict[str, tuple[int, ...]]
 
 CACHE = 16 * 2**20
 """Bytes that a processor's caches hold: what goes through more of them at once is slower, not faster."""
+
+PER_THREAD = 5e7
+"""Multiply-adds of a training step's forward pass that are worth a thread (`benchmarks/threads.py`)."""
+
+
+@contextmanager
+def threads_for(multiplies: float) -> Iterator[None]:
+    """As many threads for torch as training steps are worth whose forward pass has so many multiply-adds: at least one,
+    and no more than there are. In small steps they wait for each other at every product, and two take longer than one.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, int(multiplies / PER_THREAD))))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @lru_cache

@@ -1,11 +1,8 @@
 """Which grid runs a simulated federation: the place where engines meet the client's code."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
-
-import torch
 
 from clients.app import app, serve_cohort
 from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Workers
@@ -76,17 +73,6 @@ def fitting(opened: Opened, working_set: int = CACHE) -> int:
     """How many clients, trained together, still fit into a working set."""
     task, scenario = opened.federation().task, opened.scenario
     return scenario.model.at_once(task, scenario.local.batch_size, working_set)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """A single thread for torch, as a worker has."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 RAY, HERE, SERIAL = Engine(), Engine(workers=0), Engine("serial")

@@ -17,8 +17,9 @@ from typing import Any
 from federation.opening import Opened, open_run, run_config
 from federation.rules import InputError
 from federation.scenario import Scenario
+from federation.tensors import threads_for
 from scenarios.display import Silent
-from scenarios.engines import HERE, one_thread
+from scenarios.engines import HERE
 from scenarios.progress import Progress
 from scenarios.runs import RunFolder, versions
 from scenarios.simulate import SCORES, simulate
@@ -207,7 +208,7 @@ def simulated(trial: Trial) -> Result:
     """Run a trial in this process. Whatever goes wrong is its result."""
     began, config = time.perf_counter(), trial.config
     try:
-        with one_thread():
+        with threads_for(0):
             simulation = simulate(
                 str(config["scenario"]), json.loads(str(config["overrides"])), trial.seed, Silent(), HERE
             )

@@ -22,7 +22,7 @@ from federation.opening import Opened, open_run, run_config
 from federation.pacing import Synchronous
 from federation.rules import InputError
 from federation.scenario import Scenario
-from scenarios.engines import fitting, one_thread
+from scenarios.engines import fitting
 from server.history import RoundRecord
 from server.schedule import EVERYBODY, schedule
 from server.state import ServerState
@@ -139,8 +139,7 @@ def _rehearsed(grid: Rehearsal, opened: Opened, some: int, processes: int) -> li
         seen[str(record.stage)] = down, up, record.seconds
 
     strategy = ManifoldStrategy(_shortened(scenario), federation.task, len(federation.clients), note)
-    with one_thread():
-        strategy.start(grid, ArrayRecord(), num_rounds=len(strategy.steps))
+    strategy.start(grid, ArrayRecord(), num_rounds=len(strategy.steps))
     rows = []
     for step in schedule(scenario, federation.task):
         if step.round == 0:

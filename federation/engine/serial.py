@@ -7,10 +7,11 @@ from flwr.clientapp import ClientApp
 
 from federation.availability import AvailabilityRule
 from federation.engine.local import LocalGrid, Visit, described, in_order, refusal
+from federation.tensors import threads_for
 
 
 class SerialGrid(LocalGrid):
-    """Calls a ClientApp for one message after another."""
+    """Calls a ClientApp for one message after another, with one thread, as every engine."""
 
     def __init__(
         self,
@@ -30,7 +31,8 @@ class SerialGrid(LocalGrid):
             node = message.metadata.dst_node_id
             context = self.context(node)
             try:
-                reply = self._app(message, context)
+                with threads_for(0):
+                    reply = self._app(message, context)
                 if context.state:
                     self.states[node] = context.state
             except Exception as error:

@@ -11,7 +11,7 @@ from federation.data import Samples
 from federation.models import ElasticFamily
 from federation.randomness import generator, torch_generator
 from federation.task import Task
-from federation.tensors import Parameters
+from federation.tensors import Parameters, threads_for
 from federation.world_model import Cost
 from scenarios.baselines.contract import Contender, Method, Trial, monolith_cost, single_model, training_flops
 
@@ -86,11 +86,12 @@ def descended(
     for epoch in range(epochs):
         rows = samples(epoch)
         order = generator(scenario.seed, name, epoch).permutation(len(rows))
-        for start in range(0, len(rows), BATCH):
-            batch = rows.take(order[start : start + BATCH])
-            optimizer.zero_grad()
-            torch.autograd.backward(losses(family.apply(model, batch.inputs[None])[0], batch.targets).mean())
-            optimizer.step()
-            schedule.step()
+        with threads_for(family.multiplies(task) * BATCH):
+            for start in range(0, len(rows), BATCH):
+                batch = rows.take(order[start : start + BATCH])
+                optimizer.zero_grad()
+                torch.autograd.backward(losses(family.apply(model, batch.inputs[None])[0], batch.targets).mean())
+                optimizer.step()
+                schedule.step()
         if (epoch + 1) % scenario.local.epochs == 0:
             yield {name: tensor[0].detach().clone() for name, tensor in model.items()}

@@ -24,7 +24,7 @@ from federation.models.family import FULL
 from federation.randomness import generator, torch_generator
 from federation.scenario import LocalTraining
 from federation.task import Task
-from federation.tensors import CACHE, Parameters, accelerator, nbytes, stacked
+from federation.tensors import CACHE, Parameters, accelerator, nbytes, stacked, threads_for
 from federation.world_model import Cost
 from scenarios.baselines.contract import Answer, Contender, Method, Trial, monolith_cost, training_flops
 
@@ -119,8 +119,10 @@ class Round:
         plan = batches([len(s) for s in samples], self.local, self.trial.scenario.seed, address, cohort)
         here = {name: tensor.to(accelerator()) for name, tensor in starts.items()}
         everything = [s.inputs for s in samples], [s.targets for s in samples], *columns
-        trained = train(here, objective or self.objective, everything, plan, self.local, self.rate)
-        self.account.flops += training_flops(self.family.multiplies(self.task, size) * int(trained.visited.sum()))
+        multiplies = self.family.multiplies(self.task, size)
+        with threads_for(multiplies * plan.at_once):
+            trained = train(here, objective or self.objective, everything, plan, self.local, self.rate)
+        self.account.flops += training_flops(multiplies * int(trained.visited.sum()))
         return trained
 
     def total(self, cohort: Sequence[int], models: Parameters, regions: Sequence[int] | None = None) -> Contribution:

@@ -7,7 +7,7 @@ from torch import Tensor
 from clients.stages.training import train_models
 from clients.training import learning_rate
 from federation.randomness import generator, torch_generator
-from federation.tensors import Parameters, unstacked
+from federation.tensors import Parameters, threads_for, unstacked
 from federation.world_model import Cost
 from scenarios.baselines.contract import Contender, Method, Trial, own_models, training_flops
 
@@ -26,7 +26,8 @@ class Local(Method):
         for round_ in range(trial.rounds):
             rate = learning_rate(local, round_ / trial.rounds)
             address, numbers = ("local", round_), range(len(samples))
-            trained = train_models(models, samples, family, task, local, rate, scenario.seed, address, numbers)
+            with threads_for(family.multiplies(task) * len(models) * local.batch_size):
+                trained = train_models(models, samples, family, task, local, rate, scenario.seed, address, numbers)
             models = unstacked(trained.parameters)
             trial.on_round()
 

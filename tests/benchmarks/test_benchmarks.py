@@ -57,6 +57,12 @@ def test_routing_says_what_a_query_takes_and_whether_it_asks_the_right_experts()
     assert printed["gate"] > 0.98
 
 
+def test_threads_are_compared_at_every_size_of_a_step():
+    printed = line("benchmarks.threads", "--seconds", "0", "--json")
+    assert (printed["clients"], printed["batch"], printed["parameters"]) == (20, 50, 48_226)
+    assert printed["us_one"] > 0 < printed["us_more"]
+
+
 def test_joined_halves_are_about_as_good_as_the_same_clients_trained_together():
     printed = line("benchmarks.joining", "--seeds", "1")
     assert printed["joined"] > max(printed["half 1"], printed["half 2"])

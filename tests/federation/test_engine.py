@@ -221,3 +221,21 @@ def test_traffic_counts_the_bytes_of_tensors_in_both_directions():
 def test_an_error_weighs_nothing():
     grid = serial()
     assert payload(Message(Error(1, "no"), reply_to=orders(grid, [1])[0])) == 0
+
+
+@both
+def test_clients_are_served_with_one_thread_whatever_the_process_has(grid, monkeypatch):
+    seen: list[int] = []
+
+    def noted(*_):
+        seen.append(torch.get_num_threads())
+        raise ValueError("noted")
+
+    monkeypatch.setattr("clients.app._answers", noted)
+    torch.set_num_threads(2)
+    try:
+        asked(grid(), [1, 2])
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)

@@ -1,9 +1,11 @@
 """The clients axis: sums over it, in whatever order the other axes lie in memory, and models along it."""
 
+import contextlib
+
 import pytest
 import torch
 
-from federation.tensors import stacked, unstacked, weighted_sum
+from federation.tensors import PER_THREAD, stacked, threads_for, unstacked, weighted_sum
 
 LAYOUTS = {
     "a number a client": (3,),
@@ -33,3 +35,16 @@ def test_models_along_the_clients_axis_come_apart_as_they_were():
     for apart, model in zip(unstacked(stacked(models)), models, strict=True):
         assert apart.keys() == model.keys()
         assert all(torch.equal(apart[name], model[name]) for name in model)
+
+
+@pytest.mark.parametrize(("multiplies", "threads"), [(0, 1), (0.9, 1), (1.9, 1), (2, 2), (1000, 3)])
+def test_a_step_has_a_thread_for_so_many_multiply_adds_and_no_more_than_there_are(multiplies, threads):
+    try:
+        torch.set_num_threads(3)
+        with threads_for(multiplies * PER_THREAD):
+            assert torch.get_num_threads() == threads
+        with contextlib.suppress(ValueError), threads_for(0):
+            raise ValueError
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(1)

@@ -1,0 +1,79 @@
+"""From which size of a training step on a second thread is worth having.
+
+python -m benchmarks.threads
+"""
+
+import argparse
+import json
+import os
+import time
+from itertools import product
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it
+import torch
+
+from clients.stages.training import supervised
+from clients.training import batches, train
+from federation.models import Convnet, ElasticFamily, Mlp
+from federation.randomness import torch_generator
+from federation.scenario import LocalTraining
+from federation.task import Task
+from federation.tensors import stacked
+
+FLAT = Task(kind="classification", input_shape=(64,), outputs=10)
+IMAGES = Task(kind="classification", input_shape=(1, 28, 28), outputs=10)
+CASES: list[tuple[ElasticFamily, Task, int]] = [
+    *((Mlp(width=width, blocks=1), FLAT, 32) for width in (16, 64, 256, 1024)),
+    *((Convnet(channels=(c, 2 * c, 2 * c), blocks=0), IMAGES, batch) for c in (3, 9, 28) for batch in (5, 50)),
+]
+"""Families, what they answer, and the samples of a client in a step."""
+
+CLIENTS, SAMPLES = (1, 4, 20), 200
+
+
+def main() -> None:
+    """Print a row a case: multiply-adds of a step's forward pass, its microseconds with one and with more threads."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--threads", type=int, default=2)
+    asked.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    asked.add_argument("--json", action="store_true", help="lines of JSON")
+    options = asked.parse_args()
+    for (family, task, batch), clients in product(CASES, CLIENTS):
+        one, more = micros(family, task, batch, clients, options.threads, options.seconds)
+        row = {
+            "family": family.kind(),
+            "parameters": family.parameters(task),
+            "clients": clients,
+            "batch": batch,
+            "multiplies": family.multiplies(task) * clients * batch,
+            "us_one": round(one),
+            "us_more": round(more),
+            "gain": round(one / more, 2),
+        }
+        print(json.dumps(row) if options.json else "  ".join(f"{n} {value}" for n, value in row.items()), flush=True)
+
+
+def micros(
+    family: ElasticFamily, task: Task, batch: int, clients: int, threads: int, seconds: float
+) -> tuple[float, float]:
+    """A step's time with one thread and with several: the better of two measurements of each, in turn."""
+    draw, local = torch_generator(0, "benchmark of threads"), LocalTraining(batch_size=batch, epochs=1)
+    start = stacked([family.init(task, draw)] * clients)
+    inputs = torch.randn(SAMPLES, *task.input_shape, generator=draw)
+    targets = torch.randint(task.outputs, (SAMPLES,), generator=draw)
+    plan = batches([SAMPLES] * clients, local, 0, ("benchmark",), range(clients))
+    columns, steps = ([inputs] * clients, [targets] * clients), plan.rows.shape[1]
+    found: dict[int, list[float]] = {1: [], threads: []}
+    for count in (1, threads) * 2:
+        torch.set_num_threads(count)
+        rounds, began = -1, time.perf_counter()
+        while rounds < 1 or time.perf_counter() - began < seconds:
+            train(start, supervised(family, task), columns, plan, local, 0.01)
+            rounds += 1
+            began = began if rounds else time.perf_counter()  # the first one warms up
+        found[count].append(1e6 * (time.perf_counter() - began) / rounds / steps)
+    return min(found[1]), min(found[threads])
+
+
+if __name__ == "__main__":
+    main()
