@@ -81,11 +81,14 @@ class Round:
         draw = generator(scenario.seed, "cohort", self.number)
         return sorted(draw.choice(clients, asked, replace=False).tolist())
 
-    def cohorts(self, kind: Callable[[int], Hashable] = lambda client: None) -> Iterator[list[int]]:
-        """The clients of the round in groups that are trained at once: of one kind, and no more than fit the cache."""
+    def cohorts(
+        self, kind: Callable[[int], Hashable] = lambda client: None, among: Sequence[int] | None = None
+    ) -> Iterator[list[int]]:
+        """The clients of the round, or others, in groups that are trained at once: of one kind, as many as fit the
+        cache."""
         at_once = self.family.at_once(self.task, self.local.batch_size, CACHE)
         kinds: dict[Hashable, list[int]] = {}
-        for client in self.clients:
+        for client in self.clients if among is None else among:
             kinds.setdefault(kind(client), []).append(client)
         for members in kinds.values():
             yield from (members[start : start + at_once] for start in range(0, len(members), at_once))

@@ -29,6 +29,7 @@ from scenarios.baselines.fedrolex import FedRolex
 from scenarios.baselines.fjord import Fjord
 from scenarios.baselines.heterofl import HeteroFl
 from scenarios.baselines.ifca import Ifca
+from scenarios.baselines.local import Local
 from scenarios.baselines.mixture import Mixed
 from scenarios.baselines.scaffold import Corrected, Scaffold
 from scenarios.baselines.world import run_world
@@ -382,7 +383,7 @@ def pictures(seed: int) -> list[Samples]:
     return clients
 
 
-@every_rival
+@pytest.mark.parametrize("method", [*IN_PROCESS, Local()], ids=lambda method: method.name)
 def test_a_run_is_repeated_to_the_bit_and_does_not_depend_on_the_cohort(method, monkeypatch):
     images, model = Task(kind="classification", input_shape=(1, 6, 6), outputs=3), Convnet(channels=(3, 4), blocks=1)
     trial = federation(pictures(0), pictures(1), 2, CAREFUL, images, model, **UNEVEN)
