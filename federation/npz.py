@@ -12,6 +12,7 @@ from torch import Tensor
 
 from federation.data import Samples
 from federation.rules import InputError
+from federation.task import finite
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -58,10 +59,3 @@ def labelled(inputs: Tensor, labels: NDArray[Any], where: str) -> Samples:
         )
     finite(inputs, where)
     return Samples(inputs, torch.from_numpy(labels.astype(np.int64)))
-
-
-def finite(values: Tensor, where: str) -> None:
-    """Refuse NaN and infinity."""
-    bad = int((~torch.isfinite(values)).sum())
-    if bad:
-        raise InputError(f"{where}: {bad} values are NaN or infinite; clean the data first")

@@ -21,9 +21,9 @@ from pydantic import Field
 from torch import Tensor
 
 from federation.data import ClientData, Pool, Samples, divided
-from federation.npz import Arrays, finite, images, labelled, read_npz
+from federation.npz import Arrays, images, labelled, read_npz
 from federation.rules import Frozen, InputError
-from federation.task import Task
+from federation.task import Task, finite
 
 OWN, TEST = "client.npz", "test.npz"
 """The file of a site, and that of the server."""

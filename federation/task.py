@@ -2,12 +2,14 @@
 
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.rules import Frozen, Several
+from federation.rules import Frozen, InputError, Several
 
 DOUBT = 0.01
 """Share of the uniform distribution in what others are told of a model: one that never saw a class does not rule it
@@ -32,6 +34,19 @@ class Task(Frozen):
     def classifies(self) -> bool:
         """Whether targets are classes (else real vectors)."""
         return self.kind == "classification"
+
+    def rows(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples *shape"]:
+        """Inputs in single precision.
+
+        Raises:
+            InputError: they are of another shape, or NaN or infinity is among them.
+        """
+        rows = torch.as_tensor(inputs, dtype=torch.float32)
+        if tuple(rows.shape[1:]) != self.input_shape:
+            expected = ", ".join(map(str, self.input_shape))
+            raise InputError(f"inputs of shape {list(rows.shape)}; expected [samples, {expected}]")
+        finite(rows, "inputs")
+        return rows
 
     @property
     def metric(self) -> str:
@@ -141,3 +156,10 @@ class Task(Frozen):
     def target_dtype(self) -> torch.dtype:
         """dtype of targets as tensors."""
         return torch.int64 if self.classifies else torch.float32
+
+
+def finite(values: Tensor, where: str) -> None:
+    """Refuse NaN and infinity."""
+    bad = int((~torch.isfinite(values)).sum())
+    if bad:
+        raise InputError(f"{where}: {bad} values are NaN or infinite; clean the data first")

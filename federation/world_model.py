@@ -133,7 +133,7 @@ class WorldModel:
             context: a number for each query; those with the same number come from one client, whoever that is, and
                 help to answer one another. Queries with -1 come alone.
         Raises:
-            InputError: inputs of the wrong shape, or not one number for each.
+            InputError: inputs of the wrong shape, NaN or infinity among them, or not one number of context for each.
         """
         query, known = self.query(inputs), self.design.context
         if context is None or not known.used:
@@ -201,9 +201,9 @@ class WorldModel:
         """Inputs as all parts see them.
 
         Raises:
-            InputError: inputs of the wrong shape.
+            InputError: inputs of the wrong shape, or NaN or infinity among them.
         """
-        rows = self._checked(inputs)
+        rows = self.design.task.rows(inputs)
         latent = self.encoder(rows)
         return Query(rows, latent, self.design.router.survey(self.regions, latent))
 
@@ -370,13 +370,6 @@ class WorldModel:
             }
             if shapes(expert.parameters) != wanted or not expert.members or not expert.fits(design.task):
                 raise ValueError(f"the weights of its expert {region} do not fit its design")
-
-    def _checked(self, inputs: Tensor | NDArray[np.float32]) -> Tensor:
-        rows = torch.as_tensor(inputs, dtype=torch.float32)
-        expected = self.design.task.input_shape
-        if tuple(rows.shape[1:]) != expected:
-            raise InputError(f"inputs of shape {list(rows.shape)}; expected [samples, {', '.join(map(str, expected))}]")
-        return rows
 
 
 def _numbered(context: Tensor | NDArray[np.int64], samples: int) -> Int[Tensor, " samples"]:

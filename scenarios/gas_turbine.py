@@ -10,7 +10,6 @@ import torch
 from federation.data import Dataset, Samples
 from federation.manifold import ChartRule, PrincipalComponents
 from federation.models import Mlp
-from federation.npz import finite
 from federation.partition import Natural
 from federation.routing import TunedResidual
 from federation.rules import InputError
@@ -23,7 +22,7 @@ from federation.scenario import (
     Scenario,
     TrainingPhase,
 )
-from federation.task import Task
+from federation.task import Task, finite
 from scenarios.sources import from_folder, limited
 from server.aggregation import Mean
 

@@ -11,11 +11,11 @@ from torch import Tensor
 from federation.data import Dataset, Samples
 from federation.manifold import PrincipalComponents
 from federation.models import Mlp
-from federation.npz import finite, images, labelled, read_npz
+from federation.npz import images, labelled, read_npz
 from federation.partition import Automatic
 from federation.rules import InputError
 from federation.scenario import DataSettings, LocalTraining, Scenario
-from federation.task import Task
+from federation.task import Task, finite
 from server.aggregation import Mean
 
 SCENARIO = Scenario(

@@ -146,13 +146,25 @@ def test_arrays_are_answered_like_tensors():
     assert torch.equal(world().predict(QUERIES.numpy()), world().predict(QUERIES))
 
 
-@pytest.mark.parametrize("shape", [(3, FEATURES + 1), (FEATURES,), (3, FEATURES, 1)])
-@pytest.mark.parametrize(
+every_question = pytest.mark.parametrize(
     "question", [WorldModel.predict, WorldModel.novelty, WorldModel.route], ids=lambda q: q.__name__
 )
+
+
+@pytest.mark.parametrize("shape", [(3, FEATURES + 1), (FEATURES,), (3, FEATURES, 1)])
+@every_question
 def test_queries_of_the_wrong_shape_are_refused(question, shape):
     with pytest.raises(InputError, match=rf"expected \[samples, {FEATURES}\]"):
         question(world(), np.zeros(shape, dtype=np.float32))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@every_question
+def test_queries_that_hold_no_number_are_refused(question, bad):
+    rows = np.zeros((3, FEATURES), dtype=np.float32)
+    rows[1, :2] = bad
+    with pytest.raises(InputError, match="^inputs: 2 values are NaN or infinite; clean the data first$"):
+        question(world(), rows)
 
 
 # --- context and calibration -----------------------------------------------------------------------------------------
