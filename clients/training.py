@@ -65,7 +65,7 @@ class Batches:
     epoch: int
 
     @property
-    def at_once(self) -> int:
+    def step_rows(self) -> int:
         """Rows of all clients in one step, padding among them."""
         clients, _, batch = self.rows.shape
         return clients * batch

@@ -61,7 +61,7 @@ class Roster:
         return f"node {node}" if client is None else f"client {client}"
 
     def here(
-        self, stage: Stage, state: ServerState, online: Collection[int], busy: Collection[int]
+        self, stage: Stage, state: ServerState, online: Iterable[int], busy: Collection[int]
     ) -> tuple[list[int], list[int]]:
         """Clients that are online and idle, and, if the stage asks them, nodes of which nothing is known yet.
 

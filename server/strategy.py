@@ -311,7 +311,7 @@ class ManifoldStrategy(Strategy):
 
     def _here(self, step: Step, busy: Collection[int]) -> tuple[list[int], list[int]]:
         """Clients that are online and idle, and nodes of which nothing is known yet."""
-        return self._roster.here(step.stage, self.state, list(self._grid.get_node_ids()), busy)
+        return self._roster.here(step.stage, self.state, self._grid.get_node_ids(), busy)
 
     def _messages(self, orders: dict[int, Order]) -> list[Message]:
         """One message a node; nodes with the same order share its body."""

@@ -15,8 +15,7 @@ from federation.tensors import CACHE, accelerator, threads_for
 COHORT = 64
 
 GPU_MEMORY = 2 * 2**30
-"""Bytes of a cohort's working set. Measured on a processor: an mlp of 9,000 weights trains fastest with 100 to 250
-clients side by side, the fashion scenario's convnet with 10 to 20. A GPU is only filled by many more."""
+"""Bytes of a cohort's working set on a GPU, which only many more clients fill than a processor's CACHE holds."""
 
 COHORTS = 8
 """Into how many cohorts a round is cut where cohorts stay large enough, so that several workers share it evenly."""

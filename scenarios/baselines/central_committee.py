@@ -1,10 +1,5 @@
 """Several small monoliths that vote: what of the world model's lead is a committee's, and what is its regions'."""
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
 from federation.data import Samples
 from federation.experts import Expert
 from federation.models import ElasticFamily
@@ -37,9 +32,4 @@ class CentralCommittee(Method):
 
 def _together(family: ElasticFamily, models: tuple[Parameters, ...], task: Task) -> Answer:
     committee = Expert(stacked(list(models)))
-
-    def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
-        with torch.no_grad():
-            return committee.answers(family, task, inputs)
-
-    return answer
+    return lambda inputs, clients: committee.answers(family, task, inputs)

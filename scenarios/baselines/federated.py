@@ -123,7 +123,7 @@ class Round:
         here = {name: tensor.to(accelerator()) for name, tensor in starts.items()}
         everything = [s.inputs for s in samples], [s.targets for s in samples], *columns
         multiplies = self.family.multiplies(self.task, size)
-        with threads_for(multiplies * plan.at_once):
+        with threads_for(multiplies * plan.step_rows):
             trained = train(here, objective or self.objective, everything, plan, self.local, self.rate)
         self.account.flops += training_flops(multiplies * int(trained.visited.sum()))
         return trained

@@ -139,7 +139,6 @@ class LocalDeployment:
             "FLWR_DISABLE_UPDATE_CHECK": "1",
             "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
             "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": str(TASK_POLL),
-            "OMP_WAIT_POLICY": "PASSIVE",
             "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // len(self.layout.sites))),
             "PATH": os.pathsep.join(map(str, folders)),
         }
