@@ -27,8 +27,15 @@ class Birth(Frozen):
     @property
     def alive(self) -> bool:
         try:
-            process = psutil.Process(self.pid)
-            return process.status() != psutil.STATUS_ZOMBIE and bool(abs(process.create_time() - self.began) < 1)
+            return not self.reused and bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+    @property
+    def reused(self) -> bool:
+        """Whether another process has got its number."""
+        try:
+            return bool(abs(psutil.Process(self.pid).create_time() - self.began) >= 1)
         except psutil.NoSuchProcess:
             return False
 
@@ -65,9 +72,7 @@ class Live(Frozen):
     def left(self) -> list[int]:
         """Numbers of the process groups in which something still runs."""
         births = self.groups.values()
-        return [
-            birth.pid for birth in births if birth.alive or (not psutil.pid_exists(birth.pid) and members(birth.pid))
-        ]
+        return [birth.pid for birth in births if birth.alive or (not birth.reused and members(birth.pid))]
 
     def save(self, layout: Layout) -> None:
         """Write it whole."""

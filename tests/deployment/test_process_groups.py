@@ -82,6 +82,17 @@ def test_what_is_on_file_is_nothing_once_its_processes_are_gone(tmp_path):
     assert Live.load(layout) is None
 
 
+def test_a_group_whose_leader_is_dead_and_not_collected_is_left_until_all_of_it_has_ended(tmp_path):
+    with Processes() as processes:
+        group = start(processes, "sleep 1000 &", tmp_path).child.pid
+        assert until(lambda: psutil.Process(group).status() == psutil.STATUS_ZOMBIE)
+        orphan = Live.of(1234, processes.all).model_copy(update={"supervisor": Birth(pid=os.getpid(), began=0.0)})
+        assert orphan.left == [group]
+        orphan.end()
+        assert orphan.left == []
+        assert members(group) == []
+
+
 def test_a_number_that_another_process_has_got_is_not_taken_for_it():
     assert Birth.of(os.getpid()).alive
     assert not Birth(pid=os.getpid(), began=psutil.Process().create_time() - 60).alive
