@@ -14,7 +14,6 @@ import torch
 from federation.data import FederatedData
 from federation.joining import joined
 from federation.opening import Opened, open_run, run_config
-from federation.records import Stage
 from federation.world_model import WorldModel
 from scenarios.engines import HERE
 from server.app import federate
@@ -48,7 +47,7 @@ def trained(reference: str, seed: int, start: ServerState | None = None) -> tupl
     opened, begun = _opened(reference, seed), []
 
     def observe(record: RoundRecord, state: ServerState) -> None:
-        if record.stage is Stage.ENCODER:
+        if record.phase == "encoder":
             begun.append(start_of(state))
 
     federation = opened.federation()

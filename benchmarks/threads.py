@@ -13,7 +13,7 @@ from itertools import product
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it
 import torch
 
-from clients.stages.training import supervised
+from clients.model_training import supervised
 from clients.training import batches, train
 from federation.models import Convnet, ElasticFamily, Mlp
 from federation.randomness import torch_generator

@@ -23,7 +23,7 @@ def serve(asked: Asked) -> Served:
     own = Lazy.__getitem__
     with (
         patch.object(Lazy, "__getitem__", lambda clients, number: own(clients, number % SHARED)),
-        patch("clients.stages.training.train", _kept),
+        patch("clients.model_training.train", _kept),
     ):
         return serve_cohort(asked)
 

@@ -1,1 +1,1 @@
-"""The Flower client: one local loop over a leading clients axis, and what a client does in each stage."""
+"""The Flower client: one local loop over a leading clients axis, and what a client does in each phase."""

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from clients.again import tell_again
 from clients.member import LostError, Member, Memory
-from clients.stages import STAGES
-from clients.stages.again import tell_again
-from clients.stages.training import train_models, weighed
+from clients.model_training import train_models, weighed
+from clients.phases import side
 from clients.training import learning_rate
 from federation.contribution import EVERYWHERE, WEIGHT, Answers, Contribution, Weighed, coverage_mean
 from federation.engine import Asked, Served
@@ -44,7 +44,7 @@ def contribute(message: Message, context: Context) -> Message:
         return Message(forgotten_record(member.number), reply_to=message)
     if member.memory.changed:
         context.state[MEMORY] = member.memory.record()
-    return Message(contribution_record(total, order.stage, order.round, [context.node_id]), reply_to=message)
+    return Message(contribution_record(total, order.phase, order.round, [context.node_id]), reply_to=message)
 
 
 @app.train()
@@ -59,7 +59,7 @@ def fit(message: Message, context: Context) -> Message:
 def serve_cohort(asked: Asked) -> Served:
     """One answer that stands for all members but those whose result is not finite; these are refused.
 
-    All orders are of one stage and round, and all models of one size. If answers may not be merged, each member gives
+    All orders are of one phase and round, and all models of one size. If answers may not be merged, each member gives
     its own.
     """
     opened = open_run(asked.run_config)
@@ -82,7 +82,7 @@ def _contributions(asked: Asked, cohort: Sequence[Member], opened: Opened) -> Se
 
     def answer(members: list[int]) -> RecordDict:
         total = answers.total(members)
-        record = contribution_record(total, order.stage, order.round, [node_of[client] for client in total.clients])
+        record = contribution_record(total, order.phase, order.round, [node_of[client] for client in total.clients])
         record[TRAFFIC] = ConfigRecord({"upload": answers.nbytes(members)})
         return record
 
@@ -115,10 +115,10 @@ def _sorted_out(asked: Asked, answers: Answers) -> tuple[list[int], dict[int, st
 
 
 def _answers(orders: Sequence[Order], cohort: Sequence[Member], opened: Opened) -> Answers:
-    """What the members send in answer to orders of one stage and round."""
+    """What the members send in answer to orders of one phase and round."""
     scenario, task = opened.scenario, opened.federation().task
     tell_again(orders, cohort, scenario, task)
-    return STAGES[orders[0].stage](orders, cohort, scenario, task)
+    return side(orders[0].phase).contribute(orders, cohort, scenario, task)
 
 
 def _fitted(body: RecordDict, cohort: Sequence[Member], opened: Opened) -> Weighed:

@@ -58,7 +58,7 @@ class Memory(MutableMapping[str, Tensor]):
 
 @dataclass(frozen=True)
 class Member:
-    """One client as the stages see it. `memory` stays with the client and never travels."""
+    """One client as the phases see it. `memory` stays with the client and never travels."""
 
     number: int
     data: ClientData

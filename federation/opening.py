@@ -143,19 +143,25 @@ def _module(reference: str) -> ModuleType:
         path = Path(reference)
         if not path.is_file():
             raise InputError(f"no scenario file {reference}; give the path of an existing Python file")
-        spec = importlib.util.spec_from_file_location(f"scenario_{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:
-            raise InputError(f"{reference} cannot be imported: {type(error).__name__}: {error}") from error
-        return module
+        return _executed(path, path.stat().st_mtime_ns)
     known = scenario_names()
     if reference not in known:
         raise InputError(f"unknown scenario {reference!r}; {nearest(reference, known)}")
     return importlib.import_module(f"scenarios.{reference}")
+
+
+@lru_cache(maxsize=16)
+def _executed(path: Path, changed: int) -> ModuleType:
+    """The module of a file, executed once as long as it does not change: so its classes are there once."""
+    spec = importlib.util.spec_from_file_location(f"scenario_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
 
 
 def scenario_names() -> list[str]:

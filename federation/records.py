@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 import torch
@@ -10,6 +9,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from torch import Tensor
 
 from federation.contribution import Contribution
+from federation.phases import named
 from federation.tensors import Parameters, nbytes
 
 ARRAYS, CONFIG, TRAFFIC = "arrays", "config", "traffic"
@@ -31,29 +31,6 @@ ACTION = "train.contribute"
 """The Flower message type of every order."""
 
 
-class Stage(StrEnum):
-    """What a client may be asked for."""
-
-    CENSUS = "census"
-    PRIOR = "prior"
-    ENCODER = "encoder"
-    CHARTING = "charting"
-    CHOICE = "choice"
-    EXPERTS = "experts"
-    COUPLING = "coupling"
-    READOUT = "readout"
-    SELECTION = "selection"
-    REACH = "reach"
-    EVIDENCE = "evidence"
-    LEAST_SQUARES = "least_squares"
-    HEAD = "head"
-    ROUTER = "router"
-    COMPOSITION = "composition"
-    NOVELTY = "novelty"
-    SPAWN = "spawn"
-    GROWTH = "growth"
-
-
 class ForgottenError(KeyError):
     """A client lacks what it was told earlier in the run; the server tells it again."""
 
@@ -67,12 +44,12 @@ class ForgottenError(KeyError):
 
 @dataclass(frozen=True)
 class Order:
-    """What the server asks of a client: a stage, the round within it, and the tensors that the client needs.
+    """What the server asks of a client: a phase, the round within it, and the tensors that the client needs.
 
-    `progress` runs from 0 to 1 over the rounds of a stage and drives learning-rate schedules. `seed` is the run's.
+    `progress` runs from 0 to 1 over the rounds of a phase and drives learning-rate schedules. `seed` is the run's.
     """
 
-    stage: Stage
+    phase: str
     round: int
     progress: float = 0.0
     seed: int = 0
@@ -86,18 +63,20 @@ class Order:
 
     def to_record(self) -> RecordDict:
         """The order as it travels."""
-        config = ConfigRecord(
-            {"stage": str(self.stage), "round": self.round, "progress": self.progress, "seed": self.seed}
-        )
+        config = ConfigRecord({"phase": self.phase, "round": self.round, "progress": self.progress, "seed": self.seed})
         config.update({f"settings/{name}": float(value) for name, value in self.settings.items()})
         return RecordDict({ARRAYS: to_arrays(self.tensors), CONFIG: config})
 
     @staticmethod
     def from_record(record: RecordDict) -> "Order":
-        """The inverse of `to_record`."""
+        """The inverse of `to_record`.
+
+        Raises:
+            ValueError: its phase is unknown here.
+        """
         config = record.config_records[CONFIG]
         return Order(
-            stage=Stage(str(config["stage"])),
+            phase=named(str(config["phase"])).kind(),
             round=int(str(config["round"])),
             progress=float(str(config["progress"])),
             seed=int(str(config["seed"])),
@@ -110,15 +89,15 @@ class Order:
         )
 
 
-def contribution_record(contribution: Contribution, stage: Stage, round_: int, nodes: Sequence[int]) -> RecordDict:
-    """A contribution as it travels, marked with the stage and round that it answers.
+def contribution_record(contribution: Contribution, phase: str, round_: int, nodes: Sequence[int]) -> RecordDict:
+    """A contribution as it travels, marked with the phase and round that it answers.
 
     Args:
         nodes: the Flower node of each client in the contribution, in the order of `clients`.
     """
     named = {f"{region}/{name}": t for region, sums in contribution.sums.items() for name, t in sums.items()}
     config = ConfigRecord(
-        {"clients": list(contribution.clients), "nodes": list(nodes), "stage": str(stage), "round": round_}
+        {"clients": list(contribution.clients), "nodes": list(nodes), "phase": phase, "round": round_}
     )
     return RecordDict({ARRAYS: to_arrays(named), CONFIG: config})
 
@@ -129,12 +108,12 @@ def forgotten_record(client: int) -> RecordDict:
 
 
 def read_contribution(
-    record: RecordDict, stage: Stage, rounds: Collection[int]
+    record: RecordDict, phase: str, rounds: Collection[int]
 ) -> tuple[Contribution, tuple[int, ...], int]:
     """The inverse of `contribution_record`: the contribution, the node of each of its clients, and its round.
 
     Raises:
-        ValueError: the reply answers another stage, or none of the rounds that may be answered, or lacks a part.
+        ValueError: the reply answers another phase, or none of the rounds that may be answered, or lacks a part.
         ForgottenError: the client must be told again.
     """
     if CONFIG in record.config_records and isinstance(client := record.config_records[CONFIG].get(FORGOTTEN), int):
@@ -142,10 +121,10 @@ def read_contribution(
     if ARRAYS not in record.array_records or CONFIG not in record.config_records:
         raise ValueError("the reply lacks its arrays or its config")
     config = record.config_records[CONFIG]
-    stage_, round_ = config.get("stage"), config.get("round")
-    if stage_ != str(stage) or not isinstance(round_, int) or round_ not in rounds:
-        expected = f"{stage} {', '.join(map(str, rounds))}"
-        raise ValueError(f"stale reply: answers {stage_!r} {round_!r}, expected {expected}")
+    phase_, round_ = config.get("phase"), config.get("round")
+    if phase_ != phase or not isinstance(round_, int) or round_ not in rounds:
+        expected = f"{phase} {', '.join(map(str, rounds))}"
+        raise ValueError(f"stale reply: answers {phase_!r} {round_!r}, expected {expected}")
     try:
         tensors = from_arrays(record.array_records[ARRAYS])
     except (TypeError, ValueError, EOFError, MemoryError) as error:

@@ -20,6 +20,8 @@ from federation.manifold.features import FeatureMap, Trunk
 from federation.models import ElasticFamily, FullSize, SizeRule
 from federation.pacing import PacingRule, Synchronous
 from federation.partition import PartitionRule
+from federation.phases import Phase, check_order
+from federation.phases.world_model import WORLD_MODEL
 from federation.plasticity import Plasticity
 from federation.routing import RoutingRule, TunedResidual
 from federation.rules import Frozen, Several
@@ -209,6 +211,12 @@ class Scenario(Frozen):
     novelty: NoveltySettings = NoveltySettings()
     search: Search = Search()
     seed: int = Field(default=0, ge=0)
+    phases: Several[Phase] = Field(default=WORLD_MODEL, min_length=1, description="what the rounds are for, in order")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        check_order(self.phases)
+        return self
 
     @model_validator(mode="after")
     def _coupled(self) -> Self:

@@ -105,10 +105,10 @@ def _covered(novelty: Mapping[str, float | None], metric: str) -> str:
 
 
 def plan_tables(result: Mapping[str, Any]) -> None:
-    """What each stage takes, and the memory of the whole."""
-    console, rows = Console(), {row["stage"]: row for row in result["stages"]}
+    """What each phase takes, and the memory of the whole."""
+    console, rows = Console(), {row["phase"]: row for row in result["phases"]}
     columns = ("rounds", "clients", "bytes_down", "bytes_up", "seconds")
-    console.print(_numbers(f"A round of each stage, {result['workers']} workers", "stage", columns, rows))
+    console.print(_numbers(f"A round of each phase, {result['workers']} workers", "phase", columns, rows))
     down, up, seconds = (readable(result[name]) for name in ("bytes_down", "bytes_up", "seconds"))
     console.print(
         f"whole run: {down} bytes down, {up} up, {seconds} seconds; rehearsed with {result['rehearsed']} clients"

@@ -19,7 +19,6 @@ from federation.engine import LocalGrid
 from federation.joining import joined
 from federation.models import ElasticFamily
 from federation.opening import open_run, run_config
-from federation.records import Stage
 from federation.rules import InputError
 from federation.scenario import Scenario
 from federation.task import Task
@@ -211,7 +210,7 @@ def _trained(trial: Watched, past: WorldModel | None, start: ServerState | None)
     answers = partial(_joined, past, scenario, task) if past else partial(interim_answers, scenario=scenario, task=task)
 
     def told(record: RoundRecord, state: ServerState) -> None:
-        if record.stage is Stage.ENCODER and not begun:
+        if record.phase == "encoder" and not begun:
             begun.append(start_of(state))
         if record.score is not None:
             with torch.no_grad():

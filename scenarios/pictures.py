@@ -272,12 +272,12 @@ def routing_heatmap(rows: Sequence[str], columns: Sequence[str], gates: Sequence
 
 def rounds_plot(rounds: Sequence[Mapping[str, Any]]) -> str:
     """Training loss and fixed-point residual by round, with the phases shaded."""
-    phases = [record["stage"] for record in rounds]
+    phases = [record["phase"] for record in rounds]
 
     def draw(figure: Figure) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True)
         for axes, field, colour in ((upper, "loss", BLUE), (lower, "residual", VERMILLION)):
-            for _, phase in groupby(enumerate(rounds), key=lambda entry: entry[1]["stage"]):
+            for _, phase in groupby(enumerate(rounds), key=lambda entry: entry[1]["phase"]):
                 points = [(number + 0.5, record[field]) for number, record in phase if record[field] is not None]
                 if points:
                     axes.plot(*zip(*points, strict=True), "o-", color=colour, markersize=3.5, linewidth=1.3)

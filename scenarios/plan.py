@@ -1,6 +1,6 @@
 """What a run will take, before it runs: bytes, seconds and memory, from a rehearsal with a few of its clients.
 
-The rehearsal is the real thing in small: every stage for a round or two, on the real samples of some clients, in this
+The rehearsal is the real thing in small: every phase for a round or two, on the real samples of some clients, in this
 process. What a client sends, receives and remembers is counted there, and what it costs in time is measured; the rest
 is multiplication. Regions are found by the run itself: where a scenario shares them, their number is the sample's.
 """
@@ -24,7 +24,7 @@ from federation.rules import InputError
 from federation.scenario import Scenario
 from scenarios.engines import fitting
 from server.history import RoundRecord
-from server.schedule import EVERYBODY, schedule
+from server.schedule import schedule
 from server.state import ServerState
 from server.strategy import ManifoldStrategy
 
@@ -33,10 +33,10 @@ SAMPLE = 16
 
 
 @dataclass(frozen=True)
-class StagePlan:
-    """One stage: its rounds, and what each of them takes."""
+class PhasePlan:
+    """One phase: its rounds, and what each of them takes."""
 
-    stage: str
+    phase: str
     rounds: int
     clients: int
     bytes_down: int
@@ -59,7 +59,7 @@ class Plan:
     clients: int
     workers: int
     rehearsed: int
-    stages: Sequence[StagePlan]
+    phases: Sequence[PhasePlan]
     cohort: int
     largest_cohort: int
     memory: Mapping[str, int]
@@ -72,8 +72,8 @@ class Plan:
 
     def dump(self) -> dict[str, Any]:
         """Plain data, with totals."""
-        totals = {name: sum(s.rounds * getattr(s, name) for s in self.stages) for name in ("bytes_down", "bytes_up")}
-        seconds = sum(stage.rounds * stage.seconds for stage in self.stages)
+        totals = {name: sum(p.rounds * getattr(p, name) for p in self.phases) for name in ("bytes_down", "bytes_up")}
+        seconds = sum(phase.rounds * phase.seconds for phase in self.phases)
         return {**asdict(self), **totals, "seconds": seconds, "fits": self.fits}
 
 
@@ -129,26 +129,26 @@ def plan(reference: str, overrides: Mapping[str, Any], seed: int, workers: int |
     return Plan(scenario.name, clients, processes, len(some), rows, min(clients, cohort), largest, memory, available)
 
 
-def _rehearsed(grid: Rehearsal, opened: Opened, some: int, processes: int) -> list[StagePlan]:
-    """The rows of all stages, from a round each; of what is trained, the second round counts."""
+def _rehearsed(grid: Rehearsal, opened: Opened, some: int, processes: int) -> list[PhasePlan]:
+    """The rows of all phases, from a round each; of what is trained, the second round counts."""
     scenario, federation = opened.scenario, opened.federation()
     seen: dict[str, tuple[int, int, float]] = {}
 
     def note(record: RoundRecord, state: ServerState) -> None:
         down, up = grid.moved()
-        seen[str(record.stage)] = down, up, record.seconds
+        seen[record.phase] = down, up, record.seconds
 
     strategy = ManifoldStrategy(_shortened(scenario), federation.task, len(federation.clients), note)
     strategy.start(grid, ArrayRecord(), num_rounds=len(strategy.steps))
     rows = []
     for step in schedule(scenario, federation.task):
         if step.round == 0:
-            share = 1.0 if step.stage in EVERYBODY else scenario.fraction
+            share = 1.0 if step.phase.asks_all else scenario.fraction
             clients = max(1, round(share * len(federation.clients)))
-            down, up, seconds = seen[str(step.stage)]
+            down, up, seconds = seen[step.phase.name]
             down, up = down * clients // some, up * clients // some
             spread = seconds * clients / some / min(processes, clients)
-            rows.append(StagePlan(str(step.stage), step.rounds, clients, down, up, spread))
+            rows.append(PhasePlan(step.phase.name, step.rounds, clients, down, up, spread))
     return rows
 
 

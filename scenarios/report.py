@@ -96,8 +96,8 @@ def _plain(value: Any) -> Any:
 
 def _round(record: RoundRecord) -> dict[str, Any]:
     row = record.dump()
-    kept = {name: row[name] for name in ("number", "loss", "residual", "answered", "seconds", "parameters")}
-    return {**kept, "stage": str(record.stage), "trained": record.loss is not None, "refused": len(record.refused)}
+    kept = {name: row[name] for name in ("number", "phase", "loss", "residual", "answered", "seconds", "parameters")}
+    return {**kept, "trained": record.loss is not None, "refused": len(record.refused)}
 
 
 def _regions(world: WorldModel, federation: FederatedData) -> tuple[list[dict[str, Any]], list[float]]:
@@ -214,7 +214,7 @@ def _pictures(comparison: Mapping[str, Any], gathered: Mapping[str, Any], metric
     """All pictures; an empty one where there is nothing to draw."""
     place = comparison["seeds"].index(gathered["seed"])
     finals = {name: row["per_seed"][place] for name, row in comparison["union"].items()}
-    phases = [record["stage"] for record in gathered["rounds"] if record["trained"]]
+    phases = [record["phase"] for record in gathered["rounds"] if record["trained"]]
     routing = gathered["routing"]
     return {
         "union": pictures.dot_plot(comparison["union"], metric, "Union test"),

@@ -3,7 +3,6 @@
 from math import isfinite
 from typing import Any
 
-from federation.records import Stage
 from federation.scenario import Scenario
 from server.app import Outcome
 
@@ -17,7 +16,7 @@ def resting(outcome: Outcome, scenario: Scenario) -> dict[str, Any] | None:
     bounds = scenario.fixed_point
     if not bounds.watched:
         return None
-    answered = [record.answered for record in outcome.history if record.stage is Stage.EXPERTS]
+    answered = [record.answered for record in outcome.history if record.phase == "experts"]
     most = len(answered) * max(answered, default=0)
     regions = [
         {

@@ -116,7 +116,7 @@ def verdict(outcome: Outcome, task: Task, test: Samples) -> str:
 def _told(record: RoundRecord, state: ServerState) -> None:
     """One line a round in the server's log; what it says is written down already."""
     loss = "" if record.loss is None else f", loss {record.loss:.4f}"
-    print(f"round {record.number}: {record.stage}, {record.answered} clients{loss}, {record.seconds:.1f} s", flush=True)
+    print(f"round {record.number}: {record.phase}, {record.answered} clients{loss}, {record.seconds:.1f} s", flush=True)
 
 
 def _wait_for_nodes(grid: Grid, clients: int, needed: int) -> None:

@@ -28,13 +28,12 @@ from federation.manifold.dimension import Spacing
 from federation.models import Size
 from federation.opening import PATHS
 from federation.packing import packed, unpacked
-from federation.records import Stage
 from federation.rules import InputError
 from federation.scenario import Scenario
 from server.history import RoundRecord
 from server.state import Charted, Model, ServerState
 
-VERSION = 2
+VERSION = 3
 KEPT = 3
 """Checkpoints of a run that are there at a time; older ones are removed."""
 
@@ -46,7 +45,7 @@ class Checkpoint:
     Attributes:
         history: the rounds that are done.
         node_of: the node of each client.
-        aware: clients that remember what they were told in a stage.
+        aware: clients that remember what they were told, by phase.
         empty: rounds in a row without any answer.
         simulated: what the clients of a simulation remember. Deployed ones are told again.
     """
@@ -54,13 +53,13 @@ class Checkpoint:
     state: ServerState
     history: tuple[RoundRecord, ...] = ()
     node_of: Mapping[int, int] = field(default_factory=dict)
-    aware: Mapping[Stage, tuple[int, ...]] = field(default_factory=dict)
+    aware: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     empty: int = 0
     simulated: Memories | None = None
 
 
 KINDS = (
-    *(Checkpoint, ServerState, Charted, Model, RoundRecord, Memories, Stage, Watch, Size),
+    *(Checkpoint, ServerState, Charted, Model, RoundRecord, Memories, Watch, Size),
     *(Atlas, Chart, Moments, Spacing, Encoder, EncoderRule, Context, Calibration),
 )
 """All that a checkpoint may consist of."""

@@ -4,13 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from federation.composition import candidates, usable
 from federation.contribution import Contribution
-from federation.records import Stage
-from federation.scenario import Scenario
 from federation.task import LEAST_VARIANCE, Task
 from federation.tensors import Parameters
-from server.state import ServerState
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class RoundRecord:
     """
 
     number: int
-    stage: Stage
+    phase: str
     answered: int
     refused: tuple[str, ...]
     loss: float | None
@@ -65,17 +61,6 @@ def residual_variance(sums: Parameters, task: Task) -> float | None:
     if task.classifies or not visited:
         return None
     return max(LEAST_VARIANCE, 2 * float(sums["metric/loss"]) / (visited * task.outputs))
-
-
-def held_out_score(
-    total: Contribution, stage: Stage, state: ServerState, scenario: Scenario, task: Task
-) -> float | None:
-    """What clients report of the composition that a state has; None where the round was not about that."""
-    sums = total.everywhere()
-    if stage is not Stage.COMPOSITION or not float(sums.get("count", 0)):
-        return None
-    options = candidates(usable(scenario.composition.parts, task), scenario.composition.weights, task)
-    return float(sums["correct"][options.index(state.composition)] / sums["count"])
 
 
 def trained_sums(total: Contribution) -> tuple[float | None, int, float]:

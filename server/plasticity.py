@@ -6,7 +6,7 @@ from dataclasses import replace
 from jaxtyping import Bool
 from torch import Tensor
 
-from federation.contribution import EVERYWHERE, Contribution
+from federation.contribution import Contribution
 from federation.experts import specialised
 from federation.models.redo import renewed
 from federation.plasticity import silent
@@ -30,12 +30,12 @@ def dormant(sums: Parameters, model: Model) -> dict[str, Bool[Tensor, "members u
     return found
 
 
-def dormant_shares(total: Contribution, state: ServerState) -> dict[int, float]:
-    """Share of the dormant among all hidden units of each expert that a round has trained; the prior's under -1."""
+def dormant_shares(total: Contribution, models: Mapping[int, Model]) -> dict[int, float]:
+    """Share of the dormant among all hidden units of each model that a round has trained, by region; the prior's under
+    -1."""
     shares = {}
     for region, sums in sorted(total.sums.items()):
-        units = dormant(sums, state.prior if region == EVERYWHERE else state.experts[region])
-        if units:
+        if region in models and (units := dormant(sums, models[region])):
             asleep = sum(int(layer.sum()) for layer in units.values())
             shares[region] = asleep / sum(layer.numel() for layer in units.values())
     return shares

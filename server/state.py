@@ -1,24 +1,20 @@
 """The server's state between rounds: a frozen value; each round yields the next."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
-import torch
 from torch import Tensor
 
 from federation.confidence import Calibration
 from federation.context import Context, shares
 from federation.contribution import EVERYWHERE
-from federation.experts import Expert, begun, committee, specialised, trunk_of
+from federation.experts import Expert, trunk_of
 from federation.fixed_point import FixedPoint, Watch
 from federation.manifold import Atlas, Chart, Encoder
-from federation.manifold.coupling import neighbours
 from federation.manifold.regions import region_charts
 from federation.models import Size
 from federation.models.family import FULL
 from federation.randomness import torch_generator
-from federation.readout import Readout
 from federation.records import LABELS
 from federation.scenario import Scenario
 from federation.task import Task
@@ -67,6 +63,7 @@ class ServerState:
         sizes: of the expert of each region.
         readouts: of each region, one for each ridge, until it is known which of them are better than its expert.
         head_sums: of all clients, while the head's last layer is made of nothing else.
+        own: what phases that are not the world model's have made, by phase.
     """
 
     prior: Model
@@ -93,6 +90,7 @@ class ServerState:
     pioneers: tuple[int, ...] = ()
     calibration: Calibration = field(default_factory=Calibration)
     context: Context = field(default_factory=Context)
+    own: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     @property
     def parameters(self) -> int:
@@ -138,106 +136,6 @@ def rejoined(state: ServerState, scenario: Scenario) -> ServerState:
 def start_of(state: ServerState) -> ServerState:
     """What parts that are trained apart must share to be joined: the prior and the encoders of a state."""
     return ServerState(prior=state.prior, encoders=state.encoders)
-
-
-def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) -> ServerState:
-    """Start an expert for each region, and lay out the small networks."""
-    charts, regions, atlas = found.charts, found.region_of_client, found.atlas
-    classes = _own_classes(charts, regions) if scenario.experts.own_classes else (None,) * atlas.regions
-    spacings = [chart.spacing.dimension for chart in region_charts(charts, regions, atlas.regions)]
-    sizes = tuple(size.least(scenario.growth.first) for size in scenario.sizes.of_regions(spacings))
-    experts = [
-        _begun(state, region, own, size, scenario, task)
-        for region, (own, size) in enumerate(zip(classes, sizes, strict=True))
-    ]
-    overlaps = atlas.overlaps(scenario.seed) if scenario.coupling.rounds else torch.eye(atlas.regions)
-    latent = atlas.mean.shape[1]
-    draw = torch_generator(scenario.seed, "small networks")
-    head: dict[str, Tensor] = {}
-    if task.classifies:
-        head = scenario.head.network.init(task, latent, draw)
-    return replace(
-        state,
-        candidates=(),
-        encoder=found.encoder,
-        charts=charts,
-        region_of_client=regions,
-        atlas=atlas,
-        watches=(Watch(),) * atlas.regions,
-        neighbours=neighbours(overlaps, scenario.coupling.neighbours),
-        experts=tuple(Model(expert, scenario.aggregation.init(expert), state.prior.variance) for expert in experts),
-        sizes=sizes,
-        classes=classes,
-        head=head,
-        router=scenario.router.rule.init(latent, atlas.regions, draw),
-    )
-
-
-def _begun(
-    state: ServerState, region: int, classes: Tensor | None, size: Size, scenario: Scenario, task: Task
-) -> dict[str, Tensor]:
-    """The expert of one region before it is trained."""
-    outputs = None if classes is None else len(classes)
-    members = committee(scenario.model, task, outputs, scenario.experts.members)
-    draw = torch_generator(scenario.seed, "expert", region)
-    expert = begun(state.prior.parameters, scenario.model, task, classes, members, draw)
-    family, own = specialised(scenario.model, task, outputs, members)
-    return expert if size == FULL else family.slice(expert, own, size)
-
-
-def unread(region: int, state: ServerState, scenario: Scenario, task: Task) -> dict[str, Tensor]:
-    """A region's readout that says nothing yet."""
-    features = scenario.experts.features
-    assert features is not None
-    readout, own = Readout.like(scenario.model, task, features, state.expert(region).outputs)
-    return {name: torch.zeros(shape) for name, shape in readout.shapes(own).items()}
-
-
-def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario, task: Task) -> ServerState:
-    """A region more for what clients found novel, if that is enough and growth has a budget for it; all other regions
-    stay bit by bit.
-
-    Its expert begins as a copy of the one whose region is nearest to its mean (or, of its own classes alone, from the
-    prior), and its gate with the posterior alone. A client that was never charted belongs to it.
-
-    Args:
-        found: charts of novel samples, by client.
-    """
-    assert state.atlas is not None
-    chart, enough = sum((found[client] for client in sorted(found)), Chart()), scenario.novelty.spawn_at
-    if enough is None or not chart.components or chart.whole.count < enough:
-        return state
-    before, atlas = state.atlas, state.atlas.with_region(chart, scenario.charts)
-    new, own = before.regions, torch.tensor(sorted(chart.components)) if scenario.experts.own_classes else None
-    nearest = int(before.scores(chart.whole.mean[None].float()).argmax())
-    size, copy = state.sizes[nearest], state.experts[nearest].parameters
-    expert = copy if own is None else _begun(state, new, own, size, scenario, task)
-    if not scenario.growth.affords(state.parameters + count(expert)):
-        return state
-    late = [client for client in found if not state.charts[client].components]
-    heavier = float(atlas.log_weight.logsumexp(0) - before.log_weight.logsumexp(0))
-    return replace(
-        state,
-        charts=tuple(found[client] if client in late else kept for client, kept in enumerate(state.charts)),
-        region_of_client=tuple(new if client in late else r for client, r in enumerate(state.region_of_client)),
-        atlas=atlas,
-        experts=(*state.experts, Model(expert, scenario.aggregation.init(expert))),
-        sizes=(*state.sizes, size),
-        classes=(*state.classes, own),
-        watches=(*state.watches, Watch()),
-        router=scenario.router.rule.with_region(state.router, before.mean.shape[1], new),
-        novelty_threshold=state.novelty_threshold + heavier,  # the same samples are novel, but for those of the region
-        pioneers=tuple(sorted(found)),
-    )
-
-
-def _own_classes(charts: tuple[Chart, ...], regions: tuple[int, ...]) -> tuple[Tensor | None, ...]:
-    """The classes that each region's charts name; None, which is all, where a client of it sent no chart."""
-    uncharted = {region for chart, region in zip(charts, regions, strict=True) if not chart.components}
-    return tuple(
-        None if region in uncharted else torch.tensor(sorted(chart.components))
-        for region, chart in enumerate(region_charts(charts, regions, max(regions) + 1))
-    )
 
 
 def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldModel:

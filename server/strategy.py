@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
 
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord
 from flwr.serverapp import Grid
@@ -13,21 +12,23 @@ from federation.contribution import EVERYWHERE, Contribution
 from federation.engine import Waiting
 from federation.models.family import FULL
 from federation.pacing import PacingRule, Synchronous
+from federation.phases import Phase
 from federation.randomness import generator
-from federation.records import ACTION, CONFIG, ForgottenError, Order, Stage, read_contribution
+from federation.records import ACTION, CONFIG, ForgottenError, Order, read_contribution
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters
-from server.advance import advanced, residual
 from server.buffer import caught_up
 from server.checkpoint import Checkpoint, Checkpoints
-from server.growth import grown
-from server.history import RoundRecord, held_out_score, trained_sums
-from server.orders import Kind, order
-from server.plasticity import begun_anew, dormant_shares
+from server.history import RoundRecord, trained_sums
+from server.orders import order
+from server.phases import side
+from server.phases.contract import Kind, Now, Step
+from server.plasticity import dormant_shares
 from server.roster import Roster
-from server.schedule import ELASTIC, EVERYBODY, ROLL_CALL, TRAINED, Step, schedule
-from server.state import ServerState, initial, rejoined
+from server.schedule import ROLL_CALL, schedule
+from server.state import Model, ServerState, initial, rejoined
+from server.training import residual
 from server.validation import check, check_sender, check_weights
 
 Observer = Callable[[RoundRecord, ServerState], None]
@@ -51,8 +52,7 @@ class RoundLostError(RuntimeError):
 
 
 class ManifoldStrategy(Strategy):
-    """Encoder, prior, charting, experts, coupling, readouts, evidence, head, router, composition, novelty, and what it
-    spawns.
+    """The round loop: it asks, refuses, adds up, and writes down, whatever the phases of the scenario are.
 
     Args:
         clients: size of the federation; the first round waits for as many nodes.
@@ -122,38 +122,36 @@ class ManifoldStrategy(Strategy):
         if self._idle(step):
             self._asked = {}
             return []
-        pacing = self.pacing(step.stage)
+        now, pacing = self._now(step), self.pacing(step.phase)
         if step.round == 0:
             self._grid.abandon()
         at_work = self._grid.at_work.values()
         begun = {int(str(message.content.config_records[CONFIG]["round"])) for message in at_work}
         self._versions = {round_: self._versions[round_] for round_ in begun} | {step.round: self.state}
         busy = {message.metadata.dst_node_id for message in at_work}
-        numbers, strangers = self._here(step, busy)
+        numbers, strangers = self._here(now, busy)
         while not (numbers or strangers or busy):
             self._grid.rest()
-            numbers, strangers = self._here(step, busy)
-        if step.stage not in EVERYBODY and self.scenario.fraction < 1:
+            numbers, strangers = self._here(now, busy)
+        if not step.phase.asks_all and self.scenario.fraction < 1:
             wanted = max(1, round(self.scenario.fraction * (len(numbers) + len(busy))))
             asked = min(len(numbers), max(0, pacing.at_work(wanted) - len(busy)))
-            draw = generator(self.scenario.seed, "cohort", str(step.stage), step.round)
+            draw = generator(self.scenario.seed, "cohort", step.phase.name, step.round)
             numbers = sorted(draw.choice(numbers, asked, replace=False).tolist())
         else:
             wanted = len(numbers) + len(strangers) + len(busy)
-        kind_of = {self._roster.node_of[n]: self._roster.kind(step, n, self.state) for n in numbers}
+        kind_of = {self._roster.node_of[n]: self._roster.kind(now, n) for n in numbers}
         kind_of |= dict.fromkeys(strangers, Kind(EVERYWHERE, FULL))
         self._grid.enough = pacing.enough(wanted) if pacing.enough(wanted) < len(kind_of) + len(busy) else None
         self._grid.deadline, self._grid.keeps = pacing.deadline, pacing.buffers
-        order_of = {
-            kind: order(step, kind, self.state, self.scenario, self.task) for kind in dict.fromkeys(kind_of.values())
-        }
+        order_of = {kind: order(now, kind) for kind in dict.fromkeys(kind_of.values())}
         self._asked = {node: order_of[kind] for node, kind in kind_of.items()}
         return self._messages(self._asked)
 
-    def pacing(self, stage: Stage) -> PacingRule:
-        """How long the rounds of a stage wait: what is asked of everybody once waits for everybody, and only the
-        large models are trained without waiting."""
-        if stage in EVERYBODY or (self.scenario.pacing.buffers and stage not in ELASTIC):
+    def pacing(self, phase: Phase) -> PacingRule:
+        """How long the rounds of a phase wait: those that ask all clients wait for all, and only models of regions and
+        the prior are trained without waiting."""
+        if phase.asks_all or (self.scenario.pacing.buffers and not phase.elastic):
             return Synchronous()
         return self.scenario.pacing
 
@@ -196,7 +194,7 @@ class ManifoldStrategy(Strategy):
 
     def _quorum(self, step: Step) -> int:
         """How many clients must answer; where late answers count, too, nobody need be in time."""
-        return 0 if self._grid.keeps else self._roster.quorum(step.stage, self.state)
+        return 0 if self._grid.keeps else self._roster.quorum(self._now(step))
 
     def _again(self, accepted: list[Contribution]) -> list[Message]:
         """The orders of those who have not answered but are there, once more."""
@@ -209,29 +207,26 @@ class ManifoldStrategy(Strategy):
         for cause in refused:
             LOG.warning("%s: refused, %s", step, cause)
         missing = self._roster.missing(clients_of(accepted))
-        if self._grid.simulated is None and step.stage in EVERYBODY and missing:
+        if self._grid.simulated is None and step.phase.asks_all and missing:
             LOG.warning("%s: goes on without clients %s", step, ", ".join(map(str, missing)))
 
     def _finish(self, step: Step, total: Contribution, refused: tuple[str, ...]) -> None:
         """The next state, and the record of the round; both are written down before anybody is told."""
-        self._roster.answered(step.stage, total.clients)
-        before = self.state
+        self._roster.answered(step.phase, total.clients)
+        now, phase, news = self._now(step), side(step.phase), tuple[str, ...]()
         if not self._idle(step):
-            self.state = advanced(before, step.stage, total, self.scenario, self.task, self._roster.clients)
-        moved = residual(before, self.state, step.stage) if total.clients else None
-        news: tuple[str, ...] = ()
-        asleep = dormant_shares(total, self.state) if step.stage in ELASTIC else {}
-        if step.stage is Stage.EXPERTS and step.round + 1 < step.rounds and total.clients:
-            self.state, news = self._between(total.sums, step.round)
-        if step.stage is Stage.SELECTION:
-            pairs = enumerate(zip(before.experts, self.state.experts, strict=True))
-            taken = (region for region, (a, b) in pairs if a.parameters.keys() != b.parameters.keys())
-            news = tuple(f"region {region} has a readout for its expert" for region in taken)
+            self.state = phase.advance(now, total)
+        trained = phase.models(self.state)
+        moved = residual(phase.models(now.state), trained) if total.clients else None
+        held_out = phase.held_out(self._now(step), total)
+        asleep = dormant_shares(total, trained) if step.phase.elastic else {}
+        if total.clients:
+            self.state, news = phase.between(self._now(step), now.state, total)
         loss, visited, multiplies = trained_sums(total)
         silent = 0 if self._grid.keeps else max(0, len(self._asked) - len(total.clients) - len(refused))
         record = RoundRecord(
             len(self.history) + 1,
-            step.stage,
+            step.phase.name,
             len(total.clients),
             refused,
             loss,
@@ -246,7 +241,7 @@ class ManifoldStrategy(Strategy):
             parameters=self.state.parameters,
             grown=news,
             dormant=asleep,
-            held_out=held_out_score(total, step.stage, self.state, self.scenario, self.task),
+            held_out=held_out,
         )
         self.history.append(record)
         last = len(self.history) == len(self.steps)
@@ -254,17 +249,8 @@ class ManifoldStrategy(Strategy):
             self._checkpoints.keep(self._checkpoint)
         self._observe(record, self.state)
 
-    def _between(self, sums: Mapping[int, Parameters], round_: int) -> tuple[ServerState, tuple[str, ...]]:
-        """What becomes of the experts between two of their rounds: dormant units begin anew, then all grows."""
-        state, anew, news = self.state, tuple[str, ...](), tuple[str, ...]()
-        if self.scenario.plasticity.renew is not None:
-            state, anew = begun_anew(state, sums, round_, self.scenario, self.task)
-        if self.scenario.growth.used:
-            state, news = grown(state, sums, round_, self.scenario, self.task)
-        return state, (*anew, *news)
-
     def _settled(self) -> bool:
-        """Whether nobody is at work for a round that goes on: between two stages all who are late are given up."""
+        """Whether nobody is at work for a round that goes on: between two phases all who are late are given up."""
         done = len(self.history)
         return not self._grid.at_work or done == len(self.steps) or self.steps[done].round == 0
 
@@ -284,7 +270,7 @@ class ManifoldStrategy(Strategy):
         limit, there, quorum = self.scenario.max_failures, len(clients_of(accepted)), self._quorum(step)
         cause = refused[0] if refused else "no client answered in time"
         self._empty = 0 if accepted else self._empty + 1
-        if not accepted and (refused or step.stage not in TRAINED or self._empty > PATIENCE):
+        if not accepted and (refused or not step.phase.trains or self._empty > PATIENCE):
             raise RoundLostError(f"{step}: no usable reply of {len(refused)}; {cause}")
         if limit is not None and len(refused) > limit:
             raise RoundLostError(f"{step}: {len(refused)} replies refused, max_failures={limit}; {cause}")
@@ -299,19 +285,17 @@ class ManifoldStrategy(Strategy):
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         return None
 
+    def _now(self, step: Step, state: ServerState | None = None) -> Now:
+        """A round, and the state as it is, or as it was."""
+        return Now(step, state or self.state, self.scenario, self.task, self._roster.clients)
+
     def _idle(self, step: Step) -> bool:
         """Whether a round has nothing to do: no region was spawned, or all that it would train has come to rest."""
-        bounds, state = self.scenario.fixed_point, self.state
-        match step.stage:
-            case Stage.EXPERTS:
-                return len(state.stable(bounds)) == len(state.experts)
-            case Stage.GROWTH:
-                return not state.pioneers
-        return False
+        return side(step.phase).idle(self._now(step))
 
-    def _here(self, step: Step, busy: Collection[int]) -> tuple[list[int], list[int]]:
+    def _here(self, now: Now, busy: Collection[int]) -> tuple[list[int], list[int]]:
         """Clients that are online and idle, and nodes of which nothing is known yet."""
-        return self._roster.here(step.stage, self.state, self._grid.get_node_ids(), busy)
+        return self._roster.here(now, self._grid.get_node_ids(), busy)
 
     def _messages(self, orders: dict[int, Order]) -> list[Message]:
         """One message a node; nodes with the same order share its body."""
@@ -329,7 +313,7 @@ class ManifoldStrategy(Strategy):
         if reply.has_error():
             raise ValueError(self._named(sender, reply.error))
         try:
-            contribution, nodes, round_ = read_contribution(reply.content, step.stage, self._versions)
+            contribution, nodes, round_ = read_contribution(reply.content, step.phase.name, self._versions)
         except ForgottenError as error:
             roster.forgot(error.client, sender)
             raise
@@ -337,13 +321,14 @@ class ManifoldStrategy(Strategy):
             raise ValueError(f"client {contribution.clients[0]}: not of this federation of {roster.clients}")
         if self._grid.simulated is None:
             check_sender(contribution.clients, nodes, sender, roster.node_of, roster.online)
-        check(contribution, step.stage, self.state, self.scenario, self.task)
+        check(contribution, self._now(step))
         if self._grid.simulated is None:
-            check_weights(contribution, step.stage, roster.samples)
+            check_weights(contribution, roster.samples)
         if round_ == step.round:
             return contribution, nodes
-        began, now = (partial(self._start, step.stage, state) for state in (self._versions[round_], self.state))
-        return caught_up(contribution, began, now, self.pacing(step.stage).weight(step.round - round_)), nodes
+        models = side(step.phase).models
+        began, now = (_starts(models(state)) for state in (self._versions[round_], self.state))
+        return caught_up(contribution, began, now, self.pacing(step.phase).weight(step.round - round_)), nodes
 
     def _named(self, sender: int, error: Error) -> str:
         """An error with who it is about; simulated clients say so themselves."""
@@ -351,9 +336,10 @@ class ManifoldStrategy(Strategy):
             return error.reason or f"error {error.code}"
         return f"{self._roster.who(sender)}: error {error.code}{f', {error.reason}' * bool(error.reason)}"
 
-    def _start(self, stage: Stage, state: ServerState, region: int) -> Parameters:
-        """The model that clients of a region begin from in a state."""
-        return (state.prior if stage is Stage.PRIOR else state.experts[region]).parameters
+
+def _starts(models: Mapping[int, Model]) -> Callable[[int], Parameters]:
+    """The model that clients of a region begin from."""
+    return lambda region: models[region].parameters
 
 
 def clients_of(contributions: Iterable[Contribution]) -> list[int]:

@@ -155,7 +155,7 @@ def grouped(messages: Sequence[Message]) -> list[list[Message]]:
             records = message.content.array_records.items()
             shapes = ((r, name, tuple(array.shape)) for r, arrays in records for name, array in arrays.items())
             config = message.content.config_records.get(CONFIG, ConfigRecord())
-            kind_of[key] = (message.metadata.message_type, config.get("stage"), config.get("round"), *shapes)
+            kind_of[key] = (message.metadata.message_type, config.get("phase"), config.get("round"), *shapes)
         groups.setdefault(kind_of[key], []).append(message)
     return sorted(groups.values(), key=lambda alike: -payload(alike[0]))
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clients.stages.training import supervised
+from clients.model_training import supervised
 from clients.training import Column, Objective, Trained, batches, learning_rate, train
 from federation.contribution import EVERYWHERE, Contribution, Weighed
 from federation.data import Samples

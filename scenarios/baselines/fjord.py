@@ -1,7 +1,7 @@
 """FjORD: like HeteroFL, and in each step a smaller slice of a device's own learns what that one says."""
 
 from clients.distillation import dearer
-from clients.stages.training import supervised
+from clients.model_training import supervised
 from federation.models import Size
 from federation.models.sizes import turns
 from federation.tensors import Parameters

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clients.calibration import LEAST, shift, shifts
-from clients.stages.training import train_models
+from clients.model_training import train_models
 from federation.data import Samples
 from federation.models import Mlp
 from federation.scenario import LocalTraining

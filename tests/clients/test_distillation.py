@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clients.distillation import dearer, taught
-from clients.stages.training import supervised, train_models
+from clients.model_training import supervised, train_models
 from federation.data import Samples
 from federation.models import Convnet, Mlp, Size, Tiers
 from federation.models.family import FULL, written_out

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from clients.member import Member, Memory
-from clients.stages.composition import held_out_parts
-from clients.stages.evidence import remember
+from clients.phases.composition import held_out_parts
+from clients.phases.evidence import remember
 from federation.data import ClientData, Samples
 from federation.experts import Expert, scattered
 from federation.opening import open_scenario
-from federation.records import VARIANCES, Order, Stage
+from federation.records import VARIANCES, Order
 from federation.task import Task
 from federation.tensors import prefixed, single
 
@@ -26,7 +26,7 @@ def member():
     samples = Samples(torch.randn(4, 3, generator=draw), torch.zeros(4, 2))
     experts = {region: Expert(single(SCENARIO.model.init(TASK, draw))) for region in (0, 2)}
     tensors = prefixed("experts", scattered(experts)) | prefixed("prior", experts[0].parameters)
-    order = Order(Stage.EVIDENCE, 0, settings={"regions": 3}, tensors=tensors | {VARIANCES: torch.ones(2)})
+    order = Order("evidence", 0, settings={"regions": 3}, tensors=tensors | {VARIANCES: torch.ones(2)})
     found = Member(0, ClientData(train=samples, held_out=samples, test=samples), Memory())
     remember(order, found, SCENARIO, TASK)
     return found
@@ -41,6 +41,6 @@ def test_an_expert_that_was_not_downloaded_explains_nothing(member):
 def test_an_expert_that_was_not_downloaded_has_no_say_in_the_mixture(member):
     member.memory["held_out/latent"] = torch.zeros(4, 1)
     member.memory["held_out/scores"] = torch.tensor([[0.5, 0.3, 0.2]]).log().expand(4, 3)
-    mixture = held_out_parts(Order(Stage.COMPOSITION, 0), member, SCENARIO, TASK)["mixture"]
+    mixture = held_out_parts(Order("composition", 0), member, SCENARIO, TASK)["mixture"]
     answers = member.memory["held_out/experts"]
     torch.testing.assert_close(mixture, (0.5 * answers[:, 0] + 0.2 * answers[:, 2]) / 0.7)

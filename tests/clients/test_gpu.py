@@ -5,8 +5,8 @@ import gc
 import pytest
 import torch
 
-from clients.stages import training
-from clients.stages.training import train_models
+from clients import model_training
+from clients.model_training import train_models
 from federation.data import Samples
 from federation.models import Convnet, Mlp
 from federation.randomness import torch_generator
@@ -39,7 +39,7 @@ def trained(family, task):
 @pytest.mark.parametrize(("family", "task"), FAMILIES.values(), ids=list(FAMILIES))
 def test_a_cohort_learns_on_a_gpu_what_it_learns_on_a_processor(family, task, monkeypatch):
     there = trained(family, task)
-    monkeypatch.setattr(training, "accelerator", lambda: torch.device("cpu"))
+    monkeypatch.setattr(model_training, "accelerator", lambda: torch.device("cpu"))
     here = trained(family, task)
     assert {tensor.device.type for tensor in there.parameters.values()} == {"cuda"}
     torch.testing.assert_close(there.loss, here.loss, rtol=1e-4, atol=1e-5)

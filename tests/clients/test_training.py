@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.stages.training import train_models
+from clients.model_training import train_models
 from clients.training import Batches, Trained, batches, by_autograd, learning_rate, train
 from federation.data import Samples
 from federation.models import Convnet, Mlp

@@ -226,7 +226,7 @@ def test_a_site_that_cheats_is_refused_by_name_and_the_run_goes_on(here, tmp_pat
     out = tmp_path / "out"
     assert status("deploy", "fetch", here.layout.root, "--out", out)[0] == 0
     rounds = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    refused = {record["stage"]: record["refused"] for record in rounds if record["refused"]}
+    refused = {record["phase"]: record["refused"] for record in rounds if record["refused"]}
     causes = {
         "prior": r"client 2: NaN",
         "encoder": r"client 2: .*expected",

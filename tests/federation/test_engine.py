@@ -15,7 +15,7 @@ from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Traffic
 from federation.engine.cohort import evenly, grouped
 from federation.engine.local import payload
 from federation.opening import open_run, run_config
-from federation.records import ACTION, Order, Stage, read_contribution
+from federation.records import ACTION, Order, read_contribution
 from federation.world_model import WorldModel
 from server.app import federate
 
@@ -67,7 +67,7 @@ def tensors(world: WorldModel) -> dict[str, torch.Tensor]:
 
 
 def orders(grid: LocalGrid, nodes: list[int]) -> list[Message]:
-    body = Order(Stage.CENSUS, round=0, settings={"region": EVERYWHERE}).to_record()
+    body = Order("census", round=0, settings={"region": EVERYWHERE}).to_record()
     return [grid.create_message(body, ACTION, node, "1") for node in nodes]
 
 
@@ -115,7 +115,7 @@ def test_clients_may_be_visited_in_any_order(reference):
 @both
 def test_all_clients_are_in_the_sum_of_a_round(grid):
     replies = asked(grid(), [1, 2, 3, 4, 5])
-    read = [read_contribution(reply.content, Stage.CENSUS, [0]) for reply in replies]
+    read = [read_contribution(reply.content, "census", [0]) for reply in replies]
     assert sorted(client for contribution, *_ in read for client in contribution.clients) == [0, 1, 2, 3, 4]
     assert sorted(node for _, nodes, _ in read for node in nodes) == [1, 2, 3, 4, 5]
     rows = sum(len(client.train) for client in open_run(CONFIG).federation().clients)
@@ -130,7 +130,7 @@ def test_a_cohort_answers_once_for_all_and_a_serial_grid_once_for_each():
 def test_a_client_that_raises_is_named_and_the_others_survive(grid):
     replies = asked(grid(clients=CLIENTS + 1), [1, 2, 3, 4, 5, 6])  # the sixth node holds no client of the federation
     errors = [reply.error for reply in replies if reply.has_error()]
-    good = [read_contribution(reply.content, Stage.CENSUS, [0])[0] for reply in replies if reply.has_content()]
+    good = [read_contribution(reply.content, "census", [0])[0] for reply in replies if reply.has_content()]
     assert [error.code for error in errors] == [ErrorCode.CLIENT_APP_RAISED_EXCEPTION]
     assert "client 5: ValueError: partition-id 5 of a federation of 5 clients" in errors[0].reason
     assert sorted(client for contribution in good for client in contribution.clients) == [0, 1, 2, 3, 4]
@@ -147,7 +147,7 @@ def test_a_node_that_does_not_exist_is_answered_with_an_error(grid):
 @both
 def test_an_order_that_no_client_understands_is_answered_with_errors(grid):
     made = grid()
-    order = Order(Stage.CHARTING, round=0)  # without the encoder that it needs
+    order = Order("charting", round=0)  # without the encoder that it needs
     messages = [made.create_message(order.to_record(), ACTION, node, "1") for node in (1, 2)]
     replies = list(made.send_and_receive(messages))
     assert [reply.has_error() for reply in replies] == [True, True]
@@ -163,7 +163,7 @@ def test_progress_counts_every_client_once(grid):
 
 def test_a_cohort_is_asked_for_models_of_one_size_and_the_largest_come_first():
     grid = cohort()
-    narrow, wide = (Order(Stage.PRIOR, 0, tensors={"model/w": torch.zeros(n)}).to_record() for n in (2, 3))
+    narrow, wide = (Order("prior", 0, tensors={"model/w": torch.zeros(n)}).to_record() for n in (2, 3))
     messages = [grid.create_message(body, ACTION, node, "1") for node, body in enumerate((narrow, wide, narrow), 1)]
     assert [[m.metadata.dst_node_id for m in group] for group in grouped(messages)] == [[2], [1, 3]]
 
@@ -211,7 +211,7 @@ def test_a_reply_can_be_pulled_once():
 
 def test_traffic_counts_the_bytes_of_tensors_in_both_directions():
     grid = serial()
-    body = Order(Stage.CENSUS, 0, tensors={"x": torch.zeros(3, 4), "y": torch.zeros((), dtype=torch.float64)})
+    body = Order("census", 0, tensors={"x": torch.zeros(3, 4), "y": torch.zeros((), dtype=torch.float64)})
     replies = list(grid.send_and_receive([grid.create_message(body.to_record(), ACTION, n, "1") for n in (1, 2)]))
     counts = 8 * (1 + 10)  # of samples and of 10 classes, in float64
     assert grid.traffic == Traffic(down=2 * (12 * 4 + 8), up=2 * counts)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.stages.probing import divergence
+from clients.probing import divergence
 from federation.fixed_point import FixedPoint, Watch, contraction_rate
 from federation.opening import open_scenario
 from federation.rules import InputError

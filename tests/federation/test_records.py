@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.contribution import EVERYWHERE, Contribution
+from federation.phases import Phase
 from federation.records import (
     ARRAYS,
     CONFIG,
     Order,
-    Stage,
     contribution_record,
     from_arrays,
     read_contribution,
@@ -36,7 +36,7 @@ TENSORS = st.dictionaries(NAMES, st.builds(tensor_of, SHAPES, st.sampled_from(KI
 NON_EMPTY = st.dictionaries(
     NAMES, st.builds(tensor_of, SHAPES, st.sampled_from(KINDS), st.integers(0, 99)), min_size=1, max_size=4
 )
-STAGES, ROUNDS = st.sampled_from(Stage), st.integers(0, 10_000)
+PHASES, ROUNDS = st.sampled_from(sorted(Phase.kinds())), st.integers(0, 10_000)
 
 
 def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
@@ -47,15 +47,15 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
 
 
 @given(
-    stage=STAGES,
+    phase=PHASES,
     round_=ROUNDS,
     progress=st.floats(0, 1),
     seed=st.integers(0, 2**62),
     settings=st.dictionaries(NAMES, st.floats(allow_nan=False), max_size=3),
     tensors=TENSORS,
 )
-def test_an_order_survives_the_wire(stage, round_, progress, seed, settings, tensors):
-    order = Order(stage, round_, progress, seed, settings, tensors)
+def test_an_order_survives_the_wire(phase, round_, progress, seed, settings, tensors):
+    order = Order(phase, round_, progress, seed, settings, tensors)
     again = Order.from_record(order.to_record())
     assert replace(again, tensors={}) == replace(order, tensors={})
     assert_same(dict(again.tensors), tensors)
@@ -64,13 +64,13 @@ def test_an_order_survives_the_wire(stage, round_, progress, seed, settings, ten
 @given(
     clients=st.lists(st.integers(0, 2**40), min_size=1, max_size=5, unique=True).map(sorted).map(tuple),
     regions=st.dictionaries(st.integers(EVERYWHERE, 9), NON_EMPTY, max_size=3),
-    stage=STAGES,
+    phase=PHASES,
     round_=ROUNDS,
 )
-def test_a_contribution_survives_the_wire(clients, regions, stage, round_):
+def test_a_contribution_survives_the_wire(clients, regions, phase, round_):
     nodes = tuple(client + 1 for client in clients)
-    record = contribution_record(Contribution(clients, regions), stage, round_, nodes)
-    again, who, answered = read_contribution(record, stage, [round_])
+    record = contribution_record(Contribution(clients, regions), phase, round_, nodes)
+    again, who, answered = read_contribution(record, phase, [round_])
     assert answered == round_
     assert (again.clients, who) == (clients, nodes)
     assert again.sums.keys() == regions.keys()
@@ -99,19 +99,19 @@ def test_models_are_read_in_single_precision():
 
 
 def test_an_order_counts_the_bytes_of_its_tensors():
-    order = Order(Stage.PRIOR, 0, tensors={"a": torch.zeros(2, 3), "b": torch.zeros((), dtype=torch.float64)})
+    order = Order("prior", 0, tensors={"a": torch.zeros(2, 3), "b": torch.zeros((), dtype=torch.float64)})
     assert order.nbytes == 6 * 4 + 8
 
 
 def reply(clients: tuple[int, ...] = (4,), nodes: tuple[int, ...] = (5,)) -> RecordDict:
     sums = {0: {"n": torch.tensor(1.0)}}
-    return contribution_record(Contribution(clients, sums), Stage.EXPERTS, 3, nodes)
+    return contribution_record(Contribution(clients, sums), "experts", 3, nodes)
 
 
-@pytest.mark.parametrize(("stage", "round_"), [(Stage.EXPERTS, 4), (Stage.PRIOR, 3)])
-def test_a_stale_reply_is_refused(stage, round_):
-    with pytest.raises(ValueError, match=f"stale reply: .*expected {stage} {round_}"):
-        read_contribution(reply(), stage, [round_])
+@pytest.mark.parametrize(("phase", "round_"), [("experts", 4), ("prior", 3)])
+def test_a_stale_reply_is_refused(phase, round_):
+    with pytest.raises(ValueError, match=f"stale reply: .*expected {phase} {round_}"):
+        read_contribution(reply(), phase, [round_])
 
 
 @pytest.mark.parametrize("part", [ARRAYS, CONFIG])
@@ -119,26 +119,26 @@ def test_a_reply_that_lacks_a_part_is_refused(part):
     record = reply()
     del record[part]
     with pytest.raises(ValueError, match="the reply lacks its arrays or its config"):
-        read_contribution(record, Stage.EXPERTS, [3])
+        read_contribution(record, "experts", [3])
 
 
 @pytest.mark.parametrize(("clients", "nodes"), [((), ()), ((1, 2), (2,))])
 def test_a_reply_must_name_the_node_of_each_of_its_clients(clients, nodes):
     with pytest.raises(ValueError, match=f"names {len(clients)} clients and {len(nodes)} nodes"):
-        read_contribution(reply(clients, nodes), Stage.EXPERTS, [3])
+        read_contribution(reply(clients, nodes), "experts", [3])
 
 
 def test_a_reply_without_any_mark_is_refused():
     record = RecordDict({ARRAYS: to_arrays({}), CONFIG: ConfigRecord({})})
     with pytest.raises(ValueError, match="stale reply"):
-        read_contribution(record, Stage.EXPERTS, [3])
+        read_contribution(record, "experts", [3])
 
 
 def test_sums_of_no_region_are_refused():
     record = reply()
     record[ARRAYS] = to_arrays({"weight": torch.zeros(1)})
     with pytest.raises(ValueError, match="weight"):
-        read_contribution(record, Stage.EXPERTS, [3])
+        read_contribution(record, "experts", [3])
 
 
 def _array(data: bytes, kind: str = "numpy.ndarray") -> Array:
@@ -161,12 +161,12 @@ def test_arrays_that_cannot_be_read_are_refused(array):
     record = reply()
     record[ARRAYS] = ArrayRecord({"0/n": array})
     with pytest.raises(ValueError, match="arrays that cannot be read"):
-        read_contribution(record, Stage.EXPERTS, [3])
+        read_contribution(record, "experts", [3])
 
 
-def test_an_unknown_stage_is_refused():
-    record = Order(Stage.PRIOR, 0).to_record()
-    record.config_records[CONFIG]["stage"] = "dessert"
+def test_an_unknown_phase_is_refused():
+    record = Order("prior", 0).to_record()
+    record.config_records[CONFIG]["phase"] = "dessert"
     with pytest.raises(ValueError, match="dessert"):
         Order.from_record(record)
 

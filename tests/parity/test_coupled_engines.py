@@ -6,7 +6,7 @@ import torch
 from clients.app import app
 from federation.engine import SerialGrid
 from federation.opening import open_run, run_config
-from federation.records import Order, Stage
+from federation.records import Order
 from scenarios.engines import HERE, SERIAL
 from server.app import federate
 from tests.parity.test_engines import assert_close, tensors
@@ -47,7 +47,7 @@ class Listening(SerialGrid):
     def serve(self, messages):
         for message in messages:
             order = Order.from_record(message.content)
-            if order.stage is Stage.COUPLING:
+            if order.phase == "coupling":
                 parts = {name.split("/")[0] for name in order.tensors}
                 self.sent.setdefault(message.metadata.dst_node_id, []).append(parts)
         return super().serve(messages)

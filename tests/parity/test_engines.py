@@ -148,7 +148,7 @@ def test_flwr_run_on_flowers_own_simulation_equals_the_serial_engine(serial, tmp
 def test_rounds_of_flowers_own_simulation_need_not_wait_for_everybody(tmp_path):
     out = flwr_run(tmp_path, ROUNDS | {"pacing.kind": "buffered", "pacing.size": 2})
     rounds = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    trained = [record for record in rounds if record["stage"] in ("prior", "experts")]
+    trained = [record for record in rounds if record["phase"] in ("prior", "experts")]
     assert len(rounds) == 12
     assert all(record["answered"] >= 2 and not record["refused"] for record in trained)
 

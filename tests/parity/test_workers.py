@@ -15,7 +15,7 @@ from federation.contribution import EVERYWHERE
 from federation.engine import Asked, CohortGrid, Here
 from federation.engine.workers import Queues, RayWorkers
 from federation.opening import open_run, run_config
-from federation.records import ACTION, Order, Stage, read_contribution
+from federation.records import ACTION, Order, read_contribution
 from scenarios.experiment import Experiment, run
 from scenarios.runs import RunFolder
 from server.app import federate
@@ -35,9 +35,9 @@ def model(workers, visit=lambda messages: messages):
 
 def first_round(workers, cohort=COHORT):
     grid = CohortGrid(workers, CLIENTS, CONFIG, cohort=cohort)
-    body = Order(Stage.CENSUS, round=0, settings={"region": EVERYWHERE}).to_record()
+    body = Order("census", round=0, settings={"region": EVERYWHERE}).to_record()
     replies = list(grid.send_and_receive([grid.create_message(body, ACTION, n + 1, "1") for n in range(CLIENTS)]))
-    good = [read_contribution(reply.content, Stage.CENSUS, [0])[0] for reply in replies if reply.has_content()]
+    good = [read_contribution(reply.content, "census", [0])[0] for reply in replies if reply.has_content()]
     clients = sorted(client for contribution in good for client in contribution.clients)
     count = sum(float(contribution.everywhere()["samples"]) for contribution in good)
     return clients, count, [reply.error.reason for reply in replies if reply.has_error()]

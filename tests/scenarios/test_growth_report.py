@@ -32,7 +32,7 @@ def test_the_command_line_and_the_metrics_tell_it_too(capsys):
     told = [f"region {region} grew to 100 % of its width" for region in range(5)]
     assert sorted(json.loads(capsys.readouterr().out)["grown"]) == told
     rounds = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
-    experts = [record for record in rounds if record["stage"] == "experts"]
+    experts = [record for record in rounds if record["phase"] == "experts"]
     assert [sorted(record["grown"]) for record in experts] == [told, []]
     assert [sorted(record["dormant"]) for record in experts] == 2 * [list("01234")]
     assert experts[1]["parameters"] == rounds[-1]["parameters"] > 0

@@ -30,13 +30,13 @@ def test_bytes_are_close_to_those_of_the_run_where_some_clients_rehearse():
     assert planned["bytes_up"] == pytest.approx(traffic.up, rel=0.1)
 
 
-def test_the_rounds_are_the_scenario_s_and_every_stage_takes_time():
+def test_the_rounds_are_the_scenario_s_and_every_phase_takes_time():
     planned = plan("digits", SETTINGS, 0)
-    assert [(stage.stage, stage.rounds) for stage in planned.stages] == [
+    assert [(phase.phase, phase.rounds) for phase in planned.phases] == [
         ("census", 1), ("prior", 3), ("encoder", 1), ("charting", 1), ("experts", 1), ("reach", 1), ("evidence", 1),
         ("head", 2), ("router", 1), ("composition", 1), ("novelty", 1),
     ]  # fmt: skip
-    assert all(stage.seconds > 0 for stage in planned.stages)
+    assert all(phase.seconds > 0 for phase in planned.phases)
     assert planned.fits
     assert 1 <= planned.cohort <= planned.largest_cohort == 5
 

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from federation.opening import open_run, run_config
-from federation.records import Stage
+from federation.phases import Phase
 from federation.rules import InputError
 from scenarios.engines import HERE, SERIAL
 from server.app import federate
@@ -72,21 +72,21 @@ def test_a_run_goes_on_from_any_round_to_the_same_result_bit_by_bit(tmp_path, ov
     config = run_config("digits", overrides, 0)
     kept = Everything(tmp_path, open_run(config).scenario)
     undisturbed = federated(config, checkpoints=kept)
-    stages = {record.stage for record in undisturbed[1]}
-    readouts = {Stage.READOUT, Stage.SELECTION}
+    stages = {record.phase for record in undisturbed[1]}
+    readouts = {"readout", "selection"}
     assert readouts <= stages if READ.keys() <= overrides.keys() else not readouts & stages
-    assert not RICH.keys() <= overrides.keys() or stages == set(Stage) - readouts
+    assert not RICH.keys() <= overrides.keys() or stages == set(Phase.kinds()) - readouts
     for checkpoint in list(kept.written.values())[:: 3 if RICH.keys() <= overrides.keys() else 1]:
         assert_same(federated(config, resumed=checkpoint), undisturbed)
 
 
-def test_with_late_clients_at_work_there_are_checkpoints_between_stages_alone(tmp_path):
+def test_with_late_clients_at_work_there_are_checkpoints_between_phases_alone(tmp_path):
     late = {"availability.kind": "devices", "pacing.kind": "buffered", "pacing.size": 3}
     config = run_config("digits", ROUNDS | late | {"prior.rounds": 4, "experts.rounds": 4}, 0)
     kept = Everything(tmp_path, open_run(config).scenario)
     undisturbed = federated(config, checkpoints=kept)
     rounds = undisturbed[1]
-    ends = {n for n, record in enumerate(rounds, 1) if n == len(rounds) or rounds[n].stage != record.stage}
+    ends = {n for n, record in enumerate(rounds, 1) if n == len(rounds) or rounds[n].phase != record.phase}
     assert ends <= kept.written.keys()
     assert len(kept.written) < len(rounds)
     for checkpoint in list(kept.written.values())[::3]:
@@ -99,8 +99,8 @@ def test_deployed_clients_that_have_lost_their_memory_are_told_again(tmp_path):
     world, rounds, _ = federated(config, checkpoints=kept)
     for checkpoint in list(kept.written.values())[1::3]:
         again, rounds_again, _ = federated(config, SERIAL, resumed=replace(checkpoint, simulated=None, node_of={}))
-        assert [(r.stage, r.answered, r.refused) for r in rounds_again] == [
-            (r.stage, r.answered, r.refused) for r in rounds
+        assert [(r.phase, r.answered, r.refused) for r in rounds_again] == [
+            (r.phase, r.answered, r.refused) for r in rounds
         ]
         for name, tensor in world.tensors().items():
             torch.testing.assert_close(again.tensors()[name], tensor, rtol=1e-4, atol=1e-5)
@@ -111,12 +111,12 @@ def test_deployed_clients_are_told_again_what_was_novel_before_a_region_spawned(
     config = run_config("digits", ROUNDS | spawning, 0)
     kept = Everything(tmp_path, open_run(config).scenario)
     world, rounds, _ = federated(config, checkpoints=kept)
-    spawned = next(n for n, record in enumerate(rounds, 1) if record.stage is Stage.SPAWN)
+    spawned = next(n for n, record in enumerate(rounds, 1) if record.phase == "spawn")
     assert kept.written[spawned].state.pioneers
     for done in (spawned, spawned + 1):
         forgetful = replace(kept.written[done], simulated=None, node_of={})
         again, rounds_again, _ = federated(config, SERIAL, resumed=forgetful)
-        assert [(r.stage, r.answered) for r in rounds_again] == [(r.stage, r.answered) for r in rounds]
+        assert [(r.phase, r.answered) for r in rounds_again] == [(r.phase, r.answered) for r in rounds]
         assert not any(record.refused for record in rounds_again)
         for name, tensor in world.tensors().items():
             torch.testing.assert_close(again.tensors()[name], tensor, rtol=1e-4, atol=1e-5)
@@ -131,7 +131,7 @@ def test_a_client_that_restarts_within_a_run_is_missed_once_and_told_again():
         def push_messages(self, messages):
             sent = list(messages)
             stages = {
-                (m.content.config_records["config"]["stage"], m.content.config_records["config"]["round"]) for m in sent
+                (m.content.config_records["config"]["phase"], m.content.config_records["config"]["round"]) for m in sent
             }
             if ("head", 0) in stages:
                 del self.states[3]
@@ -140,9 +140,9 @@ def test_a_client_that_restarts_within_a_run_is_missed_once_and_told_again():
     from clients.app import app
 
     _, rounds, _ = federated(config, grid=Restarting(app, 5, config))
-    refused = [(r.stage, r.answered, list(r.refused)) for r in rounds if r.refused]
+    refused = [(r.phase, r.answered, list(r.refused)) for r in rounds if r.refused]
     assert refused == [
-        (Stage.HEAD, 4, ["client 2: has lost what it was told, as after a restart; it is told again"]),
+        ("head", 4, ["client 2: has lost what it was told, as after a restart; it is told again"]),
     ]
 
 

@@ -14,12 +14,12 @@ from federation.manifold.features import no_trunk
 from federation.models import Mlp, Size
 from federation.models.family import FULL
 from federation.opening import open_run, open_scenario, run_config
-from federation.records import Stage
 from federation.rules import InputError
 from federation.task import Task
 from scenarios.engines import SERIAL
 from server.growth import enlarged, grown, united
-from server.state import Charted, ServerState, initial, settled
+from server.settling import settled
+from server.state import Charted, ServerState, initial
 from tests.server.test_checkpoint import Everything, assert_same, federated
 from tests.small import ROUNDS
 
@@ -199,7 +199,7 @@ def test_what_has_grown_is_told_round_by_round(growing):
     told = [record.grown for record in rounds]
     assert any("grew to" in news for record in told for news in record)
     assert any("split" in news for record in told for news in record)
-    assert all(not record.grown for record in rounds if record.stage is not Stage.EXPERTS)
+    assert all(not record.grown for record in rounds if record.phase != "experts")
     assert rounds[-1].parameters == world.cost_of_experts(1).total_parameters
     assert any(world.design.size_of(region).width > 0.25 for region in range(world.design.regions))
     assert world.design.prior_size == Size(width=0.25)

@@ -9,10 +9,9 @@ from federation.contribution import WEIGHT, Contribution, coverage_mean
 from federation.engine import CohortGrid, Here, SerialGrid
 from federation.opening import open_run, run_config
 from federation.pacing import Buffered, Synchronous
-from federation.records import Stage
+from federation.phases import named
 from server.app import federate
 from server.buffer import caught_up
-from server.schedule import ELASTIC
 from tests.small import ROUNDS, term
 
 SLOW = {"availability.kind": "devices", "availability.spread": 1.0}
@@ -26,7 +25,7 @@ def run(make=CohortGrid, app_=None, **settings):
 
 
 def trained(outcome):
-    return [record for record in outcome.history if record.stage in ELASTIC]
+    return [record for record in outcome.history if named(record.phase).elastic]
 
 
 def same(one, other, tolerance=0.0):
@@ -48,7 +47,7 @@ def test_a_deadline_ends_a_round_and_the_late_are_counted():
     assert all(record.answered + record.silent == 8 for record in trained(outcome))
     began = [0.0, *(record.clock for record in outcome.history)]
     for record, before in zip(outcome.history, began, strict=False):
-        assert record.clock - before <= 12.0 or record.stage not in ELASTIC
+        assert record.clock - before <= 12.0 or not named(record.phase).elastic
 
 
 def test_dropouts_never_stop_a_run():
@@ -114,8 +113,8 @@ def test_metrics_of_stale_answers_are_kept():
 
 def test_what_is_asked_of_everybody_once_waits_for_everybody():
     outcome, _ = run(**SLOW, **{"pacing.deadline": 8.0, "pacing.over_selection": 2.0})
-    once = (Stage.CENSUS, Stage.ENCODER, Stage.CHARTING)
-    assert all(record.answered == 8 for record in outcome.history if record.stage in once)
+    once = ("census", "encoder", "charting")
+    assert all(record.answered == 8 for record in outcome.history if record.phase in once)
 
 
 def test_those_who_slept_through_the_evidence_are_not_asked_for_it(tmp_path):

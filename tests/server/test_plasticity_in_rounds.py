@@ -5,13 +5,12 @@ import json
 import pytest
 import torch
 
-from clients.stages.awake import awake
+from clients.awake import awake
 from federation.contribution import EVERYWHERE
 from federation.data import Samples
 from federation.models import Convnet, Mlp, Size
 from federation.opening import open_run, open_scenario, run_config
 from federation.plasticity import Plasticity, silent
-from federation.records import Stage
 from federation.rules import InputError
 from federation.task import Task
 from federation.tensors import stacked
@@ -105,7 +104,7 @@ def test_measuring_changes_nothing_and_tells_each_region_round_by_round():
     for name, tensor in unmeasured.tensors().items():
         assert torch.equal(world.tensors()[name], tensor)
     assert not any(record.dormant for record in without)
-    told = {str(record.stage): set(record.dormant) for record in rounds if record.dormant}
+    told = {str(record.phase): set(record.dormant) for record in rounds if record.dormant}
     assert told == {"prior": {EVERYWHERE}, "experts": {0, 1}}
     assert all(0 <= share < 1 for record in rounds for share in record.dormant.values())
     assert json.loads(json.dumps(rounds[-1].dump()))["dormant"] == {}
@@ -118,7 +117,7 @@ def test_a_run_whose_units_begin_anew_goes_on_from_any_round_and_is_the_same_on_
     anew = [news for record in rounds for news in record.grown]
     assert anew
     assert all("dormant units of region" in news for news in anew)
-    assert not any(record.grown for record in rounds if record.stage is not Stage.EXPERTS)
+    assert not any(record.grown for record in rounds if record.phase != "experts")
     assert all(not record.refused for record in rounds)
     middle = next(number for number, record in enumerate(rounds, 1) if record.grown)
     assert_same(federated(config, resumed=kept.written[middle]), undisturbed)

@@ -11,13 +11,12 @@ from federation.experts import Expert
 from federation.least_squares import moments, refitted
 from federation.opening import open_run, run_config
 from federation.readout import Readout
-from federation.records import Stage
 from federation.rules import InputError
 from federation.tensors import single
 from federation.world_model import WorldModel
 from scenarios.engines import HERE
-from server.advance import _selected
 from server.app import federate
+from server.phases.selection import selected
 from server.state import Model
 from tests.small import ROUNDS
 
@@ -36,7 +35,7 @@ def federated(**more):
 
     def observe(record, state):
         told.extend(record.grown)
-        if record.stage is Stage.READOUT:
+        if record.phase == "readout":
             before.append(state)
 
     clients = len(federation.clients)
@@ -101,10 +100,10 @@ def test_trained_experts_that_are_as_often_right_stay_and_whoever_is_taken_is_at
     )
     losses = torch.ones(3, len(TEMPERATURES))
     losses[0, 7], losses[2, 4] = 0.75, 0.5
-    stays = _selected(expert, readouts, {"right": torch.tensor([5.0, 6.0, 5.0]), "losses": losses})
+    stays = selected(expert, readouts, {"right": torch.tensor([5.0, 6.0, 5.0]), "losses": losses})
     assert stays.parameters["stem.bias"].tolist() == [[1, 1]]
     assert stays.parameters["head.bias"].tolist() == [[pytest.approx(1 / TEMPERATURES[7])] * 3]
-    better = _selected(expert, readouts, {"right": torch.tensor([5.0, 5.0, 6.0]), "losses": losses})
+    better = selected(expert, readouts, {"right": torch.tensor([5.0, 5.0, 6.0]), "losses": losses})
     assert {name: t.tolist() for name, t in better.parameters.items()} == {
         "head.bias": [[pytest.approx(1 / TEMPERATURES[4])] * 3]
     }
@@ -113,7 +112,7 @@ def test_trained_experts_that_are_as_often_right_stay_and_whoever_is_taken_is_at
 def test_without_held_out_answers_the_trained_experts_stay():
     losses, right = torch.zeros(2, len(TEMPERATURES)), torch.zeros(2)
     expert = Model({"head.bias": torch.ones(1, 3)})
-    found = _selected(expert, {"head.bias": torch.zeros(1, 3)}, {"right": right, "losses": losses})
+    found = selected(expert, {"head.bias": torch.zeros(1, 3)}, {"right": right, "losses": losses})
     assert found.parameters["head.bias"].tolist() == [[1, 1, 1]]
 
 

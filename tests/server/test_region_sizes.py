@@ -8,7 +8,6 @@ import torch
 from federation.experts import specialised
 from federation.models import Size
 from federation.opening import open_run, run_config
-from federation.records import Stage
 from federation.tensors import shapes
 from federation.world_model import WorldModel
 from scenarios.engines import HERE, SERIAL
@@ -46,7 +45,7 @@ def test_each_expert_has_the_size_that_its_region_s_dimension_asks_for(by_dimens
 
 def test_rounds_of_small_experts_cost_less(by_dimension):
     outcome, opened = by_dimension
-    record = next(record for record in outcome.history if record.stage is Stage.EXPERTS)
+    record = next(record for record in outcome.history if record.phase == "experts")
     model, task = opened.scenario.model, outcome.world.design.task
     cost = [model.multiplies(task, size) for size in outcome.world.design.sizes]
     visited = [len(client.train) for client in opened.federation().clients]

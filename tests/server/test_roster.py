@@ -5,17 +5,22 @@ from dataclasses import replace
 import pytest
 
 from federation.models import Mlp
-from federation.records import Stage
+from federation.phases import named
 from federation.task import Task
 from scenarios.digits import SCENARIO
+from server.phases.contract import Now, Step
 from server.roster import Roster
-from server.schedule import Step
-from server.state import initial
+from server.state import ServerState, initial
 
 TASK = Task(kind="classification", input_shape=(4,), outputs=3)
 SMALL = SCENARIO.model_copy(update={"model": Mlp(width=2, blocks=0), "quorum": 0.5, "fraction": 0.5})
 NEW = initial(SMALL, TASK)
 CHARTED = replace(NEW, region_of_client=(0, 1, 0, 1), reached={0: (0,), 1: (1,), 2: (0, 1)})
+
+
+def now(phase: str, state: ServerState) -> Now:
+    """The first round of a phase."""
+    return Now(Step(named(phase)(), 0, 1), state, SMALL, TASK, clients=4)
 
 
 @pytest.fixture
@@ -27,51 +32,51 @@ def roster() -> Roster:
 
 
 def test_nodes_that_nobody_knows_are_asked_before_there_are_regions_and_not_later(roster):
-    assert roster.here(Stage.PRIOR, NEW, online=[70, 72, 71], busy=[71]) == ([0], [72])
-    assert roster.here(Stage.EXPERTS, CHARTED, online=[70, 72, 71], busy=[]) == ([0, 1], [])
+    assert roster.here(now("prior", NEW), online=[70, 72, 71], busy=[71]) == ([0], [72])
+    assert roster.here(now("experts", CHARTED), online=[70, 72, 71], busy=[]) == ([0, 1], [])
 
 
 def test_only_clients_whose_samples_were_placed_can_serve_what_builds_on_it(roster):
     roster.node_of |= {2: 72, 3: 73}
     nodes = [70, 71, 72, 73]
-    assert roster.here(Stage.EVIDENCE, CHARTED, nodes, [])[0] == [0, 1, 2]
-    assert roster.here(Stage.HEAD, CHARTED, nodes, [])[0] == [0, 1, 2]
-    assert roster.here(Stage.EXPERTS, CHARTED, nodes, [])[0] == [0, 1, 2, 3]
+    assert roster.here(now("evidence", CHARTED), nodes, [])[0] == [0, 1, 2]
+    assert roster.here(now("head", CHARTED), nodes, [])[0] == [0, 1, 2]
+    assert roster.here(now("experts", CHARTED), nodes, [])[0] == [0, 1, 2, 3]
 
 
 def test_a_quorum_is_a_share_of_all_who_are_asked_be_they_there_or_not(roster):
-    assert roster.quorum(Stage.CENSUS, NEW) == 2  # half of the federation
-    assert roster.quorum(Stage.PRIOR, NEW) == 1  # half of the half that a round of training asks
-    assert roster.quorum(Stage.REACH, CHARTED) == 1  # half of the two that have been charted
+    assert roster.quorum(now("census", NEW)) == 2  # half of the federation
+    assert roster.quorum(now("prior", NEW)) == 1  # half of the half that a round of training asks
+    assert roster.quorum(now("reach", CHARTED)) == 1  # half of the two that have been charted
 
 
 def test_who_has_been_away_is_told_again_what_the_others_remember(roster):
-    step = Step(Stage.HEAD, round=0, rounds=1)
-    roster.answered(Stage.REACH, [0, 1])
-    roster.answered(Stage.EVIDENCE, [0])
-    assert not roster.kind(step, 0, CHARTED).again
-    again = roster.kind(step, 1, CHARTED)
-    assert again.again
+    head = now("head", CHARTED)
+    roster.answered(named("reach")(), [0, 1])
+    roster.answered(named("evidence")(), [0])
+    assert not roster.kind(head, 0).again
+    again = roster.kind(head, 1)
+    assert again.again == ("evidence",)
     assert again.reached == (1,)
 
 
 def test_only_its_own_node_can_say_that_a_client_has_forgotten(roster):
-    step = Step(Stage.HEAD, round=0, rounds=1)
-    roster.answered(Stage.EVIDENCE, [0])
-    roster.answered(Stage.REACH, [0])
+    head = now("head", CHARTED)
+    roster.answered(named("evidence")(), [0])
+    roster.answered(named("reach")(), [0])
     roster.forgot(0, sender=71)
-    assert not roster.kind(step, 0, CHARTED).again
+    assert not roster.kind(head, 0).again
     roster.forgot(0, sender=70)
-    assert roster.kind(step, 0, CHARTED).again
+    assert roster.kind(head, 0).again
 
 
 def test_another_roster_goes_on_from_what_one_knows(roster):
-    roster.answered(Stage.COUPLING, [1, 0])
+    roster.answered(named("coupling")(), [1, 0])
     other = Roster(SMALL, clients=4)
     other.recall(roster.node_of, roster.aware)
     assert other.node_of == roster.node_of
     assert other.aware == roster.aware
-    assert other.aware[Stage.COUPLING] == (0, 1)
+    assert other.aware["coupling"] == (0, 1)
 
 
 def test_a_node_is_named_by_its_client_where_that_is_known(roster):

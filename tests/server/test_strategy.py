@@ -17,7 +17,7 @@ from federation.engine import SerialGrid
 from federation.engine.local import refusal
 from federation.joining import joined
 from federation.opening import open_run, run_config
-from federation.records import ARRAYS, CONFIG, Stage, from_arrays
+from federation.records import ARRAYS, CONFIG, from_arrays
 from federation.world_model import NOTHING_NOVEL
 from scenarios.engines import HERE
 from server.app import federate
@@ -41,7 +41,7 @@ class Faulty(SerialGrid):
 
     def serve(self, messages):
         for message, reply in zip(messages, super().serve(messages), strict=True):
-            late = message.content.config_records[CONFIG]["stage"] != Stage.CENSUS
+            late = message.content.config_records[CONFIG]["phase"] != "census"
             if late and message.metadata.dst_node_id == CULPRIT + 1 and reply.has_content():
                 self._spoil(reply)
             yield reply
@@ -89,7 +89,7 @@ def somebody_else(reply):
 )
 def test_a_spoilt_reply_is_refused_named_and_never_stops_a_round(spoil, cause):
     outcome, federation = run(Faulty(spoil))
-    trained = [record for record in outcome.history if record.stage in (Stage.PRIOR, Stage.EXPERTS)]
+    trained = [record for record in outcome.history if record.phase in ("prior", "experts")]
     assert all(record.answered == len(federation.clients) - 1 for record in trained)
     assert all(len(record.refused) == 1 and cause in record.refused[0] for record in trained)
     assert bool(outcome.world.predict(federation.union_test.inputs).isfinite().all())
@@ -151,7 +151,7 @@ def tiered(spoil, **sizes):
 @pytest.mark.parametrize("ordered_dropout", [False, True])
 def test_clients_are_sent_their_own_size_and_steps_cost_what_that_size_costs(ordered_dropout):
     outcome, scenario = tiered(lambda reply: None, **{"sizes.ordered_dropout": ordered_dropout})
-    prior = next(record for record in outcome.history if record.stage is Stage.PRIOR)
+    prior = next(record for record in outcome.history if record.phase == "prior")
     task, federation = outcome.world.design.task, open_run(CONFIGURATION).federation()
     sizes = [scenario.sizes.of(number, 0) for number in range(len(federation.clients))]
     of = {size: scenario.model.multiplies(task, size) for size in scenario.sizes.sizes}
@@ -165,7 +165,7 @@ def test_clients_are_sent_their_own_size_and_steps_cost_what_that_size_costs(ord
 def test_a_model_of_another_size_than_was_sent_is_refused():
     outcome, scenario = tiered(halved)
     assert scenario.sizes.of(CULPRIT, 0).width < 1
-    trained = [record for record in outcome.history if record.stage in (Stage.PRIOR, Stage.EXPERTS)]
+    trained = [record for record in outcome.history if record.phase in ("prior", "experts")]
     assert all("client 3: " in record.refused[0] and "expected" in record.refused[0] for record in trained)
 
 
@@ -180,7 +180,7 @@ class Late(SerialGrid):
 
     def serve(self, messages):
         for message, reply in zip(messages, super().serve(messages), strict=True):
-            first = message.content.config_records[CONFIG]["stage"] == Stage.CENSUS
+            first = message.content.config_records[CONFIG]["phase"] == "census"
             if not (first and message.metadata.dst_node_id == CULPRIT + 1):
                 yield reply
 
@@ -217,11 +217,11 @@ def test_a_round_without_any_usable_reply_ends_the_run_and_says_why():
 def test_the_phases_come_in_the_order_of_the_method():
     opened = open_run(CONFIGURATION)
     steps = schedule(opened.scenario, opened.federation().task)
-    assert [str(step.stage) for step in steps] == [
+    assert [step.phase.name for step in steps] == [
         "census", "prior", "prior", "encoder", "charting", "experts", "reach", "evidence", "head", "router",
         "composition", "novelty",
     ]  # fmt: skip
-    assert [step.progress for step in steps if step.stage is Stage.PRIOR] == [0.0, 0.5]
+    assert [step.progress for step in steps if step.phase.name == "prior"] == [0.0, 0.5]
 
 
 def test_a_fraction_of_the_clients_is_a_seeded_sample():
@@ -243,7 +243,7 @@ def test_the_residual_shrinks_as_the_prior_comes_to_rest():
     federation = opened.federation()
     grid = SerialGrid(app, len(federation.clients), config)
     history = federate(grid, opened.scenario, federation.task, len(federation.clients)).history
-    residuals = [record.residual for record in history if record.stage is Stage.PRIOR]
+    residuals = [record.residual for record in history if record.phase == "prior"]
     assert residuals[-1] < residuals[0]
 
 
@@ -277,7 +277,7 @@ class Watched(SerialGrid):
     def serve(self, messages):
         self.downloads = getattr(self, "downloads", {})
         for message in messages:
-            if message.content.config_records[CONFIG]["stage"] == Stage.EVIDENCE:
+            if message.content.config_records[CONFIG]["phase"] == "evidence":
                 names = (name.split("/") for name in message.content.array_records[ARRAYS])
                 regions = {int(parts[1]) for parts in names if parts[0] == "experts"}
                 self.downloads[message.metadata.dst_node_id - 1] = regions
@@ -312,7 +312,7 @@ def finished():
     federation = opened.federation()
 
     def observe(record, state):
-        if record.stage is Stage.ENCODER:
+        if record.phase == "encoder":
             begun.append(start_of(state))
 
     def again(start=None):
@@ -352,7 +352,7 @@ def test_under_label_skew_the_federation_finds_that_context_pays(finished):
 def test_a_run_may_begin_from_another_s_prior_and_encoders(finished):
     outcome, federation, start, again = finished
     second = again(start)
-    assert [record.stage for record in second.history if record.stage in (Stage.PRIOR, Stage.ENCODER)] == []
+    assert [record.phase for record in second.history if record.phase in ("prior", "encoder")] == []
     assert all(torch.equal(second.world.prior[name], tensor) for name, tensor in outcome.world.prior.items())
     queries = federation.union_test.inputs
     assert torch.equal(second.world.predict(queries), outcome.world.predict(queries))
@@ -369,7 +369,7 @@ class Absent(SerialGrid):
     def serve(self, messages):
         for message, reply in zip(messages, super().serve(messages), strict=True):
             config = message.content.config_records[CONFIG]
-            lost = (config["stage"], config["round"]) == (Stage.EXPERTS, 0) and message.metadata.dst_node_id <= 2
+            lost = (config["phase"], config["round"]) == ("experts", 0) and message.metadata.dst_node_id <= 2
             self._crashes -= lost
             yield refusal(message, "crashed") if lost and self._crashes >= 0 else reply
 
@@ -381,7 +381,7 @@ def with_quorum(quorum, crashes):
 
 
 def experts_round(outcome):
-    return next(record for record in outcome.history if record.stage == Stage.EXPERTS)
+    return next(record for record in outcome.history if record.phase == "experts")
 
 
 def test_a_round_goes_on_with_those_who_answered_if_the_quorum_holds():
@@ -487,7 +487,7 @@ def at_rest(**settings):
     config = run_config("digits", ROUNDS | {"experts.rounds": 12} | fields, 0)
     opened = open_run(config)
     outcome = federate(HERE.grid(5, config), opened.scenario, opened.federation().task, 5)
-    return outcome, [record for record in outcome.history if record.stage is Stage.EXPERTS]
+    return outcome, [record for record in outcome.history if record.phase == "experts"]
 
 
 def test_regions_at_rest_leave_the_schedule_and_their_experts_stay_as_they_are():
@@ -528,9 +528,9 @@ def test_nothing_is_watched_where_no_bound_is_set():
 def test_a_deployed_client_is_held_to_its_own_census():
     samples = {}
     census = Contribution((2,), {EVERYWHERE: {"samples": torch.tensor(40.0)}})
-    check_weights(census, Stage.CENSUS, samples)
+    check_weights(census, samples)
     assert samples == {2: 40.0}
-    check_weights(term(2, {"w": torch.ones(3)}, 40.0), Stage.EXPERTS, samples)
+    check_weights(term(2, {"w": torch.ones(3)}, 40.0), samples)
     with pytest.raises(ValueError, match="client 2: its model weighs 41 samples, its census told 40"):
-        check_weights(term(2, {"w": torch.ones(3)}, 41.0), Stage.EXPERTS, samples)
-    check_weights(term(3, {"w": torch.ones(3)}, 41.0), Stage.EXPERTS, samples)  # came later, told none
+        check_weights(term(2, {"w": torch.ones(3)}, 41.0), samples)
+    check_weights(term(3, {"w": torch.ones(3)}, 41.0), samples)  # came later, told none

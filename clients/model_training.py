@@ -1,0 +1,188 @@
+"""Local training of models: of the foundation prior, or of the experts of the members' regions."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clients.awake import awake
+from clients.calibration import shifts
+from clients.distillation import dearer, lifted, taught
+from clients.member import Member
+from clients.probing import probed
+from clients.training import Batch, Column, Objective, Trained, batches, learning_rate, train
+from federation.contribution import Weighed
+from federation.data import Samples
+from federation.experts import Expert, specialised
+from federation.models import ElasticFamily, Size
+from federation.models.family import Slope
+from federation.models.sizes import turns
+from federation.records import LABELS, Order
+from federation.scenario import LocalTraining, Scenario
+from federation.task import Task
+from federation.tensors import Parameters, accelerator, stacked, under
+
+
+@dataclass(frozen=True)
+class Term:
+    """A further term of a loss.
+
+    Attributes:
+        columns: what it needs of each sample.
+        slopes: its slopes along a model's outputs, from these and the rows of its columns.
+        forwards: what it costs beside, in forward passes of each visited sample.
+    """
+
+    columns: Sequence[Column]
+    slopes: Callable[[Float[Tensor, "clients batch outputs"], Batch], Float[Tensor, "clients batch outputs"]]
+    forwards: float
+
+
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
+    """Weighted models, summed by the region that each order names. A client trains all members of its expert."""
+    return train_members(orders, cohort, scenario, task, (orders[0].phase, orders[0].round))
+
+
+def train_members(
+    orders: Sequence[Order],
+    cohort: Sequence[Member],
+    scenario: Scenario,
+    task: Task,
+    address: tuple[int | str, ...],
+    term: Term | None = None,
+) -> Weighed:
+    """Each client's models after local training, as its order asks.
+
+    Args:
+        address: of the draws of batches.
+        term: what is minimised beside the task's loss.
+    """
+    first, experts = orders[0], {id(order): Expert.of(under("model", order.tensors)) for order in orders}
+    expert, size = experts[id(first)], Size(width=first.settings["width"], depth=first.settings["depth"])
+    inner = scenario.sizes.inner(size)
+    family, own = specialised(scenario.model, task, expert.outputs, expert.members)
+    rate = learning_rate(scenario.local, first.progress) * first.settings["learning_rate"]
+    apart = {key: expert.apart() for key, expert in experts.items()}
+    samples = [m.data.train.among(experts[id(order)].classes) for m, order in zip(cohort, orders, strict=True)]
+    trained = train_models(
+        [member for order in orders for member in apart[id(order)]],
+        [rows for rows in samples for _ in range(expert.members)],
+        family,
+        own,
+        scenario.local,
+        rate,
+        first.seed,
+        address,
+        [m.number * expert.members + member for m in cohort for member in range(expert.members)],
+        union=first.tensors.get(LABELS),
+        term=term,
+        smaller=turns(size, inner, first.seed, *address) if inner else None,
+    )
+    regions, counts = [int(order.settings["region"]) for order in orders], [len(rows) for rows in samples]
+    clients, cost = [member.number for member in cohort], family.multiplies(own, size)
+    multiplies = cost * (1 + (term.forwards if term else 0)) + dearer(family, own, size, inner)
+    further = probed(orders, cohort, scenario, task) if first.settings.get("probe") else {}
+    together = trained.together(expert.members)
+    if most := scenario.plasticity.samples:
+        each = [rows for rows in samples for _ in range(expert.members)]
+        units = awake(trained.parameters, each, family, own, first.round, most)
+        further |= {name: t.view(len(cohort), expert.members, -1) for name, t in units.items()}
+    if scenario.growth.split is not None:
+        starts = stacked([experts[id(order)].parameters for order in orders])
+        further |= {"moved": moves(starts, together.parameters) * together.visited.double()}
+    return weighed(together, clients, counts, regions, multiplies, further)
+
+
+def moves(before: Parameters, after: Parameters) -> Float[Tensor, " clients"]:
+    """||after - before|| / ||before|| of each client, over all coordinates of its models."""
+    old, new = (torch.cat([model[name].cpu().flatten(1) for name in before], 1).double() for model in (before, after))
+    shares: Tensor = (new - old).norm(dim=1) / old.norm(dim=1).clamp_min(1e-30)
+    return shares
+
+
+def supervised(
+    family: ElasticFamily,
+    task: Task,
+    shift: Tensor | float = 0.0,
+    term: Term | None = None,
+    smaller: Iterator[Size | None] | None = None,
+) -> Objective:
+    """The task's losses of models of a family; the batch's columns are inputs, targets, and those of the term.
+
+    Args:
+        shift: added to the outputs, [clients, 1, outputs].
+        smaller: of each step, the size that learns what the models say, if any does.
+    """
+
+    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
+        inputs, targets, *beside = batch
+        outputs, pull = family.pullback(model, inputs)
+        row_losses, slopes = task.slopes(outputs + shift, targets)
+        if term:
+            slopes = slopes + term.slopes(outputs, beside)
+        found = pull(slopes * weights.unsqueeze(-1))
+        small = next(smaller) if smaller else None
+        if small is None:
+            return row_losses, found
+        part = family.slice(model, task, small)
+        return row_losses, lifted(found, taught(family, task, part, inputs, outputs, weights, shift))
+
+    return objective
+
+
+def train_models(
+    starts: Sequence[Parameters],
+    samples: Sequence[Samples],
+    family: ElasticFamily,
+    task: Task,
+    local: LocalTraining,
+    rate: float,
+    seed: int,
+    address: tuple[int | str, ...],
+    clients: Sequence[int],
+    proximal: float = 0.0,
+    union: Tensor | None = None,
+    term: Term | None = None,
+    smaller: Iterator[Size | None] | None = None,
+) -> Trained:
+    """Train one model a client on that client's samples; all models are of one size.
+
+    Args:
+        union: counts of the classes in the federation, for which losses are calibrated.
+        term: what is minimised beside the task's loss; the losses that come back are the task's alone.
+        smaller: of each step, the size that learns what the models say, if any does.
+    """
+    device, shift = accelerator(), shifts([s.targets for s in samples], union)
+    added = shift.to(device) if isinstance(shift, Tensor) else shift
+    columns = [s.inputs for s in samples], [s.targets for s in samples], *(term.columns if term else ())
+    plan = batches([len(s) for s in samples], local, seed, address, clients)
+    start = {name: tensor.to(device) for name, tensor in stacked(list(starts)).items()}
+    return train(start, supervised(family, task, added, term, smaller), columns, plan, local, rate, proximal)
+
+
+def weighed(
+    trained: Trained,
+    clients: Sequence[int],
+    samples: Sequence[int],
+    regions: Sequence[int],
+    multiplies: float,
+    further: Mapping[str, Tensor] | None = None,
+) -> Weighed:
+    """Each client's model, weighed by its samples, with the sums that say what one round of training did.
+
+    Args:
+        multiplies: multiply-adds of one sample's forward pass, and of what else a visit costs.
+        further: other sums that come with them.
+    """
+    visited = trained.visited.double()
+    metrics = {"loss": trained.loss.double() * visited, "visited": visited, "multiplies": multiplies * visited}
+    metrics |= further or {}
+    return Weighed(
+        clients,
+        regions,
+        trained.parameters,
+        torch.tensor([float(count) for count in samples]),
+        {f"metric/{name}": values for name, values in metrics.items()},
+    )

@@ -1,0 +1,49 @@
+"""Each client's chart, the sums from which its region's density and dimension are made, under each encoder."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from clients.member import Member
+from federation.contribution import Contribution, Listed
+from federation.data import Samples
+from federation.manifold.dimension import spacing
+from federation.randomness import generator
+from federation.records import Order
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.tensors import prefixed
+
+
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
+    """Each member's charts under the member's own number: regions are formed from these by the server."""
+    return Listed(
+        [
+            Contribution((member.number,), {member.number: _charts(order, member, scenario, task)})
+            for order, member in zip(orders, cohort, strict=True)
+        ]
+    )
+
+
+def _charts(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
+    """One under each encoder in question."""
+    samples = member.data.train
+    sums: dict[str, Tensor] = {}
+    for number, encoder in enumerate(scenario.fitted(order.tensors)):
+        sums |= prefixed(str(number), chart_sums(encoder(samples.inputs), samples, order, member, scenario, task))
+    return sums
+
+
+def chart_sums(
+    latent: Float[Tensor, "samples latent"],
+    samples: Samples,
+    order: Order,
+    member: Member,
+    scenario: Scenario,
+    task: Task,
+) -> dict[str, Tensor]:
+    """The chart of some of a member's samples, and their spacing."""
+    draw = generator(order.seed, order.phase, member.number)
+    chart = scenario.charts.sums(latent, samples.targets if task.classifies else None)
+    return chart | spacing(latent, draw).sums()

@@ -1,0 +1,5 @@
+"""The expert of each client's region, trained on the client's samples."""
+
+from clients.model_training import contribute
+
+__all__ = ["contribute"]

@@ -1,0 +1,30 @@
+"""Tuning of the head h on p_0(y|x) proportional to (chart posterior) x exp(h(x)); no experts are involved."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from clients.calibration import shifts
+from clients.member import Member
+from clients.training import Batch
+from clients.tuning import tune
+from federation.contribution import Weighed
+from federation.records import LABELS, Order
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.tensors import Parameters
+
+
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
+    """Each member's weighted head after local training."""
+    targets = [m.data.train.targets for m in cohort]
+    network, shift = scenario.head.network, shifts(targets, orders[0].tensors.get(LABELS))
+    read = [network.reads(m.data.train.inputs, m.memory["train/latent"]) for m in cohort]
+    columns = read, [m.memory["train/chart_logits"] for m in cohort], targets
+
+    def losses(head: Parameters, batch: Batch) -> Float[Tensor, "clients batch"]:
+        read, charts, targets = batch
+        return task.losses(charts + network.apply(head, read) + shift, targets)
+
+    return tune(orders, cohort, losses, columns, scenario.head.local)

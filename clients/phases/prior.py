@@ -1,0 +1,5 @@
+"""The foundation prior, trained on all of each client's samples."""
+
+from clients.model_training import contribute
+
+__all__ = ["contribute"]

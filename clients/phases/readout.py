@@ -1,0 +1,27 @@
+"""The sums of which a region's readout is made: products of its features, over its clients' samples."""
+
+from collections.abc import Sequence
+
+from clients.member import Member
+from clients.phases.least_squares import counted
+from federation.contribution import Contribution, Listed
+from federation.experts import CLASSES
+from federation.readout import Readout
+from federation.records import Order
+from federation.scenario import Scenario
+from federation.task import Task
+
+
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
+    """Moments of the member's training samples of the region's classes, and what they cost."""
+    features, contributions = scenario.experts.features, []
+    assert features is not None
+    for order, member in zip(orders, cohort, strict=True):
+        classes = order.tensors.get(CLASSES)
+        outputs = None if classes is None else len(classes)
+        readout, own = Readout.like(scenario.model, task, features, outputs)
+        samples = member.data.train.among(classes)
+        units = readout.features.apply(samples.inputs)
+        sums = counted(units, samples.targets, own.outputs, readout.features.multiplies(task.input_shape))
+        contributions.append(Contribution((member.number,), {int(order.settings["region"]): sums}))
+    return Listed(contributions)

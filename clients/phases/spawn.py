@@ -1,0 +1,34 @@
+"""Where regions may spawn: the chart of what no region knows. Clients that were never charted take part."""
+
+from collections.abc import Sequence
+
+import torch
+
+from clients.member import Member
+from clients.phases.charting import chart_sums
+from clients.phases.reach import charted
+from federation.contribution import Contribution, Listed
+from federation.data import Samples
+from federation.novelty import discovered
+from federation.records import KNOWN, Order
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.world_model import WorldModel
+
+
+def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
+    """Each member's chart of its novel training samples, which it remembers; held-out samples never enter a chart."""
+    contributions = []
+    for order, member in zip(orders, cohort, strict=True):
+        world, found = remember(order, member, scenario, task)
+        sums = chart_sums(world.encoder(found.inputs), found, order, member, scenario, task)
+        contributions.append(Contribution((member.number,), {member.number: sums}))
+    return Listed(contributions)
+
+
+def remember(order: Order, member: Member, scenario: Scenario, task: Task) -> tuple[WorldModel, Samples]:
+    """The world as the order tells it, and the member's samples that are novel to it, whose rows the member keeps."""
+    world, samples = charted(order, scenario, task), member.data.train
+    novel = discovered(world.novelty(samples.inputs), order.tensors[KNOWN], scenario.novelty.false_discoveries)
+    rows = member.memory["novel"] = torch.nonzero(novel).flatten()
+    return world, samples.take(rows)

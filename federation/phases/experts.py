@@ -1,0 +1,11 @@
+"""Trains each region's expert on its clients' samples."""
+
+from federation.phases.phase import Phase
+
+
+class Experts(Phase):
+    """Trains each region's expert on its clients' samples."""
+
+    elastic = True
+    trains = True
+    needs = ("charts",)

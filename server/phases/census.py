@@ -1,0 +1,23 @@
+"""The counts of all clients together: of the samples, by which models are weighed, and of the classes."""
+
+from dataclasses import replace
+
+from federation.contribution import Contribution
+from federation.models import Size
+from federation.records import LABELS
+from federation.tensors import Shapes
+from server.phases.contract import Now, ServerSide
+from server.state import ServerState
+
+
+class Census(ServerSide):
+    """Asks for counts, and keeps those of the classes."""
+
+    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+        return {"samples": ()} | ({LABELS: (now.task.outputs,)} if now.task.classifies else {})
+
+    def advance(self, now: Now, total: Contribution) -> ServerState:
+        return replace(now.state, labels={LABELS: total.everywhere()[LABELS]} if now.task.classifies else {})
+
+
+SIDE = Census()

@@ -1,0 +1,52 @@
+"""The parts that answer together, chosen by their loss on held-out samples."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from federation.composition import candidates, chosen, usable
+from federation.contribution import Contribution
+from federation.models import Size
+from federation.tensors import Shapes, prefixed
+from server.phases.contract import Kind, Now, ServerSide, Told
+from server.phases.evidence import with_evidence
+from server.state import ServerState
+
+
+class Composition(ServerSide):
+    """Sends gate and head, and chooses the composition that loses least."""
+
+    def able(self, now: Now, clients: Collection[int]) -> Collection[int]:
+        return with_evidence(now, clients)
+
+    def told(self, now: Now, kind: Kind) -> Told:
+        return small_networks(now)
+
+    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+        tried = len(_options(now))
+        return {"loss": (tried,), "correct": (tried,), "count": ()}
+
+    def advance(self, now: Now, total: Contribution) -> ServerState:
+        best = chosen(_options(now), total.everywhere(), now.scenario.composition.gain)
+        return replace(now.state, composition=best)
+
+    def held_out(self, now: Now, total: Contribution) -> float | None:
+        sums = total.everywhere()
+        if not float(sums.get("count", 0)):
+            return None
+        return float(sums["correct"][_options(now).index(now.state.composition)] / sums["count"])
+
+
+def small_networks(now: Now) -> Told:
+    """What clients need to answer their held-out samples from what they remember."""
+    state = now.state
+    tensors = prefixed("router", state.router) | prefixed("head", state.head) | state.labels
+    return Told(tensors, state.composition)
+
+
+def _options(now: Now) -> list[dict[str, float]]:
+    """The compositions that are tried."""
+    wanted = now.scenario.composition
+    return candidates(usable(wanted.parts, now.task), wanted.weights, now.task)
+
+
+SIDE = Composition()

@@ -1,0 +1,36 @@
+"""The experts that each client's samples reach, sent to it once."""
+
+from collections.abc import Collection
+
+from federation.contribution import Contribution
+from federation.models import Size
+from federation.tensors import Shapes
+from server.phases.contract import Kind, Now, ServerSide, Told
+from server.state import ServerState
+from server.telling import evidence_tensors
+
+
+class Evidence(ServerSide):
+    """Sends experts and the generalist. Their predictions stay with the clients."""
+
+    by_reach = True
+
+    def able(self, now: Now, clients: Collection[int]) -> Collection[int]:
+        return with_evidence(now, clients)
+
+    def told(self, now: Now, kind: Kind) -> Told:
+        return Told(evidence_tensors(now.state, kind.reached))
+
+    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+        return {"ready": ()}
+
+    def advance(self, now: Now, total: Contribution) -> ServerState:
+        return now.state
+
+
+def with_evidence(now: Now, clients: Collection[int]) -> Collection[int]:
+    """Those of the clients of which it is known which experts they reach."""
+    return now.state.reached.keys() & set(clients)
+
+
+SIDE = Evidence()

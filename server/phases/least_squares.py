@@ -1,0 +1,38 @@
+"""The head's last layer, from the products of its hidden units over all clients."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from federation.contribution import Contribution
+from federation.least_squares import refitted, sums_of
+from federation.models import Size
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.tensors import Shapes, prefixed
+from server.phases.contract import Kind, Now, ServerSide, Told
+from server.phases.evidence import with_evidence
+from server.state import ServerState
+
+
+class LeastSquares(ServerSide):
+    """Sends the head as it is, and fits its last layer to the sums that come back."""
+
+    def rounds(self, scenario: Scenario, task: Task) -> int:
+        return int(scenario.head.ridge is not None)
+
+    def able(self, now: Now, clients: Collection[int]) -> Collection[int]:
+        return with_evidence(now, clients)
+
+    def told(self, now: Now, kind: Kind) -> Told:
+        return Told(prefixed("model", now.state.head))
+
+    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+        return sums_of(now.state.head)
+
+    def advance(self, now: Now, total: Contribution) -> ServerState:
+        head, everywhere = now.state.head, total.everywhere()
+        sums = {name: everywhere[name] for name in sums_of(head) if name in everywhere}
+        return replace(now.state, head=refitted(head, sums, now.scenario.head.ridge), head_sums=sums)
+
+
+SIDE = LeastSquares()

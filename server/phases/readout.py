@@ -1,0 +1,58 @@
+"""The readouts of all regions, from the sums of their clients' features."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from federation.contribution import Contribution
+from federation.experts import CLASSES
+from federation.least_squares import refitted, sums_of
+from federation.models import Size
+from federation.readout import Readout as Network
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.tensors import Parameters, Shapes, stacked
+from server.phases.contract import Kind, Now, ServerSide, Told
+from server.state import ServerState
+
+
+class Readout(ServerSide):
+    """Sends the classes of each region, and makes a readout for each ridge of what comes back."""
+
+    def rounds(self, scenario: Scenario, task: Task) -> int:
+        return int(scenario.experts.readout is not None)
+
+    def homes(self, now: Now, clients: Collection[int]) -> set[int]:
+        return {self.region(now, client) for client in clients}
+
+    def told(self, now: Now, kind: Kind) -> Told:
+        own = now.state.classes[kind.region]
+        return Told({} if own is None else {CLASSES: own})
+
+    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+        return sums_of(_empty(now, region))
+
+    def advance(self, now: Now, total: Contribution) -> ServerState:
+        regions = range(len(now.state.experts))
+        return replace(now.state, readouts=tuple(_readouts(now, r, total.sums.get(r, {})) for r in regions))
+
+
+def _empty(now: Now, region: int) -> dict[str, Tensor]:
+    """A region's readout that says nothing yet."""
+    features = now.scenario.experts.features
+    assert features is not None
+    readout, own = Network.like(now.scenario.model, now.task, features, now.state.expert(region).outputs)
+    return {name: torch.zeros(shape) for name, shape in readout.shapes(own).items()}
+
+
+def _readouts(now: Now, region: int, sums: Parameters) -> dict[str, Tensor]:
+    """The readouts of a region, one for each ridge along their first axis."""
+    assert now.scenario.experts.readout is not None
+    empty = _empty(now, region)
+    sums = {name: sums[name] for name in sums_of(empty) if name in sums}
+    return stacked([refitted(empty, sums, ridge) for ridge in now.scenario.experts.readout.ridges])
+
+
+SIDE = Readout()

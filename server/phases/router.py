@@ -1,0 +1,40 @@
+"""The router's gate between two of its rounds."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from federation.contribution import Contribution, coverage_mean
+from federation.models import Size
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.tensors import Shapes, prefixed
+from server.phases.contract import Kind, Now, ServerSide, Told
+from server.phases.evidence import with_evidence
+from server.state import ServerState
+from server.training import weighted_answer
+
+
+class Router(ServerSide):
+    """Sends the gate, and takes the mean of what comes back.
+
+    A client's own expert is masked in a share of the loss only where no other client trains it.
+    """
+
+    def rounds(self, scenario: Scenario, task: Task) -> int:
+        return scenario.router.rounds if scenario.router.rule.tuned else 0
+
+    def able(self, now: Now, clients: Collection[int]) -> Collection[int]:
+        return with_evidence(now, clients)
+
+    def told(self, now: Now, kind: Kind) -> Told:
+        alone = now.state.region_of_client.count(kind.region) == 1 and len(now.state.experts) > 1
+        return Told(prefixed("model", now.state.router), {"mixloo": now.scenario.router.mixloo * alone})
+
+    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+        return weighted_answer(now.state.router)
+
+    def advance(self, now: Now, total: Contribution) -> ServerState:
+        return replace(now.state, router=coverage_mean(total.everywhere(), now.state.router))
+
+
+SIDE = Router()

@@ -1,0 +1,55 @@
+"""Of each region, its expert or a readout in its place: what is more often right on held-out samples."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from federation.confidence import TEMPERATURES, fitted_temperature
+from federation.contribution import Contribution
+from federation.experts import Expert
+from federation.models import Size
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.tensors import Parameters, Shapes, prefixed
+from server.phases.contract import Kind, Now, ServerSide, Told
+from server.state import Model, ServerState
+
+
+class Selection(ServerSide):
+    """Sends each client its region's expert and readouts, and keeps the best."""
+
+    def rounds(self, scenario: Scenario, task: Task) -> int:
+        return int(scenario.experts.readout is not None)
+
+    def homes(self, now: Now, clients: Collection[int]) -> set[int]:
+        return {self.region(now, client) for client in clients}
+
+    def told(self, now: Now, kind: Kind) -> Told:
+        expert = prefixed("model", now.state.expert(kind.region).tensors())
+        return Told(expert | prefixed("readout", now.state.readouts[kind.region]))
+
+    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+        tried = 1 + len(now.state.readouts[region]["head.bias"])
+        return {"right": (tried,), "losses": (tried, len(TEMPERATURES))}
+
+    def advance(self, now: Now, total: Contribution) -> ServerState:
+        experts = list(now.state.experts)
+        for region, sums in total.sums.items():
+            experts[region] = selected(experts[region], now.state.readouts[region], sums)
+        return replace(now.state, experts=tuple(experts), readouts=())
+
+    def between(self, now: Now, before: ServerState, total: Contribution) -> tuple[ServerState, tuple[str, ...]]:
+        pairs = enumerate(zip(before.experts, now.state.experts, strict=True))
+        taken = (region for region, (a, b) in pairs if a.parameters.keys() != b.parameters.keys())
+        return now.state, tuple(f"region {region} has a readout for its expert" for region in taken)
+
+
+def selected(expert: Model, readouts: Parameters, sums: Parameters) -> Model:
+    """The expert, or, if it is more often right on held-out samples, the readout with the least loss there; each at its
+    best temperature."""
+    best = 1 + int(sums["losses"][1:].amin(1).argmin())
+    taken = best if sums["right"][best] > sums["right"][0] else 0
+    parameters = {name: t[best - 1 : best] for name, t in readouts.items()} if taken else expert.parameters
+    return Model(Expert(parameters).cooled(fitted_temperature(sums["losses"][taken])).parameters)
+
+
+SIDE = Selection()

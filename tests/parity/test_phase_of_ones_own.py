@@ -1,0 +1,147 @@
+"""A phase that a user adds in a scenario's file: simulated by all engines, and resumed."""
+
+import pytest
+import torch
+from flwr.app import ArrayRecord
+
+from clients.app import app
+from federation.engine import SerialGrid
+from federation.opening import open_run, run_config
+from federation.phases import named
+from scenarios.engines import HERE
+from server.checkpoint import Checkpoints
+from server.state import world_model
+from server.strategy import ManifoldStrategy
+from tests.small import ROUNDS
+
+SCENARIO = '''
+"""Digits, and the mean of all inputs in two rounds, the second of which sees what the first has found."""
+
+from dataclasses import replace
+
+import torch
+
+from federation.contribution import EVERYWHERE, Contribution, Listed
+from federation.phases import Phase
+from scenarios import digits
+from server.phases.contract import ServerSide, Told
+
+load = digits.load
+
+
+class Client:
+    def contribute(self, orders, cohort, scenario, task):
+        return Listed([
+            Contribution((member.number,), {EVERYWHERE: {
+                "sum": (member.data.train.inputs.double() - order.tensors["mean"]).sum(0),
+                "count": torch.tensor(float(len(member.data.train)), dtype=torch.float64),
+            }})
+            for order, member in zip(orders, cohort, strict=True)
+        ])
+
+
+class Server(ServerSide):
+    def rounds(self, scenario, task):
+        return 2
+
+    def told(self, now, kind):
+        return Told({"mean": self.mean(now)})
+
+    def answer(self, now, region, size):
+        return {"sum": now.task.input_shape, "count": ()}
+
+    def advance(self, now, total):
+        sums = total.everywhere()
+        mean = self.mean(now) + sums["sum"] / sums["count"]
+        return replace(now.state, own=now.state.own | {"centre": {"mean": mean}})
+
+    def mean(self, now):
+        return now.state.own.get("centre", {}).get("mean", torch.zeros(now.task.input_shape, dtype=torch.float64))
+
+
+class Centre(Phase):
+    asks_all = True
+    needs_region = False
+    client = Client()
+    server = Server()
+
+
+SCENARIO = digits.SCENARIO.model_copy(update={"phases": (Centre(), *digits.SCENARIO.phases)})
+'''
+
+
+@pytest.fixture
+def config(tmp_path):
+    file = tmp_path / "centred.py"
+    file.write_text(SCENARIO, encoding="utf-8")
+    return run_config(str(file), ROUNDS, 0)
+
+
+def run(config, grid=None, **more):
+    opened = open_run(config)
+    clients = len(opened.federation().clients)
+    strategy = ManifoldStrategy(opened.scenario, opened.federation().task, clients, **more)
+    strategy.start(grid or HERE.grid(clients, config), ArrayRecord())
+    return strategy
+
+
+def test_its_rounds_come_first_and_find_the_mean_of_all_samples(config):
+    strategy = run(config)
+    inputs = torch.cat([client.train.inputs for client in open_run(config).federation().clients]).double()
+    assert [record.phase for record in strategy.history[:3]] == ["centre", "centre", "census"]
+    torch.testing.assert_close(strategy.state.own["centre"]["mean"], inputs.mean(0))
+
+
+def test_one_client_after_another_gives_the_same_as_all_together(config):
+    together, apart = run(config), run(config, SerialGrid(app, 5, config))
+    torch.testing.assert_close(together.state.own, apart.state.own)
+
+
+def test_a_run_that_stopped_between_its_rounds_goes_on_to_the_same_result(config, tmp_path):
+    opened = open_run(config)
+    kept = []
+
+    class Everything(Checkpoints):
+        def keep(self, taken):
+            kept.append(taken())
+            self.write(kept[-1])
+
+    undisturbed = run(config, checkpoints=Everything(tmp_path / "kept", opened.scenario))
+    resumed = run(config, resumed=kept[0])
+    assert torch.equal(resumed.state.own["centre"]["mean"], undisturbed.state.own["centre"]["mean"])
+    worlds = [world_model(each.state, opened.scenario, opened.federation().task) for each in (resumed, undisturbed)]
+    one, other = (world.tensors() for world in worlds)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_an_answer_that_it_did_not_ask_for_is_refused_and_the_run_goes_on(config):
+    opened = open_run(config)
+    phase = opened.scenario.phases[0]
+    honest = type(phase).client.contribute
+
+    def lying(orders, cohort, scenario, task):
+        answers = honest(orders, cohort, scenario, task)
+        if cohort[0].number == 2:
+            answers.contributions[0].sums[-1]["sum"] = torch.zeros(3, dtype=torch.float64)
+        return answers
+
+    type(phase).client.contribute = lying
+    try:
+        history = run(config, SerialGrid(app, 5, config)).history
+    finally:
+        type(phase).client.contribute = honest
+    assert [record.answered for record in history[:2]] == [4, 4]
+    assert "sum" in history[0].refused[0]
+    assert "client 2" in history[0].refused[0]
+
+
+def test_a_phase_that_comes_before_what_it_needs_is_refused():
+    scenario = open_run(run_config("digits", ROUNDS, 0)).scenario
+    with pytest.raises(ValueError, match="head needs labels; put census before it"):
+        type(scenario).model_validate(dict(scenario) | {"phases": (named("head")(), *scenario.phases)})
+
+
+def test_a_phase_may_come_once():
+    scenario = open_run(run_config("digits", ROUNDS, 0)).scenario
+    with pytest.raises(ValueError, match="prior is there twice"):
+        type(scenario).model_validate(dict(scenario) | {"phases": (*scenario.phases, named("prior")())})
