@@ -20,8 +20,8 @@ from benchmarks.workload import SAMPLES, Memory, report, resident
 from federation.engine import LocalGrid
 from federation.opening import Opened, open_run, run_config
 from federation.randomness import torch_generator
-from federation.records import to_arrays
-from scenarios.engines import Engine
+from federation.wire.records import to_arrays
+from scenarios.runs.engines import Engine
 from server.strategy import ManifoldStrategy
 
 

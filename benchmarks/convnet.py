@@ -1,7 +1,7 @@
 """The convnet workload as a scenario: the fashion scenario's net, 28 x 28 pixels, clients made on demand."""
 
 from benchmarks import mlp
-from federation.data import Pool
+from federation.data.samples import Pool
 from federation.models import Convnet
 from federation.scenario import DataSettings
 

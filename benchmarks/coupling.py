@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
-from scenarios.display import Silent
-from scenarios.engines import HERE
-from scenarios.overrides import collected
-from scenarios.simulate import simulate
-from scenarios.statistics import differences, mean_interval
+from scenarios.runs.engines import HERE
+from scenarios.runs.overrides import collected
+from scenarios.runs.progress import Silent
+from scenarios.runs.simulate import simulate
+from scenarios.runs.statistics import differences, mean_interval
 
 SCORES = ("seams", "union")
 

@@ -19,8 +19,8 @@ import typer
 
 from federation.opening import open_run, open_scenario, run_config
 from federation.randomness import generator
-from scenarios.cli import main
-from scenarios.journal import CHECKPOINTS
+from scenarios.commands.cli import main
+from scenarios.runs.journal import CHECKPOINTS
 from server.checkpoint import Checkpoints
 
 SCENARIO = ("digits", "--workers", "0", "--set", "partition.clients=5", "--set", "local.epochs=1")

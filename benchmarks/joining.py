@@ -11,11 +11,11 @@ from types import SimpleNamespace
 
 import torch
 
-from federation.data import FederatedData
-from federation.joining import joined
+from federation.data.samples import FederatedData
 from federation.opening import Opened, open_run, run_config
+from federation.world.joining import joined
 from federation.world_model import WorldModel
-from scenarios.engines import HERE
+from scenarios.runs.engines import HERE
 from server.app import federate
 from server.history import RoundRecord
 from server.state import ServerState, start_of

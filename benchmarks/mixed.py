@@ -1,7 +1,7 @@
 """Many small clients of eight sizes, four widths and two depths, in one round."""
 
 from benchmarks import mlp
-from federation.data import Pool
+from federation.data.samples import Pool
 from federation.models import Mlp, Tiers
 from federation.scenario import DataSettings, TrainingPhase
 

@@ -1,9 +1,9 @@
 """The mlp workload as a scenario: 64-64-64-10, clients made on demand."""
 
 from benchmarks.workload import BATCH, CLASSES, RATE, SHAPES, client_samples
-from federation.data import ClientData, Pool, Samples
+from federation.data.partition import OnDemand
+from federation.data.samples import ClientData, Pool, Samples
 from federation.models import Mlp
-from federation.partition import OnDemand
 from federation.scenario import DataSettings, LocalTraining, Scenario
 from federation.task import Task
 from server.aggregation import Mean

@@ -24,14 +24,14 @@ from scipy import stats
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from federation.learning.plasticity import drawn, evidence, weight_rank
 from federation.models import Mlp
 from federation.models.family import written_out
 from federation.models.redo import renewed
-from federation.plasticity import drawn, evidence, weight_rank
 from federation.randomness import torch_generator
 from federation.task import Task
 from federation.tensors import stacked
-from scenarios.statistics import mean_interval
+from scenarios.runs.statistics import mean_interval
 
 FAMILY, TASK = Mlp(width=32, blocks=1), Task(kind="classification", input_shape=(64,), outputs=10)
 RATES = (0.05, 0.2, 0.5)

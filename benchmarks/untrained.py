@@ -11,7 +11,7 @@ import torch
 
 from clients.app import serve_cohort
 from clients.training import Batches, Column, Objective, Trained
-from federation.data import Lazy
+from federation.data.samples import Lazy
 from federation.engine import Asked, Served
 from federation.tensors import Parameters
 

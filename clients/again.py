@@ -8,10 +8,10 @@ from clients.member import Member
 from clients.phases import side
 from clients.phases.contract import Remembering
 from federation.phases import named
-from federation.records import AGAIN, Order
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import under
+from federation.wire.records import AGAIN, Order
 
 
 def tell_again(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> None:

@@ -10,11 +10,12 @@ from clients.member import LostError, Member, Memory
 from clients.model_training import train_models, weighed
 from clients.phases import side
 from clients.training import learning_rate
-from federation.contribution import EVERYWHERE, WEIGHT, Answers, Contribution, Weighed, coverage_mean
 from federation.engine import Asked, Served
 from federation.models import ElasticFamily
 from federation.opening import Opened, open_run
-from federation.records import (
+from federation.tensors import nbytes
+from federation.wire.contribution import EVERYWHERE, WEIGHT, Answers, Contribution, Weighed, coverage_mean
+from federation.wire.records import (
     ACTION,
     ARRAYS,
     CONFIG,
@@ -25,7 +26,6 @@ from federation.records import (
     read_model,
     to_arrays,
 )
-from federation.tensors import nbytes
 
 MEMORY = "memory"
 

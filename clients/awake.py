@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.models import ElasticFamily
 from federation.task import Task
 from federation.tensors import Parameters

@@ -7,8 +7,8 @@ import torch
 from flwr.app import ArrayRecord
 from torch import Tensor
 
-from federation.data import ClientData
-from federation.records import to_arrays
+from federation.data.samples import ClientData
+from federation.wire.records import to_arrays
 
 
 class LostError(KeyError):

@@ -13,16 +13,16 @@ from clients.distillation import dearer, lifted, taught
 from clients.member import Member
 from clients.probing import probed
 from clients.training import Batch, Column, Objective, Trained, batches, learning_rate, train
-from federation.contribution import Weighed
-from federation.data import Samples
-from federation.experts import Expert, specialised
+from federation.data.samples import Samples
+from federation.learning.experts import Expert, specialised
 from federation.models import ElasticFamily, Size
 from federation.models.family import Slope
 from federation.models.sizes import turns
-from federation.records import LABELS, Order
 from federation.scenario import LocalTraining, Scenario
 from federation.task import Task
 from federation.tensors import Parameters, accelerator, stacked, under
+from federation.wire.contribution import Weighed
+from federation.wire.records import LABELS, Order
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
-from federation.experts import Expert
-from federation.records import Order
+from federation.learning.experts import Expert
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import under
+from federation.wire.records import Order
 
 PROBES = 32
 """The most held-out samples of a client that are asked about."""

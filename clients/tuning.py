@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from clients.member import Member
 from clients.model_training import weighed
 from clients.training import Column, RowLosses, batches, by_autograd, learning_rate, train
-from federation.contribution import EVERYWHERE, Weighed
-from federation.records import Order
 from federation.scenario import LocalTraining
 from federation.tensors import count, stacked, under
+from federation.wire.contribution import EVERYWHERE, Weighed
+from federation.wire.records import Order
 
 
 def tune(

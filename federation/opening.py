@@ -12,13 +12,16 @@ from typing import Any, Protocol, cast
 
 from pydantic import ValidationError
 
-from federation.composition import usable
-from federation.data import Dataset, FederatedData, Pool, federate
-from federation.partition import OnDemand
-from federation.readout import Readout
+from federation.data.partition import OnDemand
+from federation.data.samples import Dataset, FederatedData, Pool, federate
+from federation.learning.readout import Readout
 from federation.rules import InputError, Rule, nearest
 from federation.scenario import DataSettings, Scenario
 from federation.task import Task
+from federation.world.composition import usable
+
+LIBRARY = "scenarios.library"
+"""The package whose modules can be opened by name."""
 
 PATHS = ("data.dir", "data.path", "availability.path")
 """Fields that name files."""
@@ -84,7 +87,7 @@ def _fits(scenario: Scenario, task: Task) -> None:
 
 
 def open_scenario(reference: str, overrides: Mapping[str, Any] | None = None) -> Opened:
-    """A scenario by name (a module of `scenarios`) or by the path of a Python file, with fields overridden.
+    """A scenario by name (a module of the library) or by the path of a Python file, with fields overridden.
 
     Args:
         overrides: dotted field -> value, such as {"local.learning_rate": 0.05}.
@@ -147,7 +150,7 @@ def _module(reference: str) -> ModuleType:
     known = scenario_names()
     if reference not in known:
         raise InputError(f"unknown scenario {reference!r}; {nearest(reference, known)}")
-    return importlib.import_module(f"scenarios.{reference}")
+    return importlib.import_module(f"{LIBRARY}.{reference}")
 
 
 @lru_cache(maxsize=16)
@@ -165,8 +168,8 @@ def _executed(path: Path, changed: int) -> ModuleType:
 
 
 def scenario_names() -> list[str]:
-    """The modules of `scenarios` that define a SCENARIO."""
-    package = importlib.import_module("scenarios")
+    """The modules of the library that define a SCENARIO."""
+    package = importlib.import_module(LIBRARY)
     folder = Path(str(package.__file__)).parent
     return sorted(file.stem for file in folder.glob("*.py") if "\nSCENARIO = " in file.read_text(encoding="utf-8"))
 

@@ -8,26 +8,26 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from federation.availability import Always, AvailabilityRule
-from federation.composition import PARTS, Part
-from federation.contribution import AggregationRule
-from federation.experts import trunk_of
-from federation.fixed_point import FixedPoint
-from federation.growth import Growth
-from federation.head import Head
+from federation.data.partition import PartitionRule
+from federation.data.sites import Sites
+from federation.learning.experts import trunk_of
+from federation.learning.fixed_point import FixedPoint
+from federation.learning.growth import Growth
+from federation.learning.head import Head
+from federation.learning.plasticity import Plasticity
 from federation.manifold import ChartRule, Encoder, EncoderRule, PrincipalComponents, PrivateRegions, RegionRule
 from federation.manifold.features import FeatureMap, Trunk
 from federation.models import ElasticFamily, FullSize, SizeRule
-from federation.pacing import PacingRule, Synchronous
-from federation.partition import PartitionRule
 from federation.phases import Phase, check_order
 from federation.phases.world_model import WORLD_MODEL
-from federation.plasticity import Plasticity
 from federation.routing import RoutingRule, TunedResidual
 from federation.rules import Frozen, Several
-from federation.sites import Sites
 from federation.task import Task
 from federation.tensors import Parameters, under
+from federation.timing.availability import Always, AvailabilityRule
+from federation.timing.pacing import PacingRule, Synchronous
+from federation.wire.contribution import AggregationRule
+from federation.world.composition import PARTS, Part
 from federation.world_model import Design
 
 

@@ -15,12 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from federation.composition import pooled
-from federation.confidence import Calibration
-from federation.context import Context, label_shifted
-from federation.experts import Expert, gathered, scattered, trunk_of
-from federation.head import Head
-from federation.least_squares import sums_of
+from federation.learning.experts import Expert, gathered, scattered, trunk_of
+from federation.learning.head import Head
+from federation.learning.least_squares import sums_of
 from federation.manifold import Atlas, Encoder, EncoderRule, Survey
 from federation.manifold.features import FeatureMap
 from federation.models import ElasticFamily, Size
@@ -29,6 +26,9 @@ from federation.routing import Gates, RoutingRule
 from federation.rules import Frozen, InputError, Several
 from federation.task import Task
 from federation.tensors import Parameters, count, prefixed, shapes, single, under
+from federation.world.composition import pooled
+from federation.world.confidence import Calibration
+from federation.world.context import Context, label_shifted
 
 VERSION = 3
 MANIFEST, WEIGHTS = "world_model.json", "world_model.safetensors"

@@ -10,9 +10,9 @@ from pathlib import Path
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.engine import LocalGrid
-from federation.fixed_point import Watch
+from federation.learning.fixed_point import Watch
 from federation.manifold import Chart
 from federation.opening import open_run
 from federation.rules import InputError

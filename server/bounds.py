@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from federation.contribution import WEIGHT
 from federation.tensors import Parameters
+from federation.wire.contribution import WEIGHT
 
 METRICS = ("metric/loss", "metric/visited", "metric/multiplies", "metric/divergence", "metric/probed", "metric/moved")
 """One number each, that come beside a model; all but the loss count something."""

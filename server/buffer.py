@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from federation.contribution import WEIGHT, Contribution
 from federation.tensors import Parameters, corner
+from federation.wire.contribution import WEIGHT, Contribution
 
 
 def caught_up(

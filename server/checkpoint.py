@@ -18,18 +18,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from federation.confidence import Calibration
-from federation.context import Context
 from federation.engine import Memories
-from federation.fixed_point import Watch
+from federation.learning.fixed_point import Watch
 from federation.manifold import Atlas, Chart, Encoder, EncoderRule
 from federation.manifold.chart import Moments
 from federation.manifold.dimension import Spacing
 from federation.models import Size
 from federation.opening import PATHS
-from federation.packing import packed, unpacked
 from federation.rules import InputError
 from federation.scenario import Scenario
+from federation.wire.packing import packed, unpacked
+from federation.world.confidence import Calibration
+from federation.world.context import Context
 from server.history import RoundRecord
 from server.state import Charted, Model, ServerState
 

@@ -1,6 +1,6 @@
 """Growth between rounds: the next state, and what has grown. Experts of other regions stay bit by bit.
 
-Source of the operations: Chen et al. (2016), Sattler et al. (2020); of the criteria: `federation.growth`.
+Source of the operations: Chen et al. (2016), Sattler et al. (2020); of the criteria: `federation.learning.growth`.
 """
 
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import torch
 
-from federation.experts import specialised
-from federation.fixed_point import Watch
-from federation.growth import Growth
+from federation.learning.experts import specialised
+from federation.learning.fixed_point import Watch
+from federation.learning.growth import Growth
 from federation.manifold.atlas import mutual
 from federation.manifold.coupling import neighbours
 from federation.manifold.growth import alike, halves, merge, split

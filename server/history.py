@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from federation.contribution import Contribution
 from federation.task import LEAST_VARIANCE, Task
 from federation.tensors import Parameters
+from federation.wire.contribution import Contribution
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What a round asks of its clients."""
 
 from federation.phases import named
-from federation.records import AGAIN, Order
 from federation.tensors import prefixed
+from federation.wire.records import AGAIN, Order
 from server.phases import side
 from server.phases.contract import Kind, Now
 

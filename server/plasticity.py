@@ -6,14 +6,14 @@ from dataclasses import replace
 from jaxtyping import Bool
 from torch import Tensor
 
-from federation.contribution import Contribution
-from federation.experts import specialised
+from federation.learning.experts import specialised
+from federation.learning.plasticity import silent
 from federation.models.redo import renewed
-from federation.plasticity import silent
 from federation.randomness import torch_generator
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters
+from federation.wire.contribution import Contribution
 from server.state import Model, ServerState
 
 SAID = "metric/awake/"

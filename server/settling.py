@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from federation.experts import begun, committee, specialised
-from federation.fixed_point import Watch
+from federation.learning.experts import begun, committee, specialised
+from federation.learning.fixed_point import Watch
 from federation.manifold import Chart
 from federation.manifold.coupling import neighbours
 from federation.manifold.regions import region_charts

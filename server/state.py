@@ -5,20 +5,20 @@ from math import inf
 
 from torch import Tensor
 
-from federation.confidence import Calibration
-from federation.context import Context, shares
-from federation.contribution import EVERYWHERE
-from federation.experts import Expert, trunk_of
-from federation.fixed_point import FixedPoint, Watch
+from federation.learning.experts import Expert, trunk_of
+from federation.learning.fixed_point import FixedPoint, Watch
 from federation.manifold import Atlas, Chart, Encoder
 from federation.manifold.regions import region_charts
 from federation.models import Size
 from federation.models.family import FULL
 from federation.randomness import torch_generator
-from federation.records import LABELS
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, count, single
+from federation.wire.contribution import EVERYWHERE
+from federation.wire.records import LABELS
+from federation.world.confidence import Calibration
+from federation.world.context import Context, shares
 from federation.world_model import NOTHING_NOVEL, WorldModel
 
 

@@ -8,16 +8,16 @@ from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
-from federation.contribution import EVERYWHERE, Contribution
 from federation.engine import Waiting
 from federation.models.family import FULL
-from federation.pacing import PacingRule, Synchronous
 from federation.phases import Phase
 from federation.randomness import generator
-from federation.records import ACTION, CONFIG, ForgottenError, Order, read_contribution
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters
+from federation.timing.pacing import PacingRule, Synchronous
+from federation.wire.contribution import EVERYWHERE, Contribution
+from federation.wire.records import ACTION, CONFIG, ForgottenError, Order, read_contribution
 from server.buffer import caught_up
 from server.checkpoint import Checkpoint, Checkpoints
 from server.history import RoundRecord, trained_sums

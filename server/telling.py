@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from federation.experts import Expert, scattered, specialised
+from federation.learning.experts import Expert, scattered, specialised
 from federation.models import Size
-from federation.records import VARIANCES
 from federation.scenario import Scenario
 from federation.tensors import prefixed
+from federation.wire.records import VARIANCES
 from server.phases.contract import Now
 from server.state import ServerState
 

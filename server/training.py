@@ -6,11 +6,11 @@ from math import inf
 
 import torch
 
-from federation.contribution import WEIGHT, Contribution
-from federation.experts import Expert, specialised
-from federation.fixed_point import Watch
+from federation.learning.experts import Expert, specialised
+from federation.learning.fixed_point import Watch
 from federation.models import Size
 from federation.tensors import Parameters, Shapes, shapes
+from federation.wire.contribution import WEIGHT, Contribution
 from server.history import residual_variance
 from server.phases.contract import Now, ServerSide
 from server.state import Model, ServerState

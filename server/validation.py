@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from federation.contribution import EVERYWHERE, WEIGHT, Contribution
 from federation.models import Size
 from federation.models.family import FULL
 from federation.tensors import Parameters, Shapes
+from federation.wire.contribution import EVERYWHERE, WEIGHT, Contribution
 from server.bounds import MOST_SAMPLES
 from server.phases import side
 from server.phases.contract import Now

@@ -8,7 +8,7 @@ import psutil
 import sklearn.datasets  # noqa: F401 - a scenario imports it with its data, which must not happen when memory is scarce
 
 from clients.app import serve_cohort
-from scenarios.experiment import simulated
+from scenarios.runs.experiment import simulated
 
 
 def deadly(asked):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scenarios.cli import main
+from scenarios.commands.cli import main
 
 
 def status(*arguments: str) -> object:

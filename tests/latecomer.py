@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from federation.data import Dataset
-from federation.partition import Natural
+from federation.data.partition import Natural
+from federation.data.samples import Dataset
 from federation.scenario import DataSettings
-from scenarios.digits import SCENARIO as DIGITS
-from scenarios.digits import load as digits
+from scenarios.library.digits import SCENARIO as DIGITS
+from scenarios.library.digits import load as digits
 
 PATH = __file__
 SCENARIO = DIGITS.model_copy(update={"name": "latecomer", "partition": Natural()})

@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
-from federation.contribution import Contribution, Weighed
 from federation.tensors import Parameters
+from federation.wire.contribution import Contribution, Weighed
 
 ROUNDS: dict[str, Any] = {
     "partition.clients": 5,

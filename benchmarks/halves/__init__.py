@@ -1,10 +1,10 @@
 """The digits scenario in two halves: every other client, numbered anew."""
 
-from federation.data import ClientData, Pool
+from federation.data.partition import OnDemand
+from federation.data.samples import ClientData, Pool
 from federation.opening import DataFunction, open_scenario
-from federation.partition import OnDemand
 from federation.scenario import DataSettings, Scenario
-from scenarios.digits import SCENARIO
+from scenarios.library.digits import SCENARIO
 
 CLIENTS = 20
 PARTS = 2

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from clients.member import Member
-from federation.contribution import EVERYWHERE, Contribution, Listed
-from federation.records import LABELS, Order
 from federation.scenario import Scenario
 from federation.task import Task
+from federation.wire.contribution import EVERYWHERE, Contribution, Listed
+from federation.wire.records import LABELS, Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:

@@ -6,14 +6,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
-from federation.contribution import Contribution, Listed
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.manifold.dimension import spacing
 from federation.randomness import generator
-from federation.records import Order
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import prefixed
+from federation.wire.contribution import Contribution, Listed
+from federation.wire.records import Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from clients.member import Member
-from federation.contribution import EVERYWHERE, Contribution, Listed
 from federation.manifold import Atlas
-from federation.records import Order
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import under
+from federation.wire.contribution import EVERYWHERE, Contribution, Listed
+from federation.wire.records import Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:

@@ -7,14 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
-from federation.composition import candidates, pooled, usable
-from federation.contribution import EVERYWHERE, Contribution, Listed
 from federation.manifold.atlas import NEVER
-from federation.records import Order
 from federation.routing import gates, shared
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import single, under
+from federation.wire.contribution import EVERYWHERE, Contribution, Listed
+from federation.wire.records import Order
+from federation.world.composition import candidates, pooled, usable
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
@@ -52,7 +52,7 @@ def held_out_losses(answers: Tensor, targets: Tensor, task: Task) -> Tensor:
 def held_out_parts(
     order: Order, member: Member, scenario: Scenario, task: Task, together: bool = False
 ) -> dict[str, Tensor]:
-    """Each part's answers to the held-out samples, in the order of `federation.composition.PARTS`.
+    """Each part's answers to the held-out samples, in the order of `federation.world.composition.PARTS`.
 
     Args:
         together: whether all of the member's samples share their choice of experts.

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from clients.member import Member
-from federation.contribution import Answers
-from federation.records import Order
 from federation.scenario import Scenario
 from federation.task import Task
+from federation.wire.contribution import Answers
+from federation.wire.records import Order
 
 
 class ClientSide(Protocol):

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from clients.member import Member
-from federation.contribution import EVERYWHERE, Contribution, Listed
-from federation.experts import trunk_of
-from federation.records import Order
+from federation.learning.experts import trunk_of
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import under
+from federation.wire.contribution import EVERYWHERE, Contribution, Listed
+from federation.wire.records import Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:

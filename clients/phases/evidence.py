@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
-from federation.contribution import EVERYWHERE, Contribution, Listed
-from federation.experts import Expert, gathered
-from federation.records import VARIANCES, Order
+from federation.learning.experts import Expert, gathered
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import under
+from federation.wire.contribution import EVERYWHERE, Contribution, Listed
+from federation.wire.records import VARIANCES, Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:

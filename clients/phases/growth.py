@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from clients.member import Member
 from clients.model_training import contribute as contribute_models
-from federation.contribution import Weighed
-from federation.records import Order
 from federation.scenario import Scenario
 from federation.task import Task
+from federation.wire.contribution import Weighed
+from federation.wire.records import Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:

@@ -9,11 +9,11 @@ from clients.calibration import shifts
 from clients.member import Member
 from clients.training import Batch
 from clients.tuning import tune
-from federation.contribution import Weighed
-from federation.records import LABELS, Order
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters
+from federation.wire.contribution import Weighed
+from federation.wire.records import LABELS, Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:

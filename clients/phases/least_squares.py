@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
-from federation.contribution import EVERYWHERE, Contribution, Listed
-from federation.least_squares import moments
-from federation.records import Order
+from federation.learning.least_squares import moments
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import single, under
+from federation.wire.contribution import EVERYWHERE, Contribution, Listed
+from federation.wire.records import Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:

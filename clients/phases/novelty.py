@@ -10,14 +10,14 @@ from torch import Tensor
 
 from clients.member import Member
 from clients.phases.composition import held_out_losses, held_out_parts
-from federation.composition import pooled
-from federation.confidence import calibration_sums
-from federation.context import context_sums, shares
-from federation.contribution import EVERYWHERE, Contribution, Listed
-from federation.novelty import novelty_histogram
-from federation.records import LABELS, Order
 from federation.scenario import Scenario
 from federation.task import Task
+from federation.wire.contribution import EVERYWHERE, Contribution, Listed
+from federation.wire.records import LABELS, Order
+from federation.world.composition import pooled
+from federation.world.confidence import calibration_sums
+from federation.world.context import context_sums, shares
+from federation.world.novelty import novelty_histogram
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:

@@ -11,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
-from federation.contribution import Contribution, Listed
-from federation.data import Samples
-from federation.records import LABELS, Order
+from federation.data.samples import Samples
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import single
+from federation.wire.contribution import Contribution, Listed
+from federation.wire.records import LABELS, Order
 from federation.world_model import WorldModel
 
 PARTS = ("train", "held_out")

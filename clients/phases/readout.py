@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from clients.member import Member
 from clients.phases.least_squares import counted
-from federation.contribution import Contribution, Listed
-from federation.experts import CLASSES
-from federation.readout import Readout
-from federation.records import Order
+from federation.learning.experts import CLASSES
+from federation.learning.readout import Readout
 from federation.scenario import Scenario
 from federation.task import Task
+from federation.wire.contribution import Contribution, Listed
+from federation.wire.records import Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:

@@ -13,12 +13,12 @@ from torch import Tensor
 from clients.member import Member
 from clients.training import Batch
 from clients.tuning import tune
-from federation.contribution import Weighed
 from federation.manifold.atlas import NEVER
-from federation.records import Order
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters
+from federation.wire.contribution import Weighed
+from federation.wire.records import Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from clients.member import Member
-from federation.confidence import committee_losses
-from federation.contribution import Contribution, Listed
-from federation.experts import Expert
-from federation.records import Order
+from federation.learning.experts import Expert
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import under
+from federation.wire.contribution import Contribution, Listed
+from federation.wire.records import Order
+from federation.world.confidence import committee_losses
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:

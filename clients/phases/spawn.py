@@ -7,12 +7,12 @@ import torch
 from clients.member import Member
 from clients.phases.charting import chart_sums
 from clients.phases.reach import charted
-from federation.contribution import Contribution, Listed
-from federation.data import Samples
-from federation.novelty import discovered
-from federation.records import KNOWN, Order
+from federation.data.samples import Samples
 from federation.scenario import Scenario
 from federation.task import Task
+from federation.wire.contribution import Contribution, Listed
+from federation.wire.records import KNOWN, Order
+from federation.world.novelty import discovered
 from federation.world_model import WorldModel
 
 

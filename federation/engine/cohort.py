@@ -7,10 +7,10 @@ from typing import Protocol
 
 from flwr.app import ConfigRecord, Message, RecordDict
 
-from federation.availability import AvailabilityRule
 from federation.engine.local import LocalGrid, Visit, described, in_order, payload, refusal
-from federation.records import CONFIG
 from federation.tensors import CACHE, accelerator, threads_for
+from federation.timing.availability import AvailabilityRule
+from federation.wire.records import CONFIG
 
 COHORT = 64
 

@@ -13,10 +13,10 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
-from federation.availability import DAY, Always, AvailabilityRule
 from federation.engine.identity import RUN, assume_identity
-from federation.records import TRAFFIC, from_arrays, to_arrays
 from federation.tensors import Parameters
+from federation.timing.availability import DAY, Always, AvailabilityRule
+from federation.wire.records import TRAFFIC, from_arrays, to_arrays
 
 NAP, WEEK = 60.0, 7 * DAY
 """Seconds that pass between two looks for clients, and in which somebody must come."""

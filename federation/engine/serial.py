@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from flwr.app import Message
 from flwr.clientapp import ClientApp
 
-from federation.availability import AvailabilityRule
 from federation.engine.local import LocalGrid, Visit, described, in_order, refusal
 from federation.tensors import threads_for
+from federation.timing.availability import AvailabilityRule
 
 
 class SerialGrid(LocalGrid):

@@ -9,9 +9,9 @@ from pydantic import Field
 from torch import Tensor
 
 from federation.manifold.features import FeatureMap, Flat, Trunk, no_trunk
-from federation.packing import DERIVED
 from federation.rules import Rule
 from federation.tensors import Parameters, count
+from federation.wire.packing import DERIVED
 
 LEAST_VARIANCE = 1e-12
 """Below this a direction counts as constant."""

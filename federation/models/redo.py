@@ -47,7 +47,7 @@ def renewed(
 
     Args:
         models: of one size.
-        dormant: by hidden layer, in order, as `federation.plasticity.LayerSums.dormant` has them.
+        dormant: by hidden layer, in order, as `federation.learning.plasticity.LayerSums.dormant` has them.
         draw: such as `torch_generator(seed, "dormant", round, region)`.
     """
     clients = len(models["head.weight"])

@@ -9,10 +9,10 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from federation.contribution import filled
 from federation.manifold import Atlas, Survey
 from federation.rules import InputError, Rule
 from federation.tensors import Parameters, shapes, single
+from federation.wire.contribution import filled
 
 LEAST_LOG_GATE = -30.0
 """Lower bound of a log gate that others share: no single sample rules a region out for its whole group."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from clients.training import seen
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.models import ElasticFamily
 from federation.randomness import generator, torch_generator
 from federation.task import Task

@@ -1,7 +1,7 @@
 """Several small monoliths that vote: what of the world model's lead is a committee's, and what is its regions'."""
 
-from federation.data import Samples
-from federation.experts import Expert
+from federation.data.samples import Samples
+from federation.learning.experts import Expert
 from federation.models import ElasticFamily
 from federation.task import Task
 from federation.tensors import Parameters, stacked

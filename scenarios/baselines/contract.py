@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
+from federation.data.samples import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.engine import LocalGrid, Traffic
 from federation.models import ElasticFamily
 from federation.opening import Opened

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from clients.training import Batch, Objective
-from federation.contribution import Contribution, coverage_mean
 from federation.models import ElasticFamily
 from federation.models.family import Slope, written_out
 from federation.tensors import Parameters, accelerator, stacked, unstacked
+from federation.wire.contribution import Contribution, coverage_mean
 from scenarios.baselines.contract import Answer, Trial, own_models
 from scenarios.baselines.federated import Federated, Round
 

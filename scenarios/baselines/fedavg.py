@@ -7,9 +7,9 @@ from typing import Any
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
-from federation.availability import Always
 from federation.randomness import torch_generator
-from federation.records import read_model, to_arrays
+from federation.timing.availability import Always
+from federation.wire.records import read_model, to_arrays
 from federation.world_model import Cost
 from scenarios.baselines.contract import Contender, Method, Trial, monolith_cost, single_model, training_flops
 from server.app import ROUND_TIMEOUT

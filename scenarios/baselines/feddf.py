@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.routing import Gates
 from scenarios.baselines.central import descended, shown
 from scenarios.baselines.contract import Contender, Method, Trial, monolith_cost, single_model, training_flops

@@ -6,9 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.training import Batch, Objective
-from federation.contribution import Contribution, coverage_mean
 from federation.models.family import Slope
 from federation.tensors import Parameters, stacked
+from federation.wire.contribution import Contribution, coverage_mean
 from scenarios.baselines.federated import Round
 from scenarios.baselines.mixture import Mixed, Mixture
 

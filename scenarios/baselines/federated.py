@@ -16,8 +16,7 @@ from torch import Tensor
 
 from clients.model_training import supervised
 from clients.training import Column, Objective, Trained, batches, learning_rate, train
-from federation.contribution import EVERYWHERE, Contribution, Weighed
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.engine import Traffic
 from federation.models import ElasticFamily, Size
 from federation.models.family import FULL
@@ -25,6 +24,7 @@ from federation.randomness import generator, torch_generator
 from federation.scenario import LocalTraining
 from federation.task import Task
 from federation.tensors import CACHE, Parameters, accelerator, nbytes, stacked, threads_for
+from federation.wire.contribution import EVERYWHERE, Contribution, Weighed
 from federation.world_model import Cost
 from scenarios.baselines.contract import Answer, Contender, Method, Trial, monolith_cost, training_flops
 

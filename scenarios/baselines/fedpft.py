@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.manifold import Chart, ChartRule, Encoder
 from federation.models import Mlp
 from federation.randomness import torch_generator

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from clients.training import Batch, Objective
-from federation.contribution import Contribution, coverage_mean
 from federation.models import ElasticFamily
 from federation.models.family import Slope
 from federation.tensors import Parameters, stacked, unstacked
+from federation.wire.contribution import Contribution, coverage_mean
 from scenarios.baselines.contract import Answer, Trial, own_models
 from scenarios.baselines.federated import Federated, Round
 

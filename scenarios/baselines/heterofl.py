@@ -1,9 +1,9 @@
 """HeteroFL: every device trains the leading units of one model, as many as it can."""
 
-from federation.contribution import Contribution, coverage_mean
 from federation.models import ElasticFamily, Size
 from federation.models.family import FULL
 from federation.tensors import Parameters, stacked
+from federation.wire.contribution import Contribution, coverage_mean
 from scenarios.baselines.contract import Answer, Trial, single_model
 from scenarios.baselines.federated import Federated, Round
 

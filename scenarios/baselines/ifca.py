@@ -2,8 +2,8 @@
 
 import torch
 
-from federation.contribution import Contribution, coverage_mean
 from federation.tensors import stacked
+from federation.wire.contribution import Contribution, coverage_mean
 from scenarios.baselines.federated import Round
 from scenarios.baselines.mixture import Mixed, Mixture
 

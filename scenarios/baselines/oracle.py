@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.data import UNKNOWN_CLIENT
+from federation.data.samples import UNKNOWN_CLIENT
 from federation.routing import Gates
 from scenarios.baselines.contract import Contender, Method, Trial
 

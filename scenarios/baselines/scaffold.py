@@ -9,10 +9,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from clients.training import Batch, Objective
-from federation.contribution import Contribution, coverage_mean
 from federation.models import ElasticFamily
 from federation.models.family import Slope, written_out
 from federation.tensors import Parameters, accelerator, prefixed, stacked, under, unstacked
+from federation.wire.contribution import Contribution, coverage_mean
 from scenarios.baselines.contract import Answer, Trial, single_model
 from scenarios.baselines.federated import Federated, Round
 

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from federation.experts import Expert
+from federation.learning.experts import Expert
 from federation.scenario import Scenario, TrainingPhase
 from federation.task import Task
 from federation.world_model import WorldModel

@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from federation.data.sites import OWN
 from federation.opening import scenario_names
 from federation.rules import InputError
-from federation.sites import OWN
 from scenarios.deployment import compose as compose_file
 from scenarios.deployment import kubernetes, own_data
 from scenarios.deployment.check import problems
@@ -25,9 +25,9 @@ from scenarios.deployment.own_data import absent
 from scenarios.deployment.submission import Run, described, fitted, followed, prepared, recorded, resumable, started
 from scenarios.deployment.up import operator_of, resume_here, run_here, serve_here, sound
 from scenarios.deployment.upkeep_cli import app as upkeep
-from scenarios.options import Config, DataDir, Set
-from scenarios.overrides import collected
-from scenarios.runs import RunFolder, check_out
+from scenarios.runs.folder import RunFolder, check_out
+from scenarios.runs.options import Config, DataDir, Set
+from scenarios.runs.overrides import collected
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 app.add_typer(upkeep)

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from federation.data import FederatedData
+from federation.data.samples import FederatedData
+from federation.data.sites import OWN, TEST, Sites, read_client, read_test, write_client, write_test
 from federation.opening import open_run, open_scenario, run_config
 from federation.rules import Frozen, InputError
-from federation.sites import OWN, TEST, Sites, read_client, read_test, write_client, write_test
 from federation.task import Task
 from scenarios.deployment import credentials
 from scenarios.deployment.layout import Layout

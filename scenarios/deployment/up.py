@@ -21,7 +21,7 @@ from scenarios.deployment.operator import Operator
 from scenarios.deployment.own_data import agreed, complete, split, undistributed
 from scenarios.deployment.processes import Processes, ProcessLostError
 from scenarios.deployment.submission import Run, configured, described, fitted, followed, prepared, resumable, started
-from scenarios.runs import RUNS, RunFolder, check_out
+from scenarios.runs.folder import RUNS, RunFolder, check_out
 
 DEFAULT_SITES = 3
 Show = Callable[[str], None]

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from federation.contribution import AggregationRule, coverage_mean
 from federation.tensors import Parameters
+from federation.wire.contribution import AggregationRule, coverage_mean
 
 
 class Mean(AggregationRule):

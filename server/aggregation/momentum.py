@@ -4,8 +4,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from federation.contribution import AggregationRule, coverage_mean
 from federation.tensors import Parameters
+from federation.wire.contribution import AggregationRule, coverage_mean
 
 
 class Momentum(AggregationRule):

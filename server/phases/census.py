@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from federation.contribution import Contribution
 from federation.models import Size
-from federation.records import LABELS
 from federation.tensors import Shapes
+from federation.wire.contribution import Contribution
+from federation.wire.records import LABELS
 from server.phases.contract import Now, ServerSide
 from server.state import ServerState
 

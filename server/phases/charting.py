@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import torch
 
-from federation.contribution import Contribution
 from federation.manifold import Chart
 from federation.manifold.dimension import SPACING
 from federation.tensors import Parameters, Shapes, shapes, under
+from federation.wire.contribution import Contribution
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.settling import settled
 from server.state import Charted, ServerState

@@ -2,12 +2,12 @@
 
 import torch
 
-from federation.contribution import Contribution
 from federation.manifold.atlas import FACTORS
 from federation.models import Size
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Shapes, prefixed
+from federation.wire.contribution import Contribution
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.settling import settled
 from server.state import ServerState

@@ -3,10 +3,10 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from federation.composition import candidates, chosen, usable
-from federation.contribution import Contribution
 from federation.models import Size
 from federation.tensors import Shapes, prefixed
+from federation.wire.contribution import Contribution
+from federation.world.composition import candidates, chosen, usable
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.phases.evidence import with_evidence
 from server.state import ServerState

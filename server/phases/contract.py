@@ -5,12 +5,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from federation.contribution import EVERYWHERE, Contribution
 from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, Shapes
+from federation.wire.contribution import EVERYWHERE, Contribution
 from server.bounds import check_values
 from server.state import Model, ServerState
 

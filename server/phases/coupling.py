@@ -2,11 +2,11 @@
 
 import torch
 
-from federation.experts import scattered
-from federation.records import VARIANCES
+from federation.learning.experts import scattered
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import prefixed
+from federation.wire.records import VARIANCES
 from server.phases.contract import Kind, Now, Told
 from server.telling import expert_of_size, prior_tensors
 from server.training import RegionTraining

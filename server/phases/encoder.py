@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import torch
 
-from federation.contribution import Contribution
-from federation.experts import trunk_of
+from federation.learning.experts import trunk_of
 from federation.manifold import Encoder as Fitted
 from federation.models import Size
 from federation.tensors import Shapes, shapes, under
+from federation.wire.contribution import Contribution
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import ServerState
 from server.telling import prior_tensors

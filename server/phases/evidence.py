@@ -2,9 +2,9 @@
 
 from collections.abc import Collection
 
-from federation.contribution import Contribution
 from federation.models import Size
 from federation.tensors import Shapes
+from federation.wire.contribution import Contribution
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import ServerState
 from server.telling import evidence_tensors

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection
 
-from federation.contribution import Contribution
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import prefixed
+from federation.wire.contribution import Contribution
 from server.growth import grown
 from server.phases.contract import Kind, Now, Told
 from server.plasticity import begun_anew

@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from federation.contribution import Contribution
-from federation.least_squares import refitted, sums_of
+from federation.learning.least_squares import refitted, sums_of
 from federation.models import Size
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Shapes, prefixed
+from federation.wire.contribution import Contribution
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.phases.evidence import with_evidence
 from server.state import ServerState

@@ -3,13 +3,13 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from federation.confidence import PRODUCTS, TEMPERATURES, Calibration, fitted_calibration
-from federation.context import chosen_context, context_shape
-from federation.contribution import Contribution
 from federation.models import Size
-from federation.novelty import BINS, novelty_threshold
-from federation.records import KNOWN
 from federation.tensors import Shapes
+from federation.wire.contribution import Contribution
+from federation.wire.records import KNOWN
+from federation.world.confidence import PRODUCTS, TEMPERATURES, Calibration, fitted_calibration
+from federation.world.context import chosen_context, context_shape
+from federation.world.novelty import BINS, novelty_threshold
 from server.phases.composition import small_networks
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.phases.evidence import with_evidence

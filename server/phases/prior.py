@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from federation.contribution import EVERYWHERE, Contribution
-from federation.experts import Expert
+from federation.learning.experts import Expert
 from federation.models import Size
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Shapes, prefixed
+from federation.wire.contribution import EVERYWHERE, Contribution
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import Model, ServerState
 from server.telling import calibration_tensors

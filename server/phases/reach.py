@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from federation.contribution import Contribution
 from federation.models import Size
 from federation.tensors import Shapes
+from federation.wire.contribution import Contribution
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import ServerState
 from server.telling import chart_tensors

@@ -6,14 +6,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from federation.contribution import Contribution
-from federation.experts import CLASSES
-from federation.least_squares import refitted, sums_of
+from federation.learning.experts import CLASSES
+from federation.learning.least_squares import refitted, sums_of
+from federation.learning.readout import Readout as Network
 from federation.models import Size
-from federation.readout import Readout as Network
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, Shapes, stacked
+from federation.wire.contribution import Contribution
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import ServerState
 

@@ -3,11 +3,11 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from federation.contribution import Contribution, coverage_mean
 from federation.models import Size
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Shapes, prefixed
+from federation.wire.contribution import Contribution, coverage_mean
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.phases.evidence import with_evidence
 from server.state import ServerState

@@ -3,13 +3,13 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from federation.confidence import TEMPERATURES, fitted_temperature
-from federation.contribution import Contribution
-from federation.experts import Expert
+from federation.learning.experts import Expert
 from federation.models import Size
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, Shapes, prefixed
+from federation.wire.contribution import Contribution
+from federation.world.confidence import TEMPERATURES, fitted_temperature
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import Model, ServerState
 

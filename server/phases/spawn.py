@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import torch
 
-from federation.contribution import Contribution
-from federation.fixed_point import Watch
+from federation.learning.fixed_point import Watch
 from federation.manifold import Chart
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, Shapes, count, shapes
+from federation.wire.contribution import Contribution
 from server.phases.charting import check_chart
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.settling import expert_begun

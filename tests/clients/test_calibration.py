@@ -7,7 +7,7 @@ import torch
 
 from clients.calibration import LEAST, shift, shifts
 from clients.model_training import train_models
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.models import Mlp
 from federation.scenario import LocalTraining
 from federation.task import Task

@@ -9,14 +9,14 @@ from clients import model_training
 from clients.member import Member, Memory
 from clients.phases import coupling
 from clients.phases.coupling import BELIEFS, SCORES
-from federation.data import ClientData, Samples
-from federation.experts import Expert, scattered
+from federation.data.partition import Iid
+from federation.data.samples import ClientData, Samples
+from federation.learning.experts import Expert, scattered
 from federation.models import Mlp
-from federation.partition import Iid
-from federation.records import VARIANCES, Order
 from federation.scenario import CouplingSettings, LocalTraining, Scenario
 from federation.task import Task
 from federation.tensors import prefixed, single, under
+from federation.wire.records import VARIANCES, Order
 from server.aggregation import Mean
 
 VALUE = Task(kind="regression", input_shape=(1,), outputs=1)

@@ -7,7 +7,7 @@ import torch
 
 from clients.distillation import dearer, taught
 from clients.model_training import supervised, train_models
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.models import Convnet, Mlp, Size, Tiers
 from federation.models.family import FULL, written_out
 from federation.models.sizes import turns

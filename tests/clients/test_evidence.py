@@ -6,12 +6,12 @@ import torch
 from clients.member import Member, Memory
 from clients.phases.composition import held_out_parts
 from clients.phases.evidence import remember
-from federation.data import ClientData, Samples
-from federation.experts import Expert, scattered
+from federation.data.samples import ClientData, Samples
+from federation.learning.experts import Expert, scattered
 from federation.opening import open_scenario
-from federation.records import VARIANCES, Order
 from federation.task import Task
 from federation.tensors import prefixed, single
+from federation.wire.records import VARIANCES, Order
 
 TASK = Task(kind="regression", input_shape=(3,), outputs=2)
 SCENARIO = open_scenario(

@@ -7,7 +7,7 @@ import torch
 
 from clients import model_training
 from clients.model_training import train_models
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.models import Convnet, Mlp
 from federation.randomness import torch_generator
 from federation.scenario import LocalTraining

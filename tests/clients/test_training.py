@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clients.model_training import train_models
 from clients.training import Batches, Trained, batches, by_autograd, learning_rate, train
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.models import Convnet, Mlp
 from federation.scenario import LocalTraining
 from federation.task import Task

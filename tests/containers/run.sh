@@ -33,7 +33,7 @@ quiet() { # COMMAND...: shows what it says only if it fails
     "$@" >"$WORK/last.log" 2>&1 || { tail -n 40 "$WORK/last.log"; fail "$*"; }
 }
 compose() { $COMPOSE --file "$DEPLOYMENT/compose.yaml" "$@"; }
-manifold() { "$PYTHON" -m scenarios.cli "$@"; }
+manifold() { "$PYTHON" -m scenarios.commands.cli "$@"; }
 container() { # the identifier of a service's container
     $ENGINE ps --quiet --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.service=$1"
 }

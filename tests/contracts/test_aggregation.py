@@ -5,8 +5,8 @@ from itertools import permutations
 import pytest
 import torch
 
-from federation.contribution import AggregationRule, Contribution
 from federation.tensors import Parameters
+from federation.wire.contribution import AggregationRule, Contribution
 from server.aggregation import Mean, Momentum
 from tests.small import term
 

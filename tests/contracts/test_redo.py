@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from federation.learning.plasticity import evidence
 from federation.models import Mlp
 from federation.models.family import written_out
 from federation.models.redo import Stream, renewed, streams
-from federation.plasticity import evidence
 from federation.randomness import torch_generator
 from federation.tensors import Parameters, single, stacked
 from tests.contracts.test_families import FAMILIES, FLAT, every_family, model_of, rows_of

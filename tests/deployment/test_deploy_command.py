@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scenarios.cli import main
+from scenarios.commands.cli import main
 from scenarios.deployment.submission import Run
 
 

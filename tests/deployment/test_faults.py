@@ -19,7 +19,7 @@ from scenarios.deployment.live import Live
 from scenarios.deployment.operator import UnreachableError
 from scenarios.deployment.submission import RunFailedError, followed, prepared, recorded, started
 from scenarios.deployment.up import operator_of, running
-from scenarios.engines import SERIAL
+from scenarios.runs.engines import SERIAL
 from server.app import federate
 from tests.commands import status
 
@@ -130,7 +130,7 @@ def test_a_serverapp_that_is_killed_goes_on_from_its_last_round(here):
 def test_a_local_deployment_that_is_killed_as_a_whole_goes_on_with_its_run(tmp_path):
     fleet, out = tmp_path / "fleet", tmp_path / "out"
     settings = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
-    words = ["-m", "scenarios.cli", "deploy", "up", str(fleet)]
+    words = ["-m", "scenarios.commands.cli", "deploy", "up", str(fleet)]
     begin = [*words, "digits", "--local", "--sites", str(SITES), *settings, "--out", str(tmp_path / "first")]
     with subprocess.Popen([sys.executable, *begin], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
@@ -149,7 +149,7 @@ def test_a_local_deployment_that_is_killed_as_a_whole_goes_on_with_its_run(tmp_p
 
 def test_a_deployment_that_is_served_starts_anew_when_a_site_leaves_or_has_another_key(tmp_path):
     layout = initialise(tmp_path / "fleet", SITES)
-    words = [sys.executable, "-m", "scenarios.cli", "deploy", "up", str(layout.root), "--local", "--serve"]
+    words = [sys.executable, "-m", "scenarios.commands.cli", "deploy", "up", str(layout.root), "--local", "--serve"]
 
     def up(*names, last=None):
         """The nodes' keys, and where the SuperLink listens, once these sites are online at another than the last."""

@@ -15,7 +15,7 @@ from scenarios.deployment.local import LocalDeployment, Ports
 from scenarios.deployment.own_data import split
 from scenarios.deployment.processes import Processes
 from scenarios.deployment.submission import followed, prepared, started
-from scenarios.engines import SERIAL
+from scenarios.runs.engines import SERIAL
 from server.app import federate
 from tests.deployment.relay import Relay
 

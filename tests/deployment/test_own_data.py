@@ -8,19 +8,19 @@ import pytest
 import torch
 
 from clients.app import app
+from federation.data.sites import OWN, TEST
 from federation.engine import SerialGrid
 from federation.opening import open_run, run_config
 from federation.rules import InputError
-from federation.sites import OWN, TEST
-from scenarios import digits
-from scenarios.cli import main
+from scenarios.commands.cli import main
 from scenarios.deployment.check import problems
 from scenarios.deployment.init import initialise
 from scenarios.deployment.layout import Layout
 from scenarios.deployment.own_data import agreed, complete
 from scenarios.deployment.submission import configured, prepared
 from scenarios.deployment.up import run_here
-from scenarios.engines import HERE
+from scenarios.library import digits
+from scenarios.runs.engines import HERE
 from server.app import federate, verdict
 from tests.small import ROUNDS
 

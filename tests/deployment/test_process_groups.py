@@ -104,7 +104,7 @@ def served(tmp_path):
     words = ["deploy", "up", "fleet", "--local", "--serve", "--sites", "1"]
     with (tmp_path / "said").open("w") as said:
         child = subprocess.Popen(
-            [sys.executable, "-m", "scenarios.cli", *words], cwd=tmp_path, stdout=said, stderr=said
+            [sys.executable, "-m", "scenarios.commands.cli", *words], cwd=tmp_path, stdout=said, stderr=said
         )
     state = str(tmp_path / "fleet" / "state")
     try:
@@ -144,6 +144,6 @@ def test_what_a_killed_command_has_left_is_ended_by_down(served, tmp_path):
     child.kill()
     child.wait()
     assert started(state)
-    down = [sys.executable, "-m", "scenarios.cli", "deploy", "down", "fleet"]
+    down = [sys.executable, "-m", "scenarios.commands.cli", "deploy", "down", "fleet"]
     assert subprocess.run(down, cwd=tmp_path, check=False).returncode == 0
     assert started(state) == []

@@ -19,7 +19,7 @@ from flwr.cli.supernode.register import try_load_public_key
 from safetensors.torch import load_file
 
 from federation.opening import open_run, run_config
-from scenarios.cli import main
+from scenarios.commands.cli import main
 from scenarios.deployment import credentials, upkeep
 from scenarios.deployment.init import initialise, make_keys
 from scenarios.deployment.layout import Layout
@@ -27,7 +27,7 @@ from scenarios.deployment.operator import Operator, UnreachableError
 from scenarios.deployment.processes import Process, ProcessLostError, free_ports
 from scenarios.deployment.up import running
 from scenarios.deployment.warm import HERE, write_launcher
-from scenarios.engines import SERIAL
+from scenarios.runs.engines import SERIAL
 from server.app import federate
 
 ROOT = Path(__file__).parents[2]

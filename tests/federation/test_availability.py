@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.availability import DAY, Always, AvailabilityRule, Devices, Traces
+from federation.timing.availability import DAY, Always, AvailabilityRule, Devices, Traces
 
 EVERYBODY = np.arange(2_000)
 SEEDS = st.integers(0, 2**31)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from federation.composition import PARTS, candidates, chosen, pooled, usable
 from federation.rules import InputError
 from federation.task import Task
+from federation.world.composition import PARTS, candidates, chosen, pooled, usable
 
 COIN = Task(kind="classification", input_shape=(1,), outputs=2)
 VALUE = Task(kind="regression", input_shape=(1,), outputs=1)

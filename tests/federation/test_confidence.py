@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.confidence import (
+from federation.world.confidence import (
     DOUBTS,
     KEPT,
     TEMPERATURES,

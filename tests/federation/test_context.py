@@ -5,8 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.confidence import Calibration, calibration_at, calibration_losses, squared_errors
-from federation.context import (
+from federation.routing import shared
+from federation.task import Task
+from federation.world.confidence import Calibration, calibration_at, calibration_losses, squared_errors
+from federation.world.context import (
     COARSE,
     PRIORS,
     VIEWS,
@@ -18,8 +20,6 @@ from federation.context import (
     options,
     shares,
 )
-from federation.routing import shared
-from federation.task import Task
 
 EVEN = torch.tensor([0.5, 0.5])
 COIN = Task(kind="classification", input_shape=(1,), outputs=2)

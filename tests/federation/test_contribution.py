@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.contribution import EVERYWHERE, Contribution, Listed, Weighed, coverage_mean
+from federation.wire.contribution import EVERYWHERE, Contribution, Listed, Weighed, coverage_mean
 from tests.small import term
 
 SHAPES = {"weight": (2, 2), "bias": (2,), "count": ()}

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.app import app, serve_cohort
-from federation.contribution import EVERYWHERE
 from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Traffic
 from federation.engine.cohort import evenly, grouped
 from federation.engine.local import payload
 from federation.opening import open_run, run_config
-from federation.records import ACTION, Order, read_contribution
+from federation.wire.contribution import EVERYWHERE
+from federation.wire.records import ACTION, Order, read_contribution
 from federation.world_model import WorldModel
 from server.app import federate
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from federation.experts import Expert, begun, committee, gathered, scattered, specialised
+from federation.learning.experts import Expert, begun, committee, gathered, scattered, specialised
 from federation.models import Convnet, Mlp
 from federation.task import Task
 from federation.tensors import single, stacked

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.probing import divergence
-from federation.fixed_point import FixedPoint, Watch, contraction_rate
+from federation.learning.fixed_point import FixedPoint, Watch, contraction_rate
 from federation.opening import open_scenario
 from federation.rules import InputError
 from federation.task import Task

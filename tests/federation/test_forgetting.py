@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from federation.experts import Expert
-from federation.forgetting import without_client, without_regions
+from federation.learning.experts import Expert
 from federation.manifold import Atlas, Chart, ChartRule
 from federation.models import Size
 from federation.routing import ChartPosterior, TunedResidual
 from federation.rules import InputError
 from federation.tensors import single
+from federation.world.forgetting import without_client, without_regions
 from federation.world_model import NOTHING_NOVEL, WorldModel
 from tests.federation.test_world_model import CLASSES, FEATURES, LATENT, chart_at, world
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from federation.growth import Growth
+from federation.learning.growth import Growth
 from federation.models import Size
 from federation.models.family import FULL
 

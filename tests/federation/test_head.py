@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from federation.head import Head
+from federation.learning.head import Head
 from federation.manifold import Flat, GaborEnergies
 from federation.models import Mlp
 from federation.opening import open_scenario

@@ -6,16 +6,16 @@ from math import log
 import pytest
 import torch
 
-from federation.confidence import Calibration
-from federation.context import Context
-from federation.experts import Expert
-from federation.joining import joined
-from federation.least_squares import moments, refitted
+from federation.learning.experts import Expert
+from federation.learning.least_squares import moments, refitted
 from federation.manifold import Atlas, ChartRule, Flat
 from federation.models.mlp import mean_of, side_by_side
 from federation.routing import ChartPosterior, TunedResidual
 from federation.rules import InputError
 from federation.tensors import Parameters, single
+from federation.world.confidence import Calibration
+from federation.world.context import Context
+from federation.world.joining import joined
 from federation.world_model import NOTHING_NOVEL, WorldModel
 from tests.federation.test_world_model import LATENT, QUERIES, chart_at, world
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from federation.contribution import EVERYWHERE, Contribution
-from federation.least_squares import SHARPNESS, moments, refitted, sums_of
+from federation.learning.least_squares import SHARPNESS, moments, refitted, sums_of
 from federation.tensors import shapes
+from federation.wire.contribution import EVERYWHERE, Contribution
 
 SAMPLES, UNITS, CLASSES = 60, 4, 3
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA
 
-from federation.contribution import EVERYWHERE, Contribution
 from federation.manifold import (
     Atlas,
     Chart,
@@ -31,6 +30,7 @@ from federation.manifold.chart import Moments
 from federation.manifold.features import gabors
 from federation.routing import ChartPosterior, TunedResidual, gates
 from federation.rules import InputError
+from federation.wire.contribution import EVERYWHERE, Contribution
 
 UNSHRUNK = 1e-12
 

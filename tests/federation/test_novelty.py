@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.data import Samples
-from federation.novelty import (
+from federation.data.samples import Samples
+from federation.world.novelty import (
     BINS,
     coverage,
     discovered,

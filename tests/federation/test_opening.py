@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from federation.data.partition import Dirichlet, Iid
 from federation.manifold import GaborEnergies, PooledPixels, PrincipalComponents, SharedRegions
 from federation.models import Convnet, Mlp
 from federation.opening import open_run, open_scenario, override, run_config, scenario_names
-from federation.partition import Dirichlet, Iid
 from federation.routing import ChartPosterior
 from federation.rules import InputError
 from federation.scenario import Scenario
@@ -23,9 +23,9 @@ SCENARIO = Scenario(
 
 FILE = """
 import torch
-from federation.data import Dataset, Samples
+from federation.data.samples import Dataset, Samples
 from federation.models import Mlp
-from federation.partition import Iid
+from federation.data.partition import Iid
 from federation.scenario import Scenario
 from federation.task import Task
 from server.aggregation import Mean

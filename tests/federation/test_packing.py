@@ -8,8 +8,8 @@ from math import inf
 import pytest
 import torch
 
-from federation.packing import packed, unpacked
 from federation.routing import ChartPosterior, RoutingRule
+from federation.wire.packing import packed, unpacked
 
 
 class Colour(StrEnum):

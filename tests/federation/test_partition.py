@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from federation.partition import Automatic, Dirichlet, Iid, Natural, OnDemand, PartitionRule, Shards
+from federation.data.partition import Automatic, Dirichlet, Iid, Natural, OnDemand, PartitionRule, Shards
 from federation.rules import InputError
 
 SAMPLES = 240

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from federation.experts import Expert
+from federation.learning.experts import Expert
+from federation.learning.readout import Readout
 from federation.manifold.features import Flat, GaborEnergies, RandomFeatures
 from federation.models import Convnet, Mlp, Size
-from federation.readout import Readout
 from federation.rules import InputError
 from federation.task import Task
 

@@ -10,9 +10,9 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.contribution import EVERYWHERE, Contribution
 from federation.phases import Phase
-from federation.records import (
+from federation.wire.contribution import EVERYWHERE, Contribution
+from federation.wire.records import (
     ARRAYS,
     CONFIG,
     Order,

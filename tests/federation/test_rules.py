@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from federation.partition import Dirichlet, Iid, PartitionRule
+from federation.data.partition import Dirichlet, Iid, PartitionRule
 from federation.rules import Frozen, Rule, Several, nearest
 
 

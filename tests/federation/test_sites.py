@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from federation.data import ClientData, Samples
+from federation.data.samples import ClientData, Samples
+from federation.data.sites import OWN, Sites, read_client, read_test, write_client, write_test
 from federation.rules import InputError
-from federation.sites import OWN, Sites, read_client, read_test, write_client, write_test
 from federation.task import Task
 
 CLASSES = Task(kind="classification", input_shape=(1, 2, 2), outputs=3)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from federation.data import UNKNOWN_CLIENT, FederatedData, Samples
+from federation.data.samples import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.routing import ChartPosterior
 from federation.task import Task
-from federation.union_bound import union_bound
+from federation.world.union_bound import union_bound
 from tests.federation.test_world_model import QUERIES, world
 
 

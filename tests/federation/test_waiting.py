@@ -7,8 +7,8 @@ import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
-from federation.availability import AvailabilityRule
 from federation.engine import LocalGrid, Waiting
+from federation.timing.availability import AvailabilityRule
 
 NEVER = math.inf
 

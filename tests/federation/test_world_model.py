@@ -8,17 +8,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from federation.composition import pooled
-from federation.confidence import Calibration
-from federation.context import Context
-from federation.experts import Expert
-from federation.head import Head
+from federation.learning.experts import Expert
+from federation.learning.head import Head
 from federation.manifold import Atlas, Chart, ChartRule, Encoder, PrincipalComponents
 from federation.models import Mlp, Size
 from federation.routing import ChartPosterior, PrototypeRetrieval, TunedResidual
 from federation.rules import InputError
 from federation.task import Task
 from federation.tensors import single, stacked
+from federation.world.composition import pooled
+from federation.world.confidence import Calibration
+from federation.world.context import Context
 from federation.world_model import LEAST_LOGIT, MANIFEST, VERSION, WEIGHTS, Cost, Design, WorldModel
 
 FEATURES, LATENT, CLASSES, REGIONS = 5, 2, 3, 4

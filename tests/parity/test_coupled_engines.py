@@ -6,8 +6,8 @@ import torch
 from clients.app import app
 from federation.engine import SerialGrid
 from federation.opening import open_run, run_config
-from federation.records import Order
-from scenarios.engines import HERE, SERIAL
+from federation.wire.records import Order
+from scenarios.runs.engines import HERE, SERIAL
 from server.app import federate
 from tests.parity.test_engines import assert_close, tensors
 from tests.small import ROUNDS

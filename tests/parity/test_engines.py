@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from federation.opening import open_run, run_config
-from scenarios.compare import compare
-from scenarios.engines import HERE, SERIAL
+from scenarios.runs.compare import compare
+from scenarios.runs.engines import HERE, SERIAL
 from server.app import app as server_app
 from server.app import federate
 from tests.small import ROUNDS, Quiet

@@ -2,9 +2,9 @@
 
 import pytest
 
-from scenarios.display import Silent
-from scenarios.engines import HERE
-from scenarios.simulate import simulate
+from scenarios.runs.engines import HERE
+from scenarios.runs.progress import Silent
+from scenarios.runs.simulate import simulate
 
 SMALL = {"partition.clients": 5, "prior.rounds": 2, "experts.rounds": 2, "head.rounds": 2, "router.rounds": 2}
 RICH = {

@@ -8,7 +8,7 @@ from clients.app import app
 from federation.engine import SerialGrid
 from federation.opening import open_run, run_config
 from federation.phases import named
-from scenarios.engines import HERE
+from scenarios.runs.engines import HERE
 from server.checkpoint import Checkpoints
 from server.state import world_model
 from server.strategy import ManifoldStrategy
@@ -21,9 +21,9 @@ from dataclasses import replace
 
 import torch
 
-from federation.contribution import EVERYWHERE, Contribution, Listed
+from federation.wire.contribution import EVERYWHERE, Contribution, Listed
 from federation.phases import Phase
-from scenarios import digits
+from scenarios.library import digits
 from server.phases.contract import ServerSide, Told
 
 load = digits.load

@@ -11,7 +11,7 @@ from clients.app import app, serve_cohort
 from federation.engine import CohortGrid, Here, SerialGrid
 from federation.opening import open_run, run_config
 from federation.randomness import torch_generator
-from federation.records import read_model, to_arrays
+from federation.wire.records import read_model, to_arrays
 from server.app import federate
 from tests.small import ROUNDS
 

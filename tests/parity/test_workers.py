@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from clients.app import serve_cohort
-from federation.contribution import EVERYWHERE
 from federation.engine import Asked, CohortGrid, Here
 from federation.engine.workers import Queues, RayWorkers
 from federation.opening import open_run, run_config
-from federation.records import ACTION, Order, read_contribution
-from scenarios.experiment import Experiment, run
-from scenarios.runs import RunFolder
+from federation.wire.contribution import EVERYWHERE
+from federation.wire.records import ACTION, Order, read_contribution
+from scenarios.runs.experiment import Experiment, run
+from scenarios.runs.folder import RunFolder
 from server.app import federate
 from tests.apps import deadly, deadly_trial, hungry, slow
 from tests.small import ROUNDS, Quiet
@@ -93,7 +93,7 @@ def test_trials_side_by_side_are_those_of_this_process_and_one_whose_worker_dies
     experiment = Experiment.of("digits", ROUNDS, changes, [0])
     here, there = (RunFolder.create(tmp_path / name, "digits") for name in ("here", "there"))
     expected = run(experiment, here, Quiet(), workers=0)
-    monkeypatch.setattr("scenarios.experiment.simulated", deadly_trial)
+    monkeypatch.setattr("scenarios.runs.experiment.simulated", deadly_trial)
     lost, *found = run(experiment, there, Quiet(), workers=2)
     assert lost.failure.startswith("WorkerCrashedError")
     assert [(r.variant, r.scores, r.composition) for r in found] == [

@@ -8,10 +8,10 @@ import torch
 
 from federation.opening import open_scenario
 from federation.rules import InputError
-from scenarios.ablate import ABLATIONS, ablation, sheet, summarised
-from scenarios.engines import HERE
-from scenarios.experiment import Result
-from scenarios.simulate import simulate
+from scenarios.runs.engines import HERE
+from scenarios.runs.experiment import Result
+from scenarios.runs.simulate import simulate
+from scenarios.studies.ablate import ABLATIONS, ablation, sheet, summarised
 from tests.commands import status
 from tests.small import ROUNDS, Quiet
 
@@ -27,9 +27,9 @@ WHOLE = {
 
 FIELDS = """
 import torch
-from federation.data import Dataset, Samples
+from federation.data.samples import Dataset, Samples
 from federation.models import Mlp
-from federation.partition import Iid
+from federation.data.partition import Iid
 from federation.scenario import Scenario
 from federation.task import Task
 from server.aggregation import Mean

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.cap import FEDERATION, METHODS, dominates, verdicts
+from scenarios.studies.cap import FEDERATION, METHODS, dominates, verdicts
 from tests.commands import status
 from tests.small import flags
 

@@ -163,7 +163,7 @@ def test_ones_own_real_valued_targets_run_and_skip_the_head():
 
 def test_a_scenario_file_works_like_a_name(capsys):
     Path("mine.py").write_text(
-        "from scenarios.digits import SCENARIO as DIGITS, load\n"
+        "from scenarios.library.digits import SCENARIO as DIGITS, load\n"
         "SCENARIO = DIGITS.model_copy(update={'name': 'mine', 'title': 'Mine'})\n",
         encoding="utf-8",
     )

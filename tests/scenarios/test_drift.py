@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from federation.data import Dataset, Pool, Samples
+from federation.data.samples import Dataset, Pool, Samples
 from federation.opening import open_run, run_config
 from federation.rules import InputError
 from federation.task import Task
-from scenarios.cli import main
-from scenarios.drift import Continued, Course, periods
-from scenarios.drift_measures import Leg, measures
-from scenarios.engines import HERE
-from scenarios.incremental import CLASSES
+from scenarios.commands.cli import main
+from scenarios.library.incremental import CLASSES
+from scenarios.runs.engines import HERE
+from scenarios.studies.drift import Continued, Course, periods
+from scenarios.studies.drift_measures import Leg, measures
 from tests.small import Quiet
 
 SMALL = {
@@ -164,7 +164,7 @@ def test_the_command_prints_one_object_and_goes_on_where_it_was_stopped(tmp_path
     assert len(first["per_seed"][0]["methods"]["world"]["scores"]) == 5
     assert "<svg" in (out / "drift.html").read_text()
     (out / "drift.json").unlink()
-    monkeypatch.setattr("scenarios.jobs.drifted", None)  # what is finished is not run again
+    monkeypatch.setattr("scenarios.commands.jobs.drifted", None)  # what is finished is not run again
     assert run(["resume", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == first
 

@@ -9,7 +9,7 @@ import torch
 
 from federation.rules import InputError
 from federation.scenario import DataSettings
-from scenarios.gas_turbine import GAP, HOURS, SCALES, load
+from scenarios.library.gas_turbine import GAP, HOURS, SCALES, load
 
 FOLDER = Path(os.environ.get("MANIFOLD_DATA", str(Path(__file__).parents[3] / "shared" / "data")))
 YEARS, PER_YEAR = (2011, 2012), 4 * 5 * HOURS

@@ -7,9 +7,9 @@ import pytest
 
 from federation.manifold import Atlas, Chart, ChartRule
 from federation.manifold.dimension import Spacing
-from federation.novelty import Coverage
-from scenarios.compare import means_of
-from scenarios.geometry import advice, shapes_of
+from federation.world.novelty import Coverage
+from scenarios.reports.geometry import advice, shapes_of
+from scenarios.runs.compare import means_of
 from server.app import Outcome
 from tests.federation.test_regions import ABOVE, LEFT, RIGHT, separated
 from tests.federation.test_world_model import world

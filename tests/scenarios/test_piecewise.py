@@ -6,7 +6,7 @@ import torch
 
 from federation.randomness import generator
 from federation.scenario import DataSettings
-from scenarios.piecewise import NOISE, ZONES, Field, load
+from scenarios.library.piecewise import NOISE, ZONES, Field, load
 
 FIELD = Field.drawn(generator(0, "a field"))
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from federation.rules import InputError
-from scenarios.cli import main
-from scenarios.engines import HERE
-from scenarios.plan import Plan, plan
-from scenarios.simulate import simulate
+from scenarios.commands.cli import main
+from scenarios.runs.engines import HERE
+from scenarios.runs.plan import Plan, plan
+from scenarios.runs.simulate import simulate
 from tests.small import ROUNDS, Quiet
 
 SETTINGS = ROUNDS | {"prior.rounds": 3, "head.rounds": 2, "router.reach": 0.0}  # a plan is of all experts

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from scenarios.cli import main
+from scenarios.commands.cli import main
 from tests.small import ROUNDS
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def desk(tmp_path, monkeypatch):
     x = draw.normal(size=(400, 5)).astype(np.float32)
     y = (x[:, 0] > 0).astype(np.int64)
     np.savez("mine.npz", x_train=x[:300], y_train=y[:300], x_test=x[300:], y_test=y[300:])
-    Path("my_scenario.py").write_text("from scenarios.digits import SCENARIO, load\n", encoding="utf-8")
+    Path("my_scenario.py").write_text("from scenarios.library.digits import SCENARIO, load\n", encoding="utf-8")
 
 
 def small(command):
@@ -91,7 +91,7 @@ def test_a_sweep_is_resumed():
 def test_a_run_is_resumed(monkeypatch, capsys):
     assert "manifold resume runs/mine" in COMMANDS
     with monkeypatch.context() as patched:
-        patched.setattr("scenarios.jobs.Simulate.run", _stopped)
+        patched.setattr("scenarios.commands.jobs.Simulate.run", _stopped)
         assert run(small("manifold simulate digits")) != 0
     assert "manifold resume runs/mine goes on" in capsys.readouterr().err
     assert run(["resume", "runs/mine"]) == 0

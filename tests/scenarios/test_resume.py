@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from federation.rules import InputError
-from scenarios.display import Silent
-from scenarios.journal import Journal
-from scenarios.runs import RunFolder
+from scenarios.runs.folder import RunFolder
+from scenarios.runs.journal import Journal
+from scenarios.runs.progress import Silent
 from tests.commands import status
 from tests.small import flags
 
@@ -21,7 +21,7 @@ COMPARE = ("compare", "digits", "--methods", "world,fedavg,head,oracle", "--seed
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("scenarios.journal.SHARE", 1.0)  # a checkpoint after every round
+    monkeypatch.setattr("scenarios.runs.journal.SHARE", 1.0)  # a checkpoint after every round
 
 
 def stopped_after(rounds, monkeypatch, *arguments):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from federation.data import UNKNOWN_CLIENT, Dataset, Samples
+from federation.data.partition import Natural
+from federation.data.samples import UNKNOWN_CLIENT, Dataset, Samples
 from federation.manifold import Chart
 from federation.models import Convnet, ElasticFamily, Mlp, Tiers
 from federation.opening import Opened, open_run, run_config
-from federation.partition import Natural
 from federation.randomness import generator
 from federation.scenario import ExpertSettings, HeadSettings, LocalTraining, RouterSettings, Scenario, TrainingPhase
 from federation.task import Task
@@ -33,9 +33,9 @@ from scenarios.baselines.local import Local
 from scenarios.baselines.mixture import Mixed
 from scenarios.baselines.scaffold import Corrected, Scaffold
 from scenarios.baselines.world import run_world
-from scenarios.drift import Continued
-from scenarios.engines import HERE
-from scenarios.scoring import on_local, on_union
+from scenarios.runs.engines import HERE
+from scenarios.runs.scoring import on_local, on_union
+from scenarios.studies.drift import Continued
 from server.aggregation import Mean
 from tests.small import ROUNDS
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.manifold import Atlas, Chart, ChartRule, Encoder
 from federation.manifold.chart import Moments
 from federation.world_model import WorldModel
-from scenarios.seams import seam_score, seams
+from scenarios.runs.seams import seam_score, seams
 from tests.federation.test_world_model import FEATURES, world
 
 

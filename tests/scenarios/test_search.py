@@ -6,13 +6,13 @@ from math import nan
 import pytest
 import torch
 
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.opening import open_run, run_config
 from federation.world_model import Cost
 from scenarios.baselines import METHODS, Contender, Method, Trial
 from scenarios.baselines.world import run_world
-from scenarios.compare import compare
-from scenarios.engines import HERE
+from scenarios.runs.compare import compare
+from scenarios.runs.engines import HERE
 from tests.small import ROUNDS, Quiet
 
 

@@ -6,7 +6,7 @@ from datasets import Dataset, Features, Image, Value
 from PIL import Image as Picture
 
 from federation.rules import InputError
-from scenarios.sources import from_hub
+from scenarios.library.sources import from_hub
 
 PIXELS = np.random.default_rng(0).integers(256, size=(6, 5, 5), dtype=np.uint8)
 LABELS = np.arange(6)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scenarios.statistics import mean_interval, summary
+from scenarios.runs.statistics import mean_interval, summary
 
 
 def test_three_values_reach_4_303_standard_errors_to_each_side():

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from federation.rules import InputError
-from scenarios.experiment import TRIALS, Experiment, Result, run
-from scenarios.overrides import alternatives
-from scenarios.runs import RunFolder
-from scenarios.sweep import Sweep, drawn, sheet, summarised
+from scenarios.runs.experiment import TRIALS, Experiment, Result, run
+from scenarios.runs.folder import RunFolder
+from scenarios.runs.overrides import alternatives
+from scenarios.studies.sweep import Sweep, drawn, sheet, summarised
 from tests.commands import status
 from tests.small import ROUNDS, Quiet
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from federation.opening import open_run, run_config
 from federation.phases import Phase
 from federation.rules import InputError
-from scenarios.engines import HERE, SERIAL
+from scenarios.runs.engines import HERE, SERIAL
 from server.app import federate
 from server.checkpoint import KEPT, VERSION, Checkpoints
 from tests.small import ROUNDS

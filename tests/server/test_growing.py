@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.growth import Growth
+from federation.learning.growth import Growth
 from federation.manifold import Atlas, Chart, ChartRule, Encoder, PrincipalComponents
 from federation.manifold.features import no_trunk
 from federation.models import Mlp, Size
@@ -16,7 +16,7 @@ from federation.models.family import FULL
 from federation.opening import open_run, open_scenario, run_config
 from federation.rules import InputError
 from federation.task import Task
-from scenarios.engines import SERIAL
+from scenarios.runs.engines import SERIAL
 from server.growth import enlarged, grown, united
 from server.settling import settled
 from server.state import Charted, ServerState, initial

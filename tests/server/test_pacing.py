@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from clients.app import app, serve_cohort
-from federation.availability import Always, Devices
-from federation.contribution import WEIGHT, Contribution, coverage_mean
 from federation.engine import CohortGrid, Here, SerialGrid
 from federation.opening import open_run, run_config
-from federation.pacing import Buffered, Synchronous
 from federation.phases import named
+from federation.timing.availability import Always, Devices
+from federation.timing.pacing import Buffered, Synchronous
+from federation.wire.contribution import WEIGHT, Contribution, coverage_mean
 from server.app import federate
 from server.buffer import caught_up
 from tests.small import ROUNDS, term

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from clients.awake import awake
-from federation.contribution import EVERYWHERE
-from federation.data import Samples
+from federation.data.samples import Samples
+from federation.learning.plasticity import Plasticity, silent
 from federation.models import Convnet, Mlp, Size
 from federation.opening import open_run, open_scenario, run_config
-from federation.plasticity import Plasticity, silent
 from federation.rules import InputError
 from federation.task import Task
 from federation.tensors import stacked
-from scenarios.engines import SERIAL
+from federation.wire.contribution import EVERYWHERE
+from scenarios.runs.engines import SERIAL
 from server.plasticity import dormant
 from server.state import Model
 from tests.server.test_checkpoint import Everything, assert_same, federated

@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from federation.confidence import TEMPERATURES
-from federation.data import Samples
-from federation.experts import Expert
-from federation.least_squares import moments, refitted
+from federation.data.samples import Samples
+from federation.learning.experts import Expert
+from federation.learning.least_squares import moments, refitted
+from federation.learning.readout import Readout
 from federation.opening import open_run, run_config
-from federation.readout import Readout
 from federation.rules import InputError
 from federation.tensors import single
+from federation.world.confidence import TEMPERATURES
 from federation.world_model import WorldModel
-from scenarios.engines import HERE
+from scenarios.runs.engines import HERE
 from server.app import federate
 from server.phases.selection import selected
 from server.state import Model

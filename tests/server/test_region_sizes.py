@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from federation.experts import specialised
+from federation.learning.experts import specialised
 from federation.models import Size
 from federation.opening import open_run, run_config
 from federation.tensors import shapes
 from federation.world_model import WorldModel
-from scenarios.engines import HERE, SERIAL
+from scenarios.runs.engines import HERE, SERIAL
 from server.app import federate
 from tests.small import ROUNDS
 

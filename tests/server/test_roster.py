@@ -7,7 +7,7 @@ import pytest
 from federation.models import Mlp
 from federation.phases import named
 from federation.task import Task
-from scenarios.digits import SCENARIO
+from scenarios.library.digits import SCENARIO
 from server.phases.contract import Now, Step
 from server.roster import Roster
 from server.state import ServerState, initial

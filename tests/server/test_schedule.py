@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
+from federation.data.partition import Iid
 from federation.manifold import PrincipalComponents
 from federation.manifold.features import RandomFeatures
 from federation.models import Mlp
-from federation.partition import Iid
 from federation.phases import named
 from federation.phases.experts import Experts
 from federation.phases.growth import Growth

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from federation.opening import open_run, run_config
-from scenarios.engines import HERE, SERIAL
+from scenarios.runs.engines import HERE, SERIAL
 from server.app import Outcome, federate
 from tests.latecomer import PATH
 from tests.small import ROUNDS

@@ -10,16 +10,16 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from clients.app import app
-from federation.confidence import calibration_sums, fitted_calibration
-from federation.contribution import EVERYWHERE, Contribution
-from federation.data import Samples
+from federation.data.samples import Samples
 from federation.engine import SerialGrid
 from federation.engine.local import refusal
-from federation.joining import joined
 from federation.opening import open_run, run_config
-from federation.records import ARRAYS, CONFIG, from_arrays
+from federation.wire.contribution import EVERYWHERE, Contribution
+from federation.wire.records import ARRAYS, CONFIG, from_arrays
+from federation.world.confidence import calibration_sums, fitted_calibration
+from federation.world.joining import joined
 from federation.world_model import NOTHING_NOVEL
-from scenarios.engines import HERE
+from scenarios.runs.engines import HERE
 from server.app import federate
 from server.schedule import schedule
 from server.state import start_of

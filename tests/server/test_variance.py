@@ -6,7 +6,7 @@ from flwr.app import ArrayRecord
 
 from federation.opening import open_run, run_config
 from federation.task import LEAST_VARIANCE, Task
-from scenarios.engines import HERE
+from scenarios.runs.engines import HERE
 from server.history import residual_variance
 from server.strategy import ManifoldStrategy
 

@@ -1,0 +1,1 @@
+"""Samples: how they are read, partitioned over clients, and held out."""

@@ -1,0 +1,311 @@
+"""What a client holds, and what a whole simulated federation holds."""
+
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+import numpy as np
+import psutil
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from federation.data.partition import Natural, OnDemand, PartitionRule
+from federation.randomness import generator
+from federation.rules import InputError
+from federation.task import Task
+
+KEPT = psutil.virtual_memory().total // (8 * (os.cpu_count() or 1))
+"""Bytes of samples made on demand that a process keeps: with one on each processor, an eighth of the memory."""
+
+STEADY = "data.periods is set, but these data do not drift; leave it out or take another scenario"
+
+UNKNOWN_CLIENT = -1
+"""The client of a test sample that belongs to no client of the federation."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs with their targets: class numbers, or real vectors."""
+
+    inputs: Float[Tensor, "samples *shape"]
+    targets: Int[Tensor, " samples"] | Float[Tensor, "samples outputs"]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self.inputs.nbytes + self.targets.nbytes
+
+    def take(self, index: NDArray[np.int64] | Tensor) -> "Samples":
+        """The rows that `index` names, in its order."""
+        rows = torch.as_tensor(index, dtype=torch.int64)
+        return Samples(self.inputs[rows], self.targets[rows])
+
+    def among(self, classes: Int[Tensor, " classes"] | None) -> "Samples":
+        """The rows of some classes, which are in order, their targets counted among these; None: all as they are."""
+        if classes is None:
+            return self
+        place = torch.searchsorted(classes, self.targets).clamp_max(len(classes) - 1)
+        mine = classes[place] == self.targets
+        return Samples(self.inputs[mine], place[mine])
+
+    @staticmethod
+    def concatenated(parts: Sequence["Samples"]) -> "Samples":
+        """All rows of all parts, in order."""
+        return Samples(torch.cat([p.inputs for p in parts]), torch.cat([p.targets for p in parts]))
+
+    @staticmethod
+    def none(task: Task) -> "Samples":
+        """No samples of a task."""
+        targets = (0,) if task.classifies else (0, task.outputs)
+        return Samples(torch.zeros(0, *task.input_shape), torch.zeros(targets, dtype=task.target_dtype()))
+
+
+@dataclass(frozen=True)
+class ClientData:
+    """One client's private samples: to train on, held out inside the federation, and for its local test."""
+
+    train: Samples
+    held_out: Samples
+    test: Samples
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self.train.nbytes + self.held_out.nbytes + self.test.nbytes
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples before they are distributed.
+
+    `group` names the natural client of each training sample. `unit` names the piece that must not be torn between
+    training and held-out samples (overlapping windows of one recording). A dataset that `leaks_unless_natural` refuses
+    every other split. Test samples with a `test_group` that no client has are strangers. `domain` says what kind of
+    region a training sample comes from, where that is known; it serves the report and never the training. `period`
+    and `test_period`, where the data drift, number the time from 0 in which a sample is there.
+    """
+
+    task: Task
+    train: Samples
+    test: Samples
+    group: NDArray[np.int64] | None = None
+    test_group: NDArray[np.int64] | None = None
+    unit: NDArray[np.int64] | None = None
+    domain: NDArray[np.int64] | None = None
+    domain_names: tuple[str, ...] = ()
+    leaks_unless_natural: str = ""
+    local_test: Samples | None = None
+    local_test_group: NDArray[np.int64] | None = None
+    period: NDArray[np.int64] | None = None
+    test_period: NDArray[np.int64] | None = None
+
+    def during(self, periods: Sequence[int]) -> "Dataset":
+        """What is there in these periods, training and test samples; all where there are none.
+
+        Raises:
+            InputError: the data have no periods, or not all of these.
+        """
+        if not periods:
+            return self
+        if self.period is None or self.test_period is None:
+            raise InputError(STEADY)
+        last = int(self.period.max())
+        if not set(periods) <= set(range(last + 1)):
+            raise InputError(f"data.periods={list(periods)}; expected numbers from 0 to {last}")
+        now, asked = (np.flatnonzero(np.isin(when, periods)) for when in (self.period, self.test_period))
+
+        def of(column: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+            return None if column is None else column[rows]
+
+        return replace(
+            self,
+            train=self.train.take(now),
+            test=self.test.take(asked),
+            group=of(self.group, now),
+            test_group=of(self.test_group, asked),
+            unit=of(self.unit, now),
+            domain=of(self.domain, now),
+            period=of(self.period, now),
+            test_period=of(self.test_period, asked),
+        )
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Clients whose samples are made or loaded when they are asked for, in whichever process asks.
+
+    Attributes:
+        client: a client's data from its number alone; partition.clients says how many there are.
+    """
+
+    task: Task
+    client: Callable[[int], ClientData]
+    union_test: Samples
+
+    def during(self, periods: Sequence[int]) -> "Pool":
+        """Itself; a pool has no periods.
+
+        Raises:
+            InputError: some are asked for.
+        """
+        if periods:
+            raise InputError(STEADY)
+        return self
+
+
+class Lazy(Sequence[ClientData]):
+    """The clients of a pool. Those who were asked before are kept, at most `kept` bytes of them.
+
+    So memory never follows the pool, and whoever is drawn once from a large one, most likely never to be asked again,
+    takes nobody's place. Who makes room is drawn: where all are asked in turn, the last one asked would be the next.
+    """
+
+    def __init__(self, clients: int, make: Callable[[int], ClientData], kept: int = KEPT) -> None:
+        self._clients, self._make, self._left = clients, make, kept
+        self._held: dict[int, ClientData] = {}
+        self._asked = np.zeros(clients, dtype=bool)
+        self._order: list[int] = []
+        self._draw = random.Random(0)
+
+    def __len__(self) -> int:
+        return self._clients
+
+    @overload
+    def __getitem__(self, number: int) -> ClientData: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[ClientData]: ...
+    def __getitem__(self, number: int | slice) -> ClientData | list[ClientData]:
+        if isinstance(number, slice):
+            return [self[n] for n in range(*number.indices(self._clients))]
+        if not 0 <= number < self._clients:
+            raise IndexError(f"client {number} of a pool of {self._clients}")
+        if number in self._held:
+            return self._held[number]
+        made = self._make(number)
+        if self._asked[number]:
+            self._keep(number, made)
+        self._asked[number] = True
+        return made
+
+    def _keep(self, number: int, made: ClientData) -> None:
+        while self._order and self._left < made.nbytes:
+            place = self._draw.randrange(len(self._order))
+            self._order[place], self._order[-1] = self._order[-1], self._order[place]
+            self._left += self._held.pop(self._order.pop()).nbytes
+        self._order.append(number)
+        self._held[number] = made
+        self._left -= made.nbytes
+
+
+@dataclass(frozen=True)
+class FederatedData:
+    """A whole federation: clients, and one union test set with the client of each of its samples.
+
+    `union_group` has the same number for union samples of the same source: a client, or a stranger. It says which
+    samples belong together, and not to whom.
+    """
+
+    task: Task
+    clients: Sequence[ClientData]
+    union_test: Samples
+    union_client: NDArray[np.int64]
+    union_group: NDArray[np.int64]
+    client_domain: NDArray[np.int64]
+    domain_names: tuple[str, ...]
+
+
+def federate(dataset: Dataset | Pool, rule: PartitionRule, held_out: float, seed: int) -> FederatedData:
+    """Distribute a dataset over clients, or open a pool of clients that are made on demand.
+
+    Args:
+        held_out: share of each client's training samples kept for decisions inside the federation.
+    Raises:
+        InputError: the rule would leak, or leaves a client without samples.
+    """
+    if isinstance(dataset, Pool):
+        return _opened(dataset, rule)
+    if dataset.leaks_unless_natural and not isinstance(rule, Natural):
+        raise InputError(
+            f"partition.kind={rule.kind()} leaks: {dataset.leaks_unless_natural}; use partition.kind=natural"
+        )
+    labels = dataset.train.targets.numpy() if dataset.task.classifies else None
+    parts = rule.split(len(dataset.train), labels, dataset.group, seed)
+    owner, tests = _test_owners(dataset, parts, seed)
+    clients = []
+    for number, rows in enumerate(parts):
+        kept, aside = divided(rows, dataset.unit, held_out, seed, number)
+        if len(kept) == 0:
+            raise InputError(f"client {number} has no samples to train on; ask for fewer clients or hold out less")
+        clients.append(ClientData(dataset.train.take(kept), dataset.train.take(aside), tests[number]))
+    domain = np.zeros(len(dataset.train), dtype=np.int64) if dataset.domain is None else dataset.domain
+    client_domain = np.array([np.bincount(domain[rows]).argmax() for rows in parts], dtype=np.int64)
+    group, names = _groups(owner, dataset.test_group, len(parts)), dataset.domain_names or ("all",)
+    return FederatedData(dataset.task, clients, dataset.test, owner, group, client_domain, names)
+
+
+def _opened(pool: Pool, rule: PartitionRule) -> FederatedData:
+    if not isinstance(rule, OnDemand):
+        raise InputError(f"partition.kind={rule.kind()}, but this scenario makes its own clients; use on_demand")
+    owner = np.full(len(pool.union_test), UNKNOWN_CLIENT, dtype=np.int64)
+    domain = np.zeros(rule.clients, dtype=np.int64)
+    return FederatedData(pool.task, Lazy(rule.clients, pool.client), pool.union_test, owner, owner, domain, ("all",))
+
+
+def divided(
+    rows: NDArray[np.int64], unit: NDArray[np.int64] | None, share: float, seed: int, number: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split a client's rows into kept and held out, whole units together; at least one row is kept."""
+    units = np.arange(len(rows)) if unit is None else unit[rows]
+    names = generator(seed, "hold out", number).permutation(np.unique(units))
+    aside = np.isin(units, names[: min(round(share * len(names)), len(names) - 1)])
+    return rows[~aside], rows[aside]
+
+
+def _test_owners(
+    dataset: Dataset, parts: list[NDArray[np.int64]], seed: int
+) -> tuple[NDArray[np.int64], list[Samples]]:
+    """Which client each union test sample belongs to, and each client's local test."""
+    owner = _owners_like(dataset, parts, dataset.test, dataset.test_group, seed)
+    local, whose = dataset.test, owner
+    if dataset.local_test is not None:
+        local = dataset.local_test
+        whose = _owners_like(dataset, parts, local, dataset.local_test_group, seed)
+    return owner, [local.take(np.flatnonzero(whose == number)) for number in range(len(parts))]
+
+
+def _groups(owner: NDArray[np.int64], test_group: NDArray[np.int64] | None, clients: int) -> NDArray[np.int64]:
+    """The client of each union sample; strangers are numbered after the clients, where the data tell them apart."""
+    if test_group is None:
+        return owner
+    return np.where(owner == UNKNOWN_CLIENT, clients + np.unique(test_group, return_inverse=True)[1], owner)
+
+
+def _owners_like(
+    dataset: Dataset, parts: list[NDArray[np.int64]], test: Samples, test_group: NDArray[np.int64] | None, seed: int
+) -> NDArray[np.int64]:
+    """Share out test samples as the training samples of the same natural group and class were shared out."""
+    grouped = dataset.group is not None and test_group is not None
+    group = dataset.group if grouped and dataset.group is not None else np.zeros(len(dataset.train), dtype=np.int64)
+    asked = test_group if grouped and test_group is not None else np.zeros(len(test), dtype=np.int64)
+    classifies = dataset.task.classifies
+    label = dataset.train.targets.numpy() if classifies else np.zeros_like(group)
+    tested = test.targets.numpy() if classifies else np.zeros_like(asked)
+    owner = np.full(len(test), UNKNOWN_CLIENT, dtype=np.int64)
+    draw = generator(seed, "test owners")
+    for home, kind in np.unique(np.stack([asked, tested]), axis=1).T:
+        rows = draw.permutation(np.flatnonzero((asked == home) & (tested == kind)))
+        held = np.array([((group[part] == home) & (label[part] == kind)).sum() for part in parts], dtype=np.float64)
+        if held.sum() == 0:
+            held = np.array([(group[part] == home).sum() for part in parts], dtype=np.float64)
+        if held.sum() > 0:
+            ends = np.rint(np.cumsum(held / held.sum()) * len(rows)).astype(np.int64)
+            for number, piece in enumerate(np.split(rows, ends[:-1])):
+                owner[piece] = number
+    return owner

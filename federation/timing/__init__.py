@@ -1,0 +1,1 @@
+"""When clients are there, and how long a round waits for them."""

@@ -1,0 +1,1 @@
+"""What travels: orders, contributions, and values as plain JSON and tensors."""

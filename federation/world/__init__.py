@@ -1,0 +1,1 @@
+"""What becomes of experts that answer together: composition, calibration, context, novelty, joining and forgetting."""

@@ -1,0 +1,366 @@
+"""The command line, `manifold`: all jobs of the project, each a command.
+
+Exit status: 0 done, 1 the run failed, 2 the input is wrong (with one line that says what, and what to do).
+"""
+
+import json
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import click
+import tomli_w
+import typer
+from rich.console import Console
+
+from federation.opening import open_scenario, scenario_names
+from federation.rules import InputError
+from scenarios.baselines import METHODS
+from scenarios.commands.jobs import Cap, Compare, Drift, Job, Simulate, unfinished
+from scenarios.deployment.cli import app as deploy
+from scenarios.reports.display import Bars, plan_tables
+from scenarios.reports.report import render
+from scenarios.reports.sheet import Sheet
+from scenarios.runs.compare import check_methods
+from scenarios.runs.engines import Kind
+from scenarios.runs.experiment import Experiment, Result, begun, planned
+from scenarios.runs.experiment import run as run_experiment
+from scenarios.runs.folder import RunFolder
+from scenarios.runs.forget import forgotten
+from scenarios.runs.journal import Journal
+from scenarios.runs.options import Config, DataDir, Set
+from scenarios.runs.overrides import alternatives, collected
+from scenarios.runs.plan import plan as make_plan
+from scenarios.runs.progress import Silent
+from scenarios.studies import ablate as ablations
+from scenarios.studies import cap as caps
+from scenarios.studies import sweep as sweeps
+
+UNTIL_STABLE = {"fixed_point.residual": 0.02, "experts.rounds": 100}
+"""What `--until stable` sets; whatever else is set wins."""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(deploy, name="deploy")
+
+Reference = Annotated[str, typer.Argument(metavar="SCENARIO", help="name of a scenario, or path of a scenario file")]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="number of seeds")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="first seed")]
+Out = Annotated[Path | None, typer.Option("--out", help="new folder for the results (default runs/SCENARIO-TIME)")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output, and nothing else there")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+Until = Annotated[
+    Literal["stable"] | None,
+    typer.Option(
+        "--until", help="stable: experts are trained until their regions come to rest, for 100 rounds at most"
+    ),
+]
+Which = Annotated[Kind, typer.Option("--engine", help="cohort: many clients at once; serial: one after another")]
+NumberOfWorkers = Annotated[
+    int | None, typer.Option("--workers", min=0, help="Ray processes; default one a processor, 0 for none but this one")
+]
+AtOnce = Annotated[
+    int | None,
+    typer.Option("--workers", min=0, help="trials at once, as Ray tasks; default one a processor, 0 for this process"),
+]
+Again = Annotated[
+    Path | None, typer.Option("--out", help="folder of the results; where they were begun, they are continued")
+]
+RayAddress = Annotated[str | None, typer.Option("--ray-address", help="Ray cluster to join; default a private one")]
+
+
+@app.command("list")
+def list_scenarios() -> None:
+    """The scenarios, and the methods that a comparison can run."""
+    console = Console()
+    for name in scenario_names():
+        console.print(f"[bold]{name:10}[/] {open_scenario(name).scenario.title}")
+    console.print()
+    for method in METHODS.values():
+        console.print(f"[bold]{method.name:14}[/] {method.title}")
+
+
+@app.command()
+def show(
+    scenario: Reference, set_: Set = None, config: Config = None, data_dir: DataDir = None, json_: Json = False
+) -> None:
+    """Print the effective configuration, as TOML that --config reads."""
+    fields = open_scenario(scenario, collected(set_, config, data_dir)).scenario.dump()
+    print(json.dumps(fields, indent=2) if json_ else tomli_w.dumps(_without_none(fields)), end="\n" if json_ else "")
+
+
+@app.command()
+def plan(
+    scenario: Reference,
+    set_: Set = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    workers: NumberOfWorkers = None,
+    json_: Json = False,
+) -> None:
+    """Predict a run's memory, bytes and seconds from a rehearsal with a few of its clients."""
+    planned = make_plan(scenario, collected(set_, config, data_dir), seed, workers)
+    print(json.dumps(planned.dump())) if json_ else plan_tables(planned.dump())
+
+
+@app.command()
+def simulate(
+    scenario: Reference,
+    set_: Set = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    until: Until = None,
+    engine: Which = "cohort",
+    workers: NumberOfWorkers = None,
+    ray_address: RayAddress = None,
+    out: Out = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run one federation and save its world model."""
+    where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
+    job = Simulate(**where | {"overrides": (UNTIL_STABLE if until else {}) | where["overrides"]})
+    _work(job, job.begin(out), json_, quiet)
+
+
+@app.command()
+def compare(
+    scenario: Reference,
+    methods: Annotated[str, typer.Option("--methods", help="names with commas; default all")] = ",".join(METHODS),
+    seeds: Seeds = 1,
+    set_: Set = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    engine: Which = "cohort",
+    workers: NumberOfWorkers = None,
+    ray_address: RayAddress = None,
+    out: Out = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare the world model with monoliths and rivals at equal budget, and write a report."""
+    names = tuple(check_methods(methods.split(",")))
+    where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
+    job = Compare(**where, methods=names, seeds=seeds)
+    _work(job, job.begin(out), json_, quiet)
+
+
+@app.command()
+def cap(
+    scenario: Reference,
+    seeds: Seeds = 1,
+    set_: Set = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    engine: Which = "cohort",
+    workers: NumberOfWorkers = None,
+    ray_address: RayAddress = None,
+    out: Out = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Coverage, accuracy and performance of the federation at several sizes, and of monoliths."""
+    where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
+    job = Cap(**where, methods=caps.METHODS, seeds=seeds)
+    _work(job, job.begin(out), json_, quiet)
+
+
+@app.command()
+def drift(
+    scenario: Reference,
+    seeds: Seeds = 1,
+    set_: Set = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    engine: Which = "cohort",
+    workers: NumberOfWorkers = None,
+    ray_address: RayAddress = None,
+    out: Out = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Clients come and go, period by period: what is forgotten, and how fast is the new learned?"""
+    where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
+    job = Drift(**where, seeds=seeds)
+    _work(job, job.begin(out), json_, quiet)
+
+
+@app.command()
+def resume(
+    run: Annotated[Path, typer.Argument(help="folder of a run that was stopped")],
+    rounds: Annotated[
+        int | None, typer.Option("--round", min=1, help="go on after this round; default the last checkpoint")
+    ] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with a run that was stopped, to the same result as if it had not been."""
+    folder = RunFolder(run)
+    _work(unfinished(folder), folder, json_, quiet, rounds)
+
+
+@app.command()
+def ablate(
+    scenario: Reference,
+    parts: Annotated[str | None, typer.Option("--parts", help="names with commas; default all that apply")] = None,
+    seeds: Seeds = 3,
+    set_: Set = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    workers: AtOnce = None,
+    ray_address: RayAddress = None,
+    out: Again = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Switch each part of the world model off in turn: what is it worth?"""
+    overrides, names = collected(set_, config, data_dir), parts.split(",") if parts else None
+    experiment, skipped = ablations.ablation(scenario, overrides, range(seed, seed + seeds), names)
+    folder = begun(out, experiment, "ablation", experiment.dump())
+    results = _trials(experiment, folder, quiet or json_, workers, ray_address)
+    result = ablations.summarised(experiment, results, skipped)
+    _show(folder, "ablation", result, ablations.sheet(result, experiment.scenario.title), json_)
+
+
+@app.command()
+def sweep(
+    scenario: Annotated[str | None, typer.Argument(metavar="SCENARIO", help="name or path; not with --resume")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE,VALUE", help="values of a field; may be repeated"),
+    ] = None,
+    random: Annotated[int | None, typer.Option("--random", min=1, help="points drawn from the grid")] = None,
+    seeds: Seeds = 1,
+    metric: Annotated[str, typer.Option("--metric", help="score beside the held-out one, which chooses")] = "union",
+    config: Config = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    workers: AtOnce = None,
+    ray_address: RayAddress = None,
+    out: Again = None,
+    resume: Annotated[Path | None, typer.Option("--resume", help="folder of a sweep that was stopped")] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Try all values of some fields together; rank them by held-out samples inside the federation."""
+    shown, fields = sweeps.check_score(metric), alternatives(set_, config, data_dir)
+    if resume is None and scenario is not None:
+        plan = sweeps.Sweep.of(scenario, fields, random, range(seed, seed + seeds))
+    elif resume is not None and scenario is None and not fields and out is None:
+        plan = sweeps.Sweep.load(planned(resume, "sweep"))
+    else:
+        raise InputError("expected either SCENARIO with its settings, or --resume with the folder of a sweep alone")
+    experiment = plan.experiment
+    folder = begun(out or resume, experiment, "sweep", plan.dump())
+    results = _trials(experiment, folder, quiet or json_, workers, ray_address)
+    result = sweeps.summarised(plan, results)
+    _show(folder, "sweep", result, sweeps.sheet(result, experiment.scenario.title, shown), json_)
+
+
+@app.command()
+def forget(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder with a world model")],
+    out: Annotated[Path, typer.Option("--out", help="new folder for the world model that is left")],
+    client: Annotated[int | None, typer.Option("--client", min=0, help="take out the region of a client")] = None,
+    region: Annotated[int | None, typer.Option("--region", min=0, help="take out a region")] = None,
+) -> None:
+    """Take a region out of a world model: its expert, its charts and its gate. The others stay as they are."""
+    print(forgotten(run, out, client, region))
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="folder of a finished comparison")]) -> None:
+    """Draw the report of a finished comparison again."""
+    folder = RunFolder(run)
+    folder.write_text("report.html", render(folder.read_json("comparison.json"), folder.read_json("report.json")))
+    Console().print(f"{run / 'report.html'}")
+
+
+def _where(
+    scenario: str,
+    set_: list[str] | None,
+    config: Path | None,
+    data_dir: Path | None,
+    seed: int,
+    engine: Kind,
+    workers: int | None,
+    ray_address: str | None,
+) -> dict[str, Any]:
+    """What all jobs are told."""
+    return {
+        "reference": scenario,
+        "overrides": collected(set_, config, data_dir),
+        "seed": seed,
+        "engine": engine,
+        "workers": workers,
+        "ray_address": ray_address,
+    }
+
+
+def _work(job: Job, folder: RunFolder, json_: bool, quiet: bool, rounds: int | None = None) -> None:
+    """Run a job, or what is left of it, and print its result; whoever stops it is told how to go on."""
+    journal = Journal(folder)
+    try:
+        with Silent() if quiet or json_ else Bars() as progress:
+            result = {**job.run(folder, progress, journal, rounds), "out": str(folder.path)}
+    except KeyboardInterrupt:
+        print(f"stopped; manifold resume {folder.path} goes on", file=sys.stderr)
+        raise
+    journal.close()
+    print(json.dumps(result)) if json_ else job.show(result, folder.path)
+
+
+def _trials(
+    experiment: Experiment, folder: RunFolder, silent: bool, workers: int | None, ray_address: str | None
+) -> list[Result]:
+    """Run all trials of an experiment; whoever stops them is told how to go on."""
+    try:
+        with Silent() if silent else Bars("trials") as progress:
+            return run_experiment(experiment, folder, progress, workers, ray_address)
+    except KeyboardInterrupt:
+        print(
+            f"what is finished is in {folder.path}; the same command with --out {folder.path} goes on", file=sys.stderr
+        )
+        raise
+
+
+def _show(folder: RunFolder, name: str, result: dict[str, Any], sheet: Sheet, json_: bool) -> None:
+    """Write what an experiment found, and print it."""
+    folder.write_json(f"{name}.json", result)
+    folder.write_text(f"{name}.html", sheet.render())
+    print(json.dumps({**result, "out": str(folder.path)})) if json_ else sheet.print(folder.path / f"{name}.html")
+
+
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    """TOML has no null: what is not set is left out."""
+    return {k: _without_none(v) if isinstance(v, dict) else v for k, v in fields.items() if v is not None}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="datasets|flwr_datasets")
+    try:
+        status = typer.main.get_command(app)(args=arguments, prog_name="manifold", standalone_mode=False)
+    except (InputError, click.ClickException) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        sys.exit(2)
+    except click.exceptions.Abort:
+        print("stopped", file=sys.stderr)
+        sys.exit(1)
+    except RuntimeError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

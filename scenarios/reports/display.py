@@ -1,0 +1,170 @@
+"""What the terminal shows: progress bars on standard error, tables on standard output."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from scenarios.baselines import METHODS
+
+
+class Bars:
+    """One bar for what runs now: rounds (or another unit) done, time taken and time left."""
+
+    def __init__(self, unit: str = "rounds") -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:34}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task("starting", total=None)
+
+    def __enter__(self) -> "Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def begin(self, label: str, rounds: int) -> None:
+        """A new piece of work."""
+        self._progress.reset(self._task, description=label, total=rounds)
+
+    def advance(self) -> None:
+        """One round is done."""
+        self._progress.advance(self._task)
+
+
+def simulation_lines(result: Mapping[str, Any]) -> None:
+    """The scores and the place of a finished simulation."""
+    parts = ", ".join(f"{part} {weight:g}" for part, weight in result["composition"].items() if weight)
+    console = Console()
+    console.print(f"union test  {result['metric']} [bold]{result['union']:.4f}[/]  (one test set, client unknown)")
+    if result["local"] is not None:
+        console.print(f"local tests {result['metric']} [bold]{result['local']:.4f}[/]  (each client's own, mean)")
+    console.print(_covered(result["novelty"], result["metric"]))
+    if bound := result["union_bound"]:
+        console.print(
+            f"union bound error {bound['measured']:.4f}; its regions' {bound['regions']:.4f} + wrong routes "
+            f"{bound['routing']:.4f}"
+        )
+    if result["seams"] is not None:
+        console.print(
+            f"seams       {result['metric']} [bold]{result['seams']:.4f}[/]  (union test, between regions only)"
+        )
+    console.print(f"{result['clients']} clients, {result['regions']} regions; answers by {parts}")
+    if rest := result["resting"]:
+        stable = sum(region["stable"] for region in rest["regions"])
+        console.print(f"{stable} regions came to rest, which saved {100 * rest['saved']:.0f} % of the experts' updates")
+    if grown := result["grown"]:
+        console.print(f"changed between rounds: {'; '.join(grown)}")
+    if result["clock"]:
+        console.print(
+            f"virtual time {result['clock'] / 3600:.2f} h; {result['silent']} asked clients did not answer in time"
+        )
+    console.print(f"world model in {result['out']}")
+
+
+def _covered(novelty: Mapping[str, float | None], metric: str) -> str:
+    """How much of the union test the regions cover, and who answers the rest how well."""
+    share, covered, rest, composed = (novelty[name] for name in ("share", "covered", "rest", "rest_composed"))
+    parts = [f"covered     {100 * (share or 0.0):.1f} % of the union test"]
+    if covered is not None:
+        parts.append(f"{metric} {covered:.4f} there")
+    if rest is not None:
+        parts.append(f"the generalist's {rest:.4f} on the rest, where the composition's is {composed:.4f}")
+    return "; ".join(parts)
+
+
+def plan_tables(result: Mapping[str, Any]) -> None:
+    """What each phase takes, and the memory of the whole."""
+    console, rows = Console(), {row["phase"]: row for row in result["phases"]}
+    columns = ("rounds", "clients", "bytes_down", "bytes_up", "seconds")
+    console.print(_numbers(f"A round of each phase, {result['workers']} workers", "phase", columns, rows))
+    down, up, seconds = (readable(result[name]) for name in ("bytes_down", "bytes_up", "seconds"))
+    console.print(
+        f"whole run: {down} bytes down, {up} up, {seconds} seconds; rehearsed with {result['rehearsed']} clients"
+    )
+    for part, size in result["memory"].items():
+        console.print(f"{size / 2**20:10,.0f} MiB  {part}")
+    total, free = sum(result["memory"].values()) / 2**20, result["available"] / 2**20
+    console.print(
+        f"{total:10,.0f} MiB  in all, of {free:,.0f} MiB free: {'fits' if result['fits'] else 'DOES NOT FIT'}"
+    )
+    console.print(f"{result['cohort']} clients are trained at once; memory has room for {result['largest_cohort']:,}")
+
+
+def comparison_tables(result: Mapping[str, Any], out: Path) -> None:
+    """The two protocols, each in a table of its own, calibration, what context adds, and the budgets."""
+    console, metric = Console(), result["metric"]
+    console.print(_scores(result["union"], metric, "Union test: one test set from all regions, the client unknown"))
+    if result["local"]:
+        console.print(_scores(result["local"], metric, "Local tests: each client's own samples, mean over clients"))
+    if result["ece"]:
+        console.print(_calibration(result))
+    for protocol, rows in result["context"].items():
+        if rows and protocol in ("union", "local"):
+            title = f"With context, {protocol}: samples of one client come together, without their labels"
+            console.print(_scores(rows, metric, title))
+    console.print(_budgets(result["budget"]))
+    for name, reason in result["skipped"].items():
+        console.print(f"{name}: left out, {reason}")
+    console.print(f"report: {out / 'report.html'}")
+
+
+def _scores(rows: Mapping[str, Any], metric: str, title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in ("method", metric, "95 % interval", "minus world", "what"):
+        table.add_column(column, justify="left" if column in ("method", "what") else "right")
+    for name, row in rows.items():
+        interval = f"{row['ci95'][0]:.4f} .. {row['ci95'][1]:.4f}" if row["ci95"] else "one seed"
+        table.add_row(name, f"{row['mean']:.4f}", interval, f"{row['minus_world']['mean']:+.4f}", METHODS[name].title)
+    return table
+
+
+def _calibration(result: Mapping[str, Any]) -> Table:
+    """Expected calibration errors; all methods were calibrated on the same held-out samples."""
+    columns = {"calibrated": "ece", "before": "ece_uncalibrated", "by_chance": "ece_floor"}
+    rows = {name: {c: result[key][name]["mean"] for c, key in columns.items()} for name in result["ece"]}
+    return _numbers("Union test: expected calibration error", "method", tuple(columns), rows)
+
+
+def _budgets(budget: Mapping[str, Mapping[str, float]]) -> Table:
+    columns = (
+        "total_parameters",
+        "active_parameters",
+        "bytes_up",
+        "bytes_down",
+        "training_flops",
+        "query_flops",
+        "seconds",
+    )
+    return _numbers("Budgets", "method", columns, budget)
+
+
+def _numbers(title: str, first: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A table of readable numbers, a named row each; a row may hold more than its columns."""
+    table = Table(title=title, title_justify="left")
+    for column in (first, *columns):
+        table.add_column(column.replace("_", " "), justify="left" if column == first else "right")
+    for name, row in rows.items():
+        table.add_row(name, *(readable(row[column]) for column in columns))
+    return table
+
+
+def readable(number: float) -> str:
+    """A number with a unit prefix: 12.3 k, 4.56 G."""
+    for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(number) >= 0.9995 * scale:
+            return f"{number / scale:.3g} {prefix}"
+    return f"{number:.0f}" if abs(number) >= 100 else f"{number:.3g}"

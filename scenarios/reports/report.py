@@ -1,0 +1,358 @@
+"""The report of a comparison: what its pictures need, as plain data, and one self-contained HTML page drawn from it."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+from torch import Tensor
+
+from federation.data.samples import UNKNOWN_CLIENT, FederatedData
+from federation.manifold import Atlas
+from federation.world.confidence import BINS
+from federation.world_model import NOTHING_NOVEL, WorldModel
+from scenarios.baselines import METHODS
+from scenarios.reports import pictures
+from scenarios.reports.display import readable
+from scenarios.reports.geometry import advice, shapes_of
+from scenarios.reports.pictures import Metric, signed
+from scenarios.runs.compare import WORLD, Comparison
+from scenarios.runs.folder import versions
+from scenarios.runs.resting import resting
+from server.history import RoundRecord
+
+TEMPLATE = "report.html.j2"
+ROUTED_SAMPLES = 2_000
+"""Union samples whose gates are drawn, at most."""
+TABLED = 32
+"""Regions that the table of regions holds, at most."""
+
+PARTS = {
+    "charts": "the charts' posterior of the labels",
+    "mixture": "the routed experts",
+    "head": "the head on the charts",
+    "prior": "the generalist",
+}
+UNITS = {
+    "total_parameters": "",
+    "active_parameters": "",
+    "bytes_up": "B",
+    "bytes_down": "B",
+    "training_flops": "FLOP",
+    "query_flops": "FLOP",
+    "seconds": "s",
+}
+
+
+def gather(comparison: Comparison) -> dict[str, Any]:
+    """What the report needs beside `comparison.json`, of the first seed's run: plain data that JSON can hold."""
+    scenario, federation = comparison.first.scenario, comparison.first.federation()
+    outcome = comparison.world.outcome
+    curves = {s.method: s.contender.curve for s in comparison.scores if s.seed == scenario.seed}
+    places, shares = _regions(outcome.world, federation)
+    overlaps = outcome.world.atlas.overlaps(scenario.seed)
+    shapes = shapes_of(outcome, overlaps)
+    regions = [{**place, **shape} for place, shape in zip(places, shapes, strict=True)]
+    gathered = {
+        "title": scenario.title,
+        "seed": scenario.seed,
+        "clients": len(federation.clients),
+        "union_samples": len(federation.union_test),
+        "curves": curves,
+        "regions": regions,
+        "shares": shares,
+        "overlaps": overlaps.tolist(),
+        "growth": advice(shapes),
+        "routing": _routing(outcome.world, federation, [region["group"] for region in regions]),
+        "rounds": [_round(record) for record in outcome.history],
+        "resting": resting(outcome, scenario),
+        "dormant": [
+            (record.number, sum(own) / len(own), max(own), max(record.dormant, key=lambda r: record.dormant[r]))
+            for record in outcome.history
+            if (own := list(record.dormant.values()))
+        ],
+        "grown": [(record.number, list(record.grown), record.parameters) for record in outcome.history if record.grown],
+        "composition": dict(outcome.world.design.composition),
+        "novelty_threshold": outcome.world.design.novelty_threshold,
+        "settings": scenario.dump(),
+        "versions": versions(),
+    }
+    return {name: _plain(value) for name, value in gathered.items()}
+
+
+def _plain(value: Any) -> Any:
+    """The same data with lists for tuples, and None for the numbers that JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _round(record: RoundRecord) -> dict[str, Any]:
+    row = record.dump()
+    kept = {name: row[name] for name in ("number", "phase", "loss", "residual", "answered", "seconds", "parameters")}
+    return {**kept, "trained": record.loss is not None, "refused": len(record.refused)}
+
+
+def _regions(world: WorldModel, federation: FederatedData) -> tuple[list[dict[str, Any]], list[float]]:
+    """Place, size and group of each region, and the share of variance along the map's directions.
+
+    A region without a chart has no place.
+    """
+    atlas, of_client = world.atlas, np.array(world.design.region_of_client)
+    weight = atlas.log_weight.exp()
+    samples = torch.zeros(atlas.regions, dtype=weight.dtype).index_add(0, atlas.region, weight)
+    sums = torch.zeros(atlas.regions, atlas.mean.shape[1], dtype=weight.dtype)
+    sums = sums.index_add(0, atlas.region, weight[:, None] * atlas.mean)
+    charted = torch.nonzero(samples > 0).flatten()
+    places, shares = _principal(sums[charted] / samples[charted, None])
+    at = dict(zip(charted.tolist(), places.tolist(), strict=True))
+    rows = []
+    for region in range(atlas.regions):
+        x, y = at.get(region, (None, None))
+        row = {"region": region, "x": x, "y": y, "samples": float(samples[region])}
+        rows.append({**row, "group": _group(region, atlas, federation, np.flatnonzero(of_client == region))})
+    return rows, shares
+
+
+def _principal(centres: Tensor) -> tuple[Tensor, list[float]]:
+    """Centres along their two directions of most variance, and the share of variance along each.
+
+    A direction has no sign of its own: the largest coordinate is made positive, so that equal runs have equal maps.
+    """
+    left, size, _ = torch.linalg.svd(centres - centres.mean(0), full_matrices=False)
+    places = torch.nn.functional.pad(left * size, (0, 2))[:, :2]
+    largest = places.gather(0, places.abs().argmax(0, keepdim=True))
+    shares = torch.nn.functional.pad(size.square() / size.square().sum().clamp_min(1e-12), (0, 2))
+    return places * torch.where(largest < 0, -1.0, 1.0), shares[:2].tolist()
+
+
+def _group(region: int, atlas: Atlas, federation: FederatedData, members: NDArray[np.int64]) -> str:
+    """The region's domain, where the data tell of several; else its most frequent label; else nothing."""
+    if len(federation.domain_names) > 1 and len(members):
+        sizes = [len(federation.clients[number].train) for number in members]
+        domain = np.bincount(federation.client_domain[members], weights=sizes).argmax()
+        return federation.domain_names[domain]
+    own = torch.nonzero(atlas.region == region).flatten()
+    if not federation.task.classifies or len(own) == 0 or len(set(atlas.label.tolist())) < 2:
+        return ""
+    return f"label {int(atlas.label[own[atlas.log_weight[own].argmax()]])}"
+
+
+@torch.no_grad()
+def _routing(world: WorldModel, federation: FederatedData, groups: Sequence[str]) -> dict[str, Any]:
+    """Mean gate of each expert on the union samples of each true region; strangers' samples have a row of their own.
+
+    Regions of one group stand next to each other, so that routing within a group shows as a block.
+    """
+    union = federation.union_test
+    picked = np.unique(np.linspace(0, len(union) - 1, min(ROUTED_SAMPLES, len(union))).astype(np.int64))
+    clients = federation.union_client[picked]
+    truth = np.where(clients == UNKNOWN_CLIENT, -1, np.array(world.design.region_of_client)[clients])
+    gates = world.route(union.inputs[torch.from_numpy(picked)]).numpy()
+    order = sorted(range(len(groups)), key=lambda region: (len(groups[region]), groups[region], region))
+    names = {region: f"{groups[region]}, region {region}".removeprefix(", ") for region in order} | {-1: "strangers"}
+    rows = [region for region in (*order, -1) if (truth == region).any()]
+    known = np.flatnonzero(truth >= 0)
+    return {
+        "rows": [names[region] for region in rows],
+        "columns": [str(region) for region in order],
+        "gates": [gates[truth == region].mean(0)[order].tolist() for region in rows],
+        "samples": len(picked),
+        "own": float(gates[known, truth[known]].mean()) if len(known) else None,
+    }
+
+
+def render(comparison_json: Mapping[str, Any], gathered: Mapping[str, Any]) -> str:
+    """The report as one HTML page that needs nothing else."""
+    comparison, metric = _plain(comparison_json), Metric(comparison_json["metric"])
+    return page(
+        TEMPLATE,
+        c=comparison,
+        g=gathered,
+        metric=metric,
+        several=len(comparison["seeds"]) > 1,
+        titles={name: method.title for name, method in METHODS.items()},
+        reusing=[name for name in comparison["budget"] if METHODS[name].reuses_world],
+        searched=[name for name in comparison["budget"] if METHODS[name].searched],
+        verdicts=_verdicts(comparison["union"], metric),
+        tables={protocol: _score_rows(comparison[protocol], metric) for protocol in ("union", "local")},
+        context={protocol: _score_rows(comparison["context"][protocol], metric) for protocol in ("union", "local")},
+        calibration=_calibration(comparison),
+        bins=BINS,
+        pictures={name: Markup(svg) for name, svg in _pictures(comparison, gathered, metric).items()},
+        budget={
+            name: [_amount(row[field], unit) for field, unit in UNITS.items()]
+            for name, row in comparison["budget"].items()
+        },
+        composition=_composition(gathered),
+        regions=_region_rows(gathered["regions"]),
+        coverage=_coverage(comparison["novelty"], metric),
+        settings=_dotted(gathered["settings"]),
+    )
+
+
+def page(template: str, **values: Any) -> str:
+    """One HTML page."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def _pictures(comparison: Mapping[str, Any], gathered: Mapping[str, Any], metric: Metric) -> dict[str, str]:
+    """All pictures; an empty one where there is nothing to draw."""
+    place = comparison["seeds"].index(gathered["seed"])
+    finals = {name: row["per_seed"][place] for name, row in comparison["union"].items()}
+    phases = [record["phase"] for record in gathered["rounds"] if record["trained"]]
+    routing = gathered["routing"]
+    return {
+        "union": pictures.dot_plot(comparison["union"], metric, "Union test"),
+        "local": pictures.dot_plot(comparison["local"], metric, "Local tests"),
+        "curves": pictures.learning_curves(gathered["curves"], finals, phases, metric),
+        "atlas": pictures.atlas_map(gathered["regions"], gathered["overlaps"], gathered["shares"]),
+        "routing": pictures.routing_heatmap(routing["rows"], routing["columns"], routing["gates"]),
+        "rounds": pictures.rounds_plot(gathered["rounds"]),
+    }
+
+
+def _verdicts(scores: Mapping[str, Any], metric: Metric) -> dict[str, list[dict[str, str]]]:
+    """World minus each rival, the worst first: behind, ahead, or open where the paired interval holds zero."""
+    found: dict[str, list[dict[str, str]]] = {"behind": [], "open": [], "ahead": []}
+    rivals = {name: row["minus_world"] for name, row in scores.items() if name != WORLD}
+    known = {name: row for name, row in rivals.items() if row["mean"] is not None}
+    for name, row in sorted(known.items(), key=lambda item: -item[1]["mean"]):
+        low, high = _ends(row) or (row["mean"], row["mean"])
+        verdict = "behind" if low > 0 else "ahead" if high < 0 else "open"
+        interval = f"[{metric.difference(-high)}, {metric.difference(-low)}]" if _ends(row) else ""
+        found[verdict].append({"name": name, "difference": metric.difference(-row["mean"]), "interval": interval})
+    return found
+
+
+def _ends(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Both ends of a row's interval, where it has one."""
+    low, high = row["ci95"] or (None, None)
+    return None if low is None or high is None else (low, high)
+
+
+def _score_rows(scores: Mapping[str, Any], metric: Metric) -> list[dict[str, Any]]:
+    """One table row a method: its score, how sure that is, and how far it is from the world model."""
+    rows = []
+    for name, row in scores.items():
+        minus, own, paired = row["minus_world"], _ends(row), _ends(row["minus_world"])
+        apart = name != WORLD and minus["mean"] is not None
+        rows.append(
+            {
+                "name": name,
+                "mean": metric.value(row["mean"]),
+                "interval": " to ".join(map(metric.value, own)) if own else "",
+                "difference": metric.difference(minus["mean"]) if apart else "",
+                "paired": f"[{', '.join(map(metric.difference, paired))}]" if apart and paired else "",
+                "per_seed": [metric.value(score) for score in row["per_seed"]],
+            }
+        )
+    return rows
+
+
+def _calibration(comparison: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Expected calibration error of each method in percent, when calibrated, before that, by chance; best first."""
+    rows = [
+        {"name": name} | {key: comparison[key][name]["mean"] for key in ("ece", "ece_uncalibrated", "ece_floor")}
+        for name in comparison["ece"]
+    ]
+    return [
+        {key: value if key == "name" else f"{100 * value:.1f}\u00a0%" for key, value in row.items()}
+        for row in sorted(rows, key=lambda row: row["ece"])
+    ]
+
+
+def _amount(number: float, unit: str) -> str:
+    """A number with its unit, written for people."""
+    if unit == "s":
+        return f"{number:.1f}\u00a0s" if number >= 0.05 else "<\u00a00.1\u00a0s"
+    text = readable(number)
+    return (text if text[-1].isalpha() else f"{text} ").replace(" ", "\u00a0") + unit
+
+
+def _composition(gathered: Mapping[str, Any]) -> list[str]:
+    """Which parts answer, which were left out, and what is left to the generalist: one sentence each."""
+    weights, threshold = gathered["composition"], gathered["novelty_threshold"]
+    used = [f"{PARTS.get(part, part)} (weight {weight:g})" for part, weight in weights.items() if weight > 0]
+    rest = [PARTS.get(part, part) for part, weight in weights.items() if weight <= 0]
+    sentences = [f"On seed {gathered['seed']} the world model answers by {_listed(used)}."]
+    if rest:
+        sentences.append(f"Left out, since on held-out samples they did not pay for themselves: {_listed(rest)}.")
+    if threshold < NOTHING_NOVEL:
+        sentences.append(
+            f"Queries with a novelty above {signed(f'{threshold:.1f}')} are answered by the generalist alone."
+        )
+    return sentences
+
+
+def _region_rows(regions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The largest regions as cells of a table, in their order."""
+    largest = sorted(regions, key=lambda region: -region["samples"])[:TABLED]
+    rows = []
+    for region in sorted(largest, key=lambda region: region["region"]):
+        near = region["nearest"]
+        rows.append(
+            {
+                "region": region["region"],
+                "group": region["group"],
+                "clients": region["clients"],
+                "samples": f"{region['samples']:,.0f}",
+                "dimension": _cell(region["dimension"], "{:.1f}"),
+                "entropy": _cell(region["entropy"], "{:.2f}"),
+                "nearest": "" if near is None else f"{near}",
+                "overlap": _cell(region["overlap"], "{:.1%}").replace("%", "\u00a0%"),
+                "angle": _cell(region["angle"], "{:.0f}°"),
+            }
+        )
+    return rows
+
+
+def _cell(number: float | None, form: str) -> str:
+    return "" if number is None else form.format(number)
+
+
+def _coverage(novelty: Mapping[str, Any], metric: Metric) -> list[str]:
+    """How much of the union test the regions cover, and how well it is answered on both sides: one sentence each."""
+
+    def told(name: str) -> str:
+        row = novelty[name]
+        ends = _ends(row)
+        interval = f" (95\u00a0% interval {metric.value(ends[0])} to {metric.value(ends[1])})" if ends else ""
+        return f"{metric.value(row['mean'])}{interval}"
+
+    share, measure = 100 * novelty["share"]["mean"], "accuracy" if metric.percent else "R²"
+    sentences = [f"{share:.1f}\u00a0% of the union test is covered: no more novel than the threshold."]
+    if novelty["covered"]:
+        sentences.append(f"There the world model's {measure} is {told('covered')}.")
+    if novelty["rest"]:
+        sentences.append(
+            f"The rest is answered by the generalist, with {told('rest')}; the composition would have "
+            f"{told('rest_composed')} there."
+        )
+    return sentences
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _dotted(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Lines of dotted keys and values, as `--set` takes them."""
+    lines: list[str] = []
+    for key, value in settings.items():
+        lines += _dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [f"{prefix}{key} = {value}"]
+    return lines

@@ -1,0 +1,1 @@
+"""Studies of many runs: ablations, sweeps, drift, and the three quantities of Model CAP."""

@@ -1,0 +1,242 @@
+"""Data that drift: clients come and go, period by period. What is forgotten, what helps later, how fast is it learned?
+
+In each period only its own clients are there. The federation charts and trains them from the prior and the encoder of
+the first period, and joins what comes out to the world model that it has: nothing that is there is trained again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from federation.data.samples import UNKNOWN_CLIENT, Dataset, Samples
+from federation.engine import LocalGrid
+from federation.models import ElasticFamily
+from federation.opening import open_run, run_config
+from federation.rules import InputError
+from federation.scenario import Scenario
+from federation.task import Task
+from federation.tensors import Parameters, stacked
+from federation.wire.contribution import EVERYWHERE, Contribution, coverage_mean
+from federation.world.joining import joined
+from federation.world_model import Cost, WorldModel
+from scenarios.baselines import METHODS
+from scenarios.baselines.contract import Answer, Method, Trial, WorldRun, probed, single_model
+from scenarios.baselines.federated import Account, Federated, Round
+from scenarios.baselines.world import interim_answers, run_world, scaled
+from scenarios.runs.engines import Engine
+from scenarios.runs.progress import Progress
+from scenarios.runs.rates import searched
+from scenarios.studies.drift_measures import Leg, measures
+from server.history import RoundRecord
+from server.state import ServerState, start_of, world_model
+
+
+class Continued(Federated[Parameters]):
+    """FedAvg on the clients that are there, from the model that is given; without one, from a fresh one."""
+
+    name, title = "fedavg", "FedAvg, which goes on from the last period's model"
+
+    def __init__(self, last: Parameters | None = None) -> None:
+        self.last = last
+
+    def begin(self, trial: Trial, family: ElasticFamily) -> Parameters:
+        return self.last or self.fresh(trial, family)
+
+    def round(self, state: Parameters, now: Round) -> Parameters:
+        total = Contribution()
+        for cohort in now.cohorts():
+            now.download(cohort, state)
+            total += now.total(cohort, now.train(stacked([state] * len(cohort)), cohort).parameters)
+        return coverage_mean(total.sums.get(EVERYWHERE, {}), state)
+
+    def answer(self, state: Parameters, trial: Trial, family: ElasticFamily) -> Answer:
+        return single_model(family, state, trial.task)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched(Trial):
+    """A trial whose learning is also followed on other samples.
+
+    Attributes:
+        beside: these samples.
+        seen: the scores there, round by round.
+    """
+
+    beside: Samples
+    seen: list[float] = field(default_factory=list)
+
+    def watched(self, round_: int, answer: Answer) -> tuple[int, float]:
+        self.seen.append(self.scored(answer, self.beside))
+        return super().watched(round_, answer)
+
+
+@dataclass(frozen=True)
+class Course:
+    """All periods of one seed.
+
+    Attributes:
+        trials: each period's clients, and their own test; followed beside on the tests of all periods so far.
+        pooled: all clients until then, and their tests; followed beside on the test of the last of these periods.
+    """
+
+    trials: tuple[Watched, ...]
+    pooled: tuple[Watched, ...]
+    tests: tuple[Samples, ...]
+
+    @staticmethod
+    def of(reference: str, overrides: Mapping[str, Any], seed: int, engine: Engine, progress: Progress) -> "Course":
+        """Open each period.
+
+        Raises:
+            InputError: the scenario's data do not drift.
+        """
+        count = periods(reference, overrides, seed)
+
+        def configured(there: Sequence[int]) -> dict[str, str | int]:
+            return run_config(reference, {**overrides, "data.periods": list(there)}, seed)
+
+        def trial(config: dict[str, str | int], beside: Samples) -> Watched:
+            return Watched(open_run(config), lambda: _grid(engine, config), on_round=progress.advance, beside=beside)
+
+        alone, pooled = [configured([n]) for n in range(count)], [configured(range(n + 1)) for n in range(count)]
+        tests, whole = ([open_run(c).federation().union_test for c in configs] for configs in (alone, pooled))
+        return Course(
+            tuple(trial(config, probed(test)) for config, test in zip(alone, whole, strict=True)),
+            tuple(trial(config, probed(test)) for config, test in zip(pooled, tests, strict=True)),
+            tuple(tests),
+        )
+
+    @property
+    def task(self) -> Task:
+        """The same in all periods."""
+        return self.trials[0].task
+
+    def scores(self, answer: Answer, context: bool = False) -> tuple[float, ...]:
+        """On each period's test, the client unknown.
+
+        Args:
+            context: whether it is told which samples share one, whoever that is.
+        """
+        groups = [
+            t.federation.union_group if context else np.full(len(t.federation.union_test), UNKNOWN_CLIENT)
+            for t in self.trials
+        ]
+        with torch.no_grad():
+            said = (answer(test.inputs, own) for test, own in zip(self.tests, groups, strict=True))
+            return tuple(self.task.score(a, test.targets) for a, test in zip(said, self.tests, strict=True))
+
+    def worlds(self, factor: float) -> Iterator[tuple[WorldModel, Leg, Leg]]:
+        """The federation after each period, asked without context, and with it."""
+        past: WorldModel | None = None
+        start: ServerState | None = None
+        for trial in self.trials:
+            now = replace(trial, factor=factor, seen=[])
+            run, start = _trained(now, past, start)
+            past = joined(past, run.outcome.world) if past else run.outcome.world
+            alone = Leg(self.scores(past.predict), _scores(run.curve), tuple(now.seen), run.training_flops)
+            yield past, alone, replace(alone, scores=self.scores(past.predict, context=True))
+
+    def fedavg(self, size: Cost, factor: float, restart: bool) -> Iterator[Leg]:
+        """FedAvg after each period."""
+        last: Parameters | None = None
+        for trial in self.trials:
+            now, account, curve = replace(trial, size=size, factor=factor, seen=[]), Account(), list[float]()
+            method = Continued(None if restart else last)
+            family = method.family(now)
+            for last in method.states(now, family, account):
+                curve.append(now.watched(len(curve) + 1, method.answer(last, now, family))[1])
+            assert last is not None
+            yield Leg(self.scores(method.answer(last, now, family)), tuple(curve), tuple(now.seen), account.flops)
+
+    def central(self, size: Cost, factor: float) -> Iterator[Leg]:
+        """One model on all data so far, trained afresh in each period."""
+        for trial in self.pooled:
+            now = replace(trial, size=size, factor=factor, seen=[])
+            found = METHODS["central"].run(now)
+            yield Leg(self.scores(found.answer), tuple(now.seen), _scores(found.curve), found.training_flops)
+
+
+def periods(reference: str, overrides: Mapping[str, Any], seed: int) -> int:
+    """How many periods the data of a scenario have.
+
+    Raises:
+        InputError: they do not drift.
+    """
+    opened = open_run(run_config(reference, overrides, seed))
+    dataset = opened.load(opened.scenario.data, seed)
+    if not isinstance(dataset, Dataset) or dataset.period is None:
+        raise InputError(
+            f"the data of {opened.scenario.name} do not drift; take turbine_years, incremental or rotating"
+        )
+    return int(dataset.period.max()) + 1
+
+
+def drifted(
+    reference: str, overrides: Mapping[str, Any], seed: int, engine: Engine, progress: Progress
+) -> dict[str, Any]:
+    """All methods over all periods of one seed. Learning rates are searched in the first period, for all alike."""
+    course, legs = Course.of(reference, overrides, seed, engine, progress), dict[str, list[Leg]]()
+    rounds, count = course.trials[0].rounds, len(course.trials)
+
+    def factor(method: Method, size: Cost | None = None) -> float:
+        return searched(method, replace(course.trials[0], size=size), progress)[0]
+
+    best = factor(METHODS["world"])
+    progress.begin(f"world, seed {seed}", rounds * count)
+    worlds = list(course.worlds(best))
+    size, legs["world"], legs["context"] = worlds[-1][0].cost(), [w[1] for w in worlds], [w[2] for w in worlds]
+    rate = factor(Continued(), size)
+    for name, restart in (("fedavg", False), ("fedavg_restart", True)):
+        progress.begin(f"{name}, seed {seed}", rounds * count)
+        legs[name] = list(course.fedavg(size, rate, restart))
+    rate = factor(METHODS["central"], size)
+    progress.begin(f"central, seed {seed}", rounds * count)
+    legs["central"] = list(course.central(size, rate))
+    return {
+        "seed": seed,
+        "methods": {name: measures(own, legs["fedavg"], legs["central"]) for name, own in legs.items()},
+    }
+
+
+def _trained(trial: Watched, past: WorldModel | None, start: ServerState | None) -> tuple[WorldRun, ServerState]:
+    """The run of a period's own part of the world, whose learning curve is that of the whole; and what all parts begin
+    from."""
+    begun, scenario, task = [start] if start else [], scaled(trial), trial.task
+    answers = partial(_joined, past, scenario, task) if past else partial(interim_answers, scenario=scenario, task=task)
+
+    def told(record: RoundRecord, state: ServerState) -> None:
+        if record.phase == "encoder" and not begun:
+            begun.append(start_of(state))
+        if record.score is not None:
+            with torch.no_grad():
+                trial.seen.append(task.score(answers(state, trial.beside.inputs), trial.beside.targets))
+
+    return run_world(trial, start, told, answers), begun[0]
+
+
+def _joined(past: WorldModel, scenario: Scenario, task: Task, state: ServerState, inputs: Tensor) -> Tensor:
+    """What the whole world would answer if the period ended now: what is not tuned yet is as it is before tuning."""
+    if state.atlas is None:
+        return past.predict(inputs)
+    now, latent = world_model(state, scenario, task), state.atlas.mean.shape[1]
+    composition = state.composition or past.design.composition
+    untuned = replace(
+        now,
+        design=now.design.model_copy(update={"composition": composition}),
+        router=now.router or now.design.router.init(latent, now.design.regions, torch.Generator()),
+        head=now.head or past.head,
+    )
+    return joined(past, untuned).predict(inputs)
+
+
+def _scores(curve: Sequence[tuple[int, float]]) -> tuple[float, ...]:
+    return tuple(score for _, score in curve)
+
+
+def _grid(engine: Engine, config: dict[str, str | int]) -> LocalGrid:
+    return engine.grids(open_run(config), config)()
