@@ -24,7 +24,7 @@ from scipy import stats
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from federation.learning.plasticity import drawn, evidence, weight_rank
+from benchmarks.plasticity_measures import drawn, evidence, weight_rank
 from federation.models import Mlp
 from federation.models.family import written_out
 from federation.models.redo import renewed

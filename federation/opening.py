@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from federation.data.partition import OnDemand
 from federation.data.samples import Dataset, FederatedData, Pool, federate
@@ -107,7 +107,7 @@ def override(scenario: Scenario, overrides: Mapping[str, Any]) -> Scenario:
     """The scenario with dotted fields replaced, validated as a whole."""
     fields = scenario.dump()
     for path, value in sorted(overrides.items(), key=lambda item: not item[0].endswith(".kind")):
-        _replace(fields, path, value)
+        _replace(fields, path, value, type(scenario))
     try:
         return Scenario.model_validate_json(json.dumps(fields))
     except ValidationError as error:
@@ -117,7 +117,8 @@ def override(scenario: Scenario, overrides: Mapping[str, Any]) -> Scenario:
         raise InputError(f"{where or 'scenario'}: {first['msg']}{given}") from None
 
 
-def _replace(fields: dict[str, Any], path: str, value: Any) -> None:
+def _replace(fields: dict[str, Any], path: str, value: Any, model: type[BaseModel]) -> None:
+    family: type[BaseModel] = model
     *parents, last = path.split(".")
     for depth, part in enumerate(parents, 1):
         inner = fields.get(part)
@@ -125,14 +126,22 @@ def _replace(fields: dict[str, Any], path: str, value: Any) -> None:
             inner = fields[part] = {"kind": None}  # a rule that is left out by default
         if not isinstance(inner, dict):
             raise InputError(f"unknown key {path!r}: {part!r} is no group of settings; {nearest(part, list(fields))}")
-        fields = inner
+        fields, family = inner, _model_of(model, part)
+        model = family.kinds().get(str(inner.get("kind")), family) if issubclass(family, Rule) else family
     if last not in fields:
         raise InputError(f"unknown key {path!r}; {nearest(last, list(fields))}")
     if last == "kind" and fields["kind"] != value:
-        chosen = Rule.kinds().get(value)
+        chosen = family.kinds().get(value) if issubclass(family, Rule) else None
         fields.clear()
         fields.update(_defaults(chosen) if chosen else {})
     fields[last] = value
+
+
+def _model_of(model: type[BaseModel], field: str) -> type[BaseModel]:
+    """The kind of values that a field holds, None aside."""
+    kind = model.model_fields[field].annotation
+    options = (kind, *get_args(kind))
+    return next(each for each in options if isinstance(each, type) and issubclass(each, BaseModel))
 
 
 def _defaults(rule: type[Rule]) -> dict[str, Any]:

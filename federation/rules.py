@@ -5,8 +5,11 @@ the imported ones by their kind (the class name in snake_case): a new rule is a 
 """
 
 import difflib
+import importlib
 import inspect
+import pkgutil
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
@@ -26,6 +29,16 @@ Several = Annotated[tuple[Item, ...], Strict(False)]
 
 class InputError(ValueError):
     """The user's input is wrong. The message says what was wrong, what was expected and what to do, in one line."""
+
+
+def import_all(package: str, folders: Iterable[str]) -> None:
+    """Import every module of a package, so that the rules in them are known: a new file is named nowhere else.
+
+    Args:
+        folders: the package's `__path__`.
+    """
+    for found in pkgutil.iter_modules(folders):
+        importlib.import_module(f"{package}.{found.name}")
 
 
 def nearest(word: str, known: list[str]) -> str:

@@ -6,15 +6,16 @@ import torch
 from torch import Tensor
 
 from clients.member import Member
+from clients.sums import one_by_one
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.wire.contribution import EVERYWHERE, Contribution, Listed
+from federation.wire.contribution import Listed
 from federation.wire.records import LABELS, Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Counts of each member's training samples, and of its classes."""
-    return Listed([Contribution((member.number,), {EVERYWHERE: _sums(member, task)}) for member in cohort])
+    return one_by_one(orders, cohort, lambda order, member: _sums(member, task))
 
 
 def _sums(member: Member, task: Task) -> dict[str, Tensor]:

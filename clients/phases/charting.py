@@ -6,24 +6,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
+from clients.sums import one_by_one, own_number
 from federation.data.samples import Samples
 from federation.manifold.dimension import spacing
 from federation.randomness import generator
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import prefixed
-from federation.wire.contribution import Contribution, Listed
+from federation.wire.contribution import Listed
 from federation.wire.records import Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Each member's charts under the member's own number: regions are formed from these by the server."""
-    return Listed(
-        [
-            Contribution((member.number,), {member.number: _charts(order, member, scenario, task)})
-            for order, member in zip(orders, cohort, strict=True)
-        ]
-    )
+    return one_by_one(orders, cohort, lambda order, member: _charts(order, member, scenario, task), own_number)
 
 
 def _charts(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:

@@ -7,24 +7,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
+from clients.sums import one_by_one
 from federation.manifold.atlas import NEVER
 from federation.routing import gates, shared
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import single, under
-from federation.wire.contribution import EVERYWHERE, Contribution, Listed
+from federation.wire.contribution import Listed
 from federation.wire.records import Order
 from federation.world.composition import candidates, pooled, usable
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Sums over each member's held-out samples: loss and correct answers of each candidate."""
-    return Listed(
-        [
-            Contribution((member.number,), {EVERYWHERE: _sums(order, member, scenario, task)})
-            for order, member in zip(orders, cohort, strict=True)
-        ]
-    )
+    return one_by_one(orders, cohort, lambda order, member: _sums(order, member, scenario, task))
 
 
 def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:

@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 
 from clients.member import Member
+from clients.sums import one_by_one
 from federation.learning.experts import trunk_of
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import under
-from federation.wire.contribution import EVERYWHERE, Contribution, Listed
+from federation.tensors import Parameters, under
+from federation.wire.contribution import Listed
 from federation.wire.records import Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Moments of each member's training inputs."""
-    contributions = []
-    for order, member in zip(orders, cohort, strict=True):
-        trunk = trunk_of(scenario.model, under("prior", order.tensors))
-        sums = scenario.moments(member.data.train.inputs, trunk)
-        contributions.append(Contribution((member.number,), {EVERYWHERE: sums}))
-    return Listed(contributions)
+
+    def sums(order: Order, member: Member) -> Parameters:
+        return scenario.moments(member.data.train.inputs, trunk_of(scenario.model, under("prior", order.tensors)))
+
+    return one_by_one(orders, cohort, sums)

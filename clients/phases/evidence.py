@@ -10,22 +10,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
+from clients.sums import one_by_one
 from federation.learning.experts import Expert, gathered
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import under
-from federation.wire.contribution import EVERYWHERE, Contribution, Listed
+from federation.tensors import Parameters, under
+from federation.wire.contribution import Listed
 from federation.wire.records import VARIANCES, Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Nothing leaves but the number of samples that are ready."""
-    contributions = []
-    for order, member in zip(orders, cohort, strict=True):
+
+    def sums(order: Order, member: Member) -> Parameters:
         remember(order, member, scenario, task)
-        ready = torch.tensor(float(len(member.data.train)), dtype=torch.float64)
-        contributions.append(Contribution((member.number,), {EVERYWHERE: {"ready": ready}}))
-    return Listed(contributions)
+        return {"ready": torch.tensor(float(len(member.data.train)), dtype=torch.float64)}
+
+    return one_by_one(orders, cohort, sums)
 
 
 def remember(order: Order, member: Member, scenario: Scenario, task: Task) -> None:

@@ -7,24 +7,26 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
+from clients.sums import one_by_one
 from federation.learning.least_squares import moments
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import single, under
-from federation.wire.contribution import EVERYWHERE, Contribution, Listed
+from federation.tensors import Parameters, single, under
+from federation.wire.contribution import Listed
 from federation.wire.records import Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Moments of each member's training samples, and what they cost."""
-    network, contributions = scenario.head.network, []
-    for order, member in zip(orders, cohort, strict=True):
+    network = scenario.head.network
+
+    def sums(order: Order, member: Member) -> Parameters:
         head, targets = under("model", order.tensors), member.data.train.targets
         read = network.reads(member.data.train.inputs, member.memory["train/latent"])
         units = network.units(single(head), read[None])[0]
-        sums = counted(units, targets, task.outputs, network.multiplies(task, head))
-        contributions.append(Contribution((member.number,), {EVERYWHERE: sums}))
-    return Listed(contributions)
+        return counted(units, targets, task.outputs, network.multiplies(task, head))
+
+    return one_by_one(orders, cohort, sums)
 
 
 def counted(units: Float[Tensor, "samples units"], targets: Tensor, outputs: int, multiplies: int) -> dict[str, Tensor]:

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from clients.member import Member
 from clients.phases.composition import held_out_losses, held_out_parts
+from clients.sums import one_by_one
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.wire.contribution import EVERYWHERE, Contribution, Listed
+from federation.wire.contribution import Listed
 from federation.wire.records import LABELS, Order
 from federation.world.composition import pooled
 from federation.world.confidence import calibration_sums
@@ -23,12 +24,7 @@ from federation.world.novelty import novelty_histogram
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Histograms over novelty: counts, and sums of the losses of the composition and of the generalist. What tells
     its losses at each calibration, and with each use of context."""
-    return Listed(
-        [
-            Contribution((member.number,), {EVERYWHERE: _sums(order, member, scenario, task)})
-            for order, member in zip(orders, cohort, strict=True)
-        ]
-    )
+    return one_by_one(orders, cohort, lambda order, member: _sums(order, member, scenario, task))
 
 
 def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:

@@ -11,11 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
+from clients.sums import one_by_one, own_number
 from federation.data.samples import Samples
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import single
-from federation.wire.contribution import Contribution, Listed
+from federation.tensors import Parameters, single
+from federation.wire.contribution import Listed
 from federation.wire.records import LABELS, Order
 from federation.world_model import WorldModel
 
@@ -25,15 +26,16 @@ PARTS = ("train", "held_out")
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """The share of each region in all gates of the member's samples, under the member's own number."""
-    contributions = []
-    for order, member in zip(orders, cohort, strict=True):
+
+    def sums(order: Order, member: Member) -> Parameters:
         world = remember(order, member, scenario, task)
         share = torch.zeros(world.design.regions, dtype=torch.float64)
         for part in PARTS:
             latent, scores = (member.memory[f"{part}/{name}"][None] for name in ("latent", "scores"))
             share += scenario.router.rule.logits(single(world.router), latent, scores)[0].softmax(1).sum(0)
-        contributions.append(Contribution((member.number,), {member.number: {"share": share / share.sum()}}))
-    return Listed(contributions)
+        return {"share": share / share.sum()}
+
+    return one_by_one(orders, cohort, sums, own_number)
 
 
 def remember(order: Order, member: Member, scenario: Scenario, task: Task) -> WorldModel:

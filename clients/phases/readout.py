@@ -4,24 +4,27 @@ from collections.abc import Sequence
 
 from clients.member import Member
 from clients.phases.least_squares import counted
+from clients.sums import one_by_one, own_region
 from federation.learning.experts import CLASSES
 from federation.learning.readout import Readout
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.wire.contribution import Contribution, Listed
+from federation.tensors import Parameters
+from federation.wire.contribution import Listed
 from federation.wire.records import Order
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Moments of the member's training samples of the region's classes, and what they cost."""
-    features, contributions = scenario.experts.features, []
+    features = scenario.experts.features
     assert features is not None
-    for order, member in zip(orders, cohort, strict=True):
+
+    def sums(order: Order, member: Member) -> Parameters:
         classes = order.tensors.get(CLASSES)
         outputs = None if classes is None else len(classes)
         readout, own = Readout.like(scenario.model, task, features, outputs)
         samples = member.data.train.among(classes)
         units = readout.features.apply(samples.inputs)
-        sums = counted(units, samples.targets, own.outputs, readout.features.multiplies(task.input_shape))
-        contributions.append(Contribution((member.number,), {int(order.settings["region"]): sums}))
-    return Listed(contributions)
+        return counted(units, samples.targets, own.outputs, readout.features.multiplies(task.input_shape))
+
+    return one_by_one(orders, cohort, sums, own_region)

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from clients.member import Member
+from clients.sums import one_by_one, own_region
 from federation.learning.experts import Expert
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import under
-from federation.wire.contribution import Contribution, Listed
+from federation.wire.contribution import Listed
 from federation.wire.records import Order
 from federation.world.confidence import committee_losses
 
@@ -18,11 +19,7 @@ from federation.world.confidence import committee_losses
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Right answers of the candidates, and their losses at each temperature, over each member's held-out samples of
     the region's classes."""
-    contributions = []
-    for order, member in zip(orders, cohort, strict=True):
-        sums = _sums(order, member, scenario, task)
-        contributions.append(Contribution((member.number,), {int(order.settings["region"]): sums}))
-    return Listed(contributions)
+    return one_by_one(orders, cohort, lambda order, member: _sums(order, member, scenario, task), own_region)
 
 
 def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:

@@ -7,10 +7,12 @@ import torch
 from clients.member import Member
 from clients.phases.charting import chart_sums
 from clients.phases.reach import charted
+from clients.sums import one_by_one, own_number
 from federation.data.samples import Samples
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.wire.contribution import Contribution, Listed
+from federation.tensors import Parameters
+from federation.wire.contribution import Listed
 from federation.wire.records import KNOWN, Order
 from federation.world.novelty import discovered
 from federation.world_model import WorldModel
@@ -18,12 +20,12 @@ from federation.world_model import WorldModel
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Each member's chart of its novel training samples, which it remembers; held-out samples never enter a chart."""
-    contributions = []
-    for order, member in zip(orders, cohort, strict=True):
+
+    def sums(order: Order, member: Member) -> Parameters:
         world, found = remember(order, member, scenario, task)
-        sums = chart_sums(world.encoder(found.inputs), found, order, member, scenario, task)
-        contributions.append(Contribution((member.number,), {member.number: sums}))
-    return Listed(contributions)
+        return chart_sums(world.encoder(found.inputs), found, order, member, scenario, task)
+
+    return one_by_one(orders, cohort, sums, own_number)
 
 
 def remember(order: Order, member: Member, scenario: Scenario, task: Task) -> tuple[WorldModel, Samples]:

@@ -198,13 +198,6 @@ class ElasticFamily(Rule):
                 cut[name] = parameters[name][place]
         return cut
 
-    def lift(self, part: Parameters, whole: Parameters) -> dict[str, Tensor]:
-        """Put a slice back into its place in the whole model; all other coordinates keep their values."""
-        lifted = {name: tensor.clone() for name, tensor in whole.items()}
-        for name, tensor in part.items():
-            lifted[name][corner(tensor.shape)] = tensor
-        return lifted
-
     def turned(self, parameters: Parameters, task: Task, units: int) -> dict[str, Tensor]:
         """The same function with the units of every hidden layer moved on in a ring, so that unit `units` comes first.
 

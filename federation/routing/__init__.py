@@ -1,4 +1,4 @@
-"""Routing rules, one a file. To add one: a file here with a subclass of `RoutingRule`, and a contract row."""
+"""Routing rules, one a file. To add one: a file here with a subclass of `RoutingRule`."""
 
 from federation.routing.chart_posterior import ChartPosterior
 from federation.routing.nearest_region import NearestRegion
@@ -6,6 +6,9 @@ from federation.routing.prototype_retrieval import PrototypeRetrieval
 from federation.routing.rule import Gates, RoutingRule, gates, shared
 from federation.routing.tuned_residual import TunedResidual
 from federation.routing.uniform import Uniform
+from federation.rules import import_all
+
+import_all(__name__, __path__)
 
 __all__ = [
     "ChartPosterior",

@@ -8,7 +8,6 @@ from functools import partial
 from html import escape
 from itertools import combinations, groupby, pairwise
 from math import ceil, sqrt
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -112,18 +111,6 @@ def dot_plot(scores: Scores, metric: Metric, protocol: str) -> str:
     told = ", ".join(f"{name} {metric.value(scores[name]['mean'])}" for name in rows)
     draw = partial(_draw_dots, scores=scores, metric=metric)
     return inline(draw, DOTS_MARGIN + DOTS_ROW * len(rows), f"{protocol}: {told}") if rows else ""
-
-
-def save_overview(comparison_json: Mapping[str, Any], path: Path) -> None:
-    """Write the union-test picture by itself, as SVG or PNG, whichever the path ends in."""
-    scores, metric = comparison_json["union"], Metric(comparison_json["metric"])
-    if path.suffix == ".svg":
-        path.write_text(dot_plot(scores, metric, "Union test") + "\n", encoding="utf-8")
-        return
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, DOTS_MARGIN + DOTS_ROW * len(_ranked(scores))), layout="constrained")
-        _draw_dots(figure, scores, metric)
-        figure.savefig(path, dpi=200, transparent=True, metadata={"Software": None})
 
 
 def _ranked(scores: Scores) -> list[str]:

@@ -123,7 +123,6 @@ def compare(
     methods: Sequence[str],
     progress: Progress,
     engine: Engine = RAY,
-    visit: Visit = in_order,
     journal: Journal | None = None,
 ) -> Comparison:
     """Run all methods on all seeds. Learning rates are searched on the first seed, for all methods alike.
@@ -140,7 +139,7 @@ def compare(
     for seed in seeds:
         config = run_config(reference, overrides, seed)
         opened = open_run(config)
-        trial = Trial(opened, engine.grids(opened, config, visit), on_round=progress.advance)
+        trial = Trial(opened, engine.grids(opened, config), on_round=progress.advance)
         for name in check_methods(methods):
             method = METHODS[name]
             if reason := method.absent(trial):

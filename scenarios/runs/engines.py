@@ -50,12 +50,10 @@ class Engine:
             return SerialGrid(app, clients, run_config, **shared)
         return CohortGrid(self._workers(), clients, run_config, cohort=cohort, merged=merged, **shared)
 
-    def grids(
-        self, opened: Opened, run_config: dict[str, str | int], visit: Visit = in_order
-    ) -> Callable[[], LocalGrid]:
+    def grids(self, opened: Opened, run_config: dict[str, str | int]) -> Callable[[], LocalGrid]:
         """A maker of fresh grids for one opened scenario."""
         cohort, clients = self.cohort(opened), len(opened.federation().clients)
-        return lambda: self.grid(clients, run_config, cohort=cohort, visit=visit)
+        return lambda: self.grid(clients, run_config, cohort=cohort)
 
     def cohort(self, opened: Opened) -> int:
         """The most clients that are trained at once."""

@@ -1,22 +1,18 @@
 """The parts that answer together, chosen by their loss on held-out samples."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from federation.models import Size
 from federation.tensors import Shapes, prefixed
 from federation.wire.contribution import Contribution
 from federation.world.composition import candidates, chosen, usable
-from server.phases.contract import Kind, Now, ServerSide, Told
-from server.phases.evidence import with_evidence
+from server.phases.contract import Kind, Now, Told
+from server.phases.evidence import FromEvidence
 from server.state import ServerState
 
 
-class Composition(ServerSide):
+class Composition(FromEvidence):
     """Sends gate and head, and chooses the composition that loses least."""
-
-    def able(self, now: Now, clients: Collection[int]) -> Collection[int]:
-        return with_evidence(now, clients)
 
     def told(self, now: Now, kind: Kind) -> Told:
         return small_networks(now)

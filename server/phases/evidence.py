@@ -10,13 +10,17 @@ from server.state import ServerState
 from server.telling import evidence_tensors
 
 
-class Evidence(ServerSide):
+class FromEvidence(ServerSide):
+    """Phases that ask only clients of which it is known which experts they reach."""
+
+    def able(self, now: Now, clients: Collection[int]) -> Collection[int]:
+        return now.state.reached.keys() & set(clients)
+
+
+class Evidence(FromEvidence):
     """Sends experts and the generalist. Their predictions stay with the clients."""
 
     by_reach = True
-
-    def able(self, now: Now, clients: Collection[int]) -> Collection[int]:
-        return with_evidence(now, clients)
 
     def told(self, now: Now, kind: Kind) -> Told:
         return Told(evidence_tensors(now.state, kind.reached))
@@ -26,11 +30,6 @@ class Evidence(ServerSide):
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         return now.state
-
-
-def with_evidence(now: Now, clients: Collection[int]) -> Collection[int]:
-    """Those of the clients of which it is known which experts they reach."""
-    return now.state.reached.keys() & set(clients)
 
 
 SIDE = Evidence()

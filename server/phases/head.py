@@ -1,6 +1,5 @@
 """The head between two of its rounds."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from federation.models import Size
@@ -8,21 +7,18 @@ from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Shapes, prefixed
 from federation.wire.contribution import Contribution, coverage_mean
-from server.phases.contract import Kind, Now, ServerSide, Told
-from server.phases.evidence import with_evidence
+from server.phases.contract import Kind, Now, Told
+from server.phases.evidence import FromEvidence
 from server.state import ServerState
 from server.telling import calibration_tensors
 from server.training import weighted_answer
 
 
-class Head(ServerSide):
+class Head(FromEvidence):
     """Sends the head, and takes the mean of what comes back."""
 
     def rounds(self, scenario: Scenario, task: Task) -> int:
         return scenario.head.rounds if task.classifies else 0
-
-    def able(self, now: Now, clients: Collection[int]) -> Collection[int]:
-        return with_evidence(now, clients)
 
     def told(self, now: Now, kind: Kind) -> Told:
         return Told(prefixed("model", now.state.head) | calibration_tensors(now))

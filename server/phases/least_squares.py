@@ -1,6 +1,5 @@
 """The head's last layer, from the products of its hidden units over all clients."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from federation.learning.least_squares import refitted, sums_of
@@ -9,19 +8,16 @@ from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Shapes, prefixed
 from federation.wire.contribution import Contribution
-from server.phases.contract import Kind, Now, ServerSide, Told
-from server.phases.evidence import with_evidence
+from server.phases.contract import Kind, Now, Told
+from server.phases.evidence import FromEvidence
 from server.state import ServerState
 
 
-class LeastSquares(ServerSide):
+class LeastSquares(FromEvidence):
     """Sends the head as it is, and fits its last layer to the sums that come back."""
 
     def rounds(self, scenario: Scenario, task: Task) -> int:
         return int(scenario.head.ridge is not None)
-
-    def able(self, now: Now, clients: Collection[int]) -> Collection[int]:
-        return with_evidence(now, clients)
 
     def told(self, now: Now, kind: Kind) -> Told:
         return Told(prefixed("model", now.state.head))

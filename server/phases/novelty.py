@@ -1,6 +1,5 @@
 """How far the regions reach, how sure the answers are, and what is made of context."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from federation.models import Size
@@ -11,16 +10,13 @@ from federation.world.confidence import PRODUCTS, TEMPERATURES, Calibration, fit
 from federation.world.context import chosen_context, context_shape
 from federation.world.novelty import BINS, novelty_threshold
 from server.phases.composition import small_networks
-from server.phases.contract import Kind, Now, ServerSide, Told
-from server.phases.evidence import with_evidence
+from server.phases.contract import Kind, Now, Told
+from server.phases.evidence import FromEvidence
 from server.state import ServerState
 
 
-class Novelty(ServerSide):
+class Novelty(FromEvidence):
     """Sends gate and head with their composition, and judges it by what comes back."""
-
-    def able(self, now: Now, clients: Collection[int]) -> Collection[int]:
-        return with_evidence(now, clients)
 
     def told(self, now: Now, kind: Kind) -> Told:
         return small_networks(now)

@@ -1,6 +1,5 @@
 """The router's gate between two of its rounds."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from federation.models import Size
@@ -8,13 +7,13 @@ from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Shapes, prefixed
 from federation.wire.contribution import Contribution, coverage_mean
-from server.phases.contract import Kind, Now, ServerSide, Told
-from server.phases.evidence import with_evidence
+from server.phases.contract import Kind, Now, Told
+from server.phases.evidence import FromEvidence
 from server.state import ServerState
 from server.training import weighted_answer
 
 
-class Router(ServerSide):
+class Router(FromEvidence):
     """Sends the gate, and takes the mean of what comes back.
 
     A client's own expert is masked in a share of the loss only where no other client trains it.
@@ -22,9 +21,6 @@ class Router(ServerSide):
 
     def rounds(self, scenario: Scenario, task: Task) -> int:
         return scenario.router.rounds if scenario.router.rule.tuned else 0
-
-    def able(self, now: Now, clients: Collection[int]) -> Collection[int]:
-        return with_evidence(now, clients)
 
     def told(self, now: Now, kind: Kind) -> Told:
         alone = now.state.region_of_client.count(kind.region) == 1 and len(now.state.experts) > 1

@@ -16,6 +16,7 @@ RULES = {
     "momentum without memory": Momentum(beta=0.0, rate=0.5),
     "slow momentum": Momentum(beta=0.9, rate=0.1),
 }
+RULES |= {kind: rule() for kind, rule in AggregationRule.kinds().items() if rule not in map(type, RULES.values())}
 every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
 
 
@@ -38,10 +39,6 @@ def assert_equal(actual: Parameters, expected: Parameters, tolerance: float = 0.
     assert actual.keys() == expected.keys()
     for name, tensor in expected.items():
         torch.testing.assert_close(actual[name], tensor, rtol=tolerance, atol=tolerance)
-
-
-def test_every_rule_has_a_row():
-    assert {type(rule) for rule in RULES.values()} == set(AggregationRule.kinds().values())
 
 
 @every_rule

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from federation.learning.plasticity import evidence
+from benchmarks.plasticity_measures import evidence
 from federation.models import Mlp
 from federation.models.family import written_out
 from federation.models.redo import Stream, renewed, streams

@@ -8,7 +8,7 @@ from federation.data.partition import Dirichlet, Iid
 from federation.manifold import GaborEnergies, PooledPixels, PrincipalComponents, SharedRegions
 from federation.models import Convnet, Mlp
 from federation.opening import open_run, open_scenario, override, run_config, scenario_names
-from federation.routing import ChartPosterior
+from federation.routing import ChartPosterior, RoutingRule
 from federation.rules import InputError
 from federation.scenario import Scenario
 from server.aggregation import Mean, Momentum
@@ -258,3 +258,13 @@ def test_what_is_no_image_is_not_mirrored(field, said):
     opened = open_run(run_config("digits", {field: True}, seed=0))
     with pytest.raises(InputError, match=said):
         opened.federation()
+
+
+def test_a_rule_of_one_s_own_hides_no_rule_of_another_kind():
+    class Tiers(RoutingRule):  # named as a size rule is
+        def logits(self, weights, latent, scores):
+            return scores
+
+    chosen = override(open_scenario("digits").scenario, {"sizes.kind": "tiers", "sizes.widths": [0.5, 1.0]})
+    assert type(chosen.sizes).__module__ == "federation.models.sizes.tiers"
+    assert type(override(chosen, {"router.rule.kind": "tiers"}).router.rule) is Tiers

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from federation.learning.plasticity import LayerSums, drawn, effective_rank, evidence, weight_rank
+from benchmarks.plasticity_measures import LayerSums, drawn, effective_rank, evidence, weight_rank
 from federation.models import Convnet, Mlp
 from federation.task import Task
 from federation.tensors import single, stacked

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from federation.opening import open_run, run_config
-from federation.phases import Phase
+from federation.phases.world_model import WORLD_MODEL
 from federation.rules import InputError
 from scenarios.runs.engines import HERE, SERIAL
 from server.app import federate
@@ -75,7 +75,7 @@ def test_a_run_goes_on_from_any_round_to_the_same_result_bit_by_bit(tmp_path, ov
     stages = {record.phase for record in undisturbed[1]}
     readouts = {"readout", "selection"}
     assert readouts <= stages if READ.keys() <= overrides.keys() else not readouts & stages
-    assert not RICH.keys() <= overrides.keys() or stages == set(Phase.kinds()) - readouts
+    assert not RICH.keys() <= overrides.keys() or stages == {phase.name for phase in WORLD_MODEL} - readouts
     for checkpoint in list(kept.written.values())[:: 3 if RICH.keys() <= overrides.keys() else 1]:
         assert_same(federated(config, resumed=checkpoint), undisturbed)
 

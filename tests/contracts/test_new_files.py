@@ -1,0 +1,60 @@
+"""A new file in a folder of rules, phases or rivals is found without being named anywhere else."""
+
+import importlib
+import sys
+
+import pytest
+
+from federation.models.sizes import SizeRule
+from federation.phases import Phase
+from federation.routing import RoutingRule
+from federation.rules import import_all
+from federation.wire.contribution import AggregationRule
+from scenarios.baselines import METHODS, Method, _found
+
+FILES = {
+    "federation.phases": (Phase, "from federation.phases.phase import Phase\n\n\nclass Newcomer(Phase):\n    pass\n"),
+    "federation.routing": (
+        RoutingRule,
+        "from federation.routing.uniform import Uniform\n\n\nclass Newcomer(Uniform):\n    pass\n",
+    ),
+    "federation.models.sizes": (
+        SizeRule,
+        "from federation.models.sizes.full_size import FullSize\n\n\nclass Newcomer(FullSize):\n    pass\n",
+    ),
+    "server.aggregation": (
+        AggregationRule,
+        "from server.aggregation.mean import Mean\n\n\nclass Newcomer(Mean):\n    pass\n",
+    ),
+}
+
+
+@pytest.fixture
+def newcomer(tmp_path, monkeypatch):
+    """Puts a file into a package, and takes it out again."""
+
+    def put(package, text):
+        (tmp_path / "newcomer.py").write_text(text, encoding="utf-8")
+        folders = importlib.import_module(package).__path__
+        monkeypatch.setattr(sys.modules[package], "__path__", [*folders, str(tmp_path)])
+        import_all(package, [str(tmp_path)])
+        monkeypatch.delitem(sys.modules, f"{package}.newcomer")
+
+    return put
+
+
+@pytest.mark.parametrize("package", FILES)
+def test_a_file_with_a_rule_is_found(newcomer, package):
+    family, text = FILES[package]
+    newcomer(package, text)
+    assert family.kinds()["newcomer"].__module__ == f"{package}.newcomer"
+
+
+def test_a_file_with_a_rival_is_found(newcomer):
+    newcomer(
+        "scenarios.baselines",
+        "from scenarios.baselines.contract import Method\n\n\nclass Newcomer(Method):\n"
+        "    name, title = 'newcomer', 'A new rival'\n\n    def run(self, trial):\n        raise AssertionError\n",
+    )
+    assert "newcomer" in [method.name for method in _found()]
+    assert all(isinstance(method, Method) for method in METHODS.values())
