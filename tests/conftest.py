@@ -30,7 +30,7 @@ settings.load_profile("manifold")
 
 LONG = ("benchmarks", "deployment", "scenarios", "server")
 """Folders of tests that run whole federations, where checks would take most of the time. The functions that these are
-made of are checked by the tests of all other folders, and each stage by those of parity."""
+made of are checked by the tests of all other folders, and each phase by those of parity."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

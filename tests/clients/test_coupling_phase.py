@@ -1,4 +1,4 @@
-"""The coupling stage of a client: one step by hand, what it remembers, and when it is nothing but training."""
+"""The coupling phase of a client: one step by hand, what it remembers, and when it is nothing but training."""
 
 from dataclasses import replace
 

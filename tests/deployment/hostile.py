@@ -1,4 +1,4 @@
-"""The ClientApps of a site that cheats: they spoil their replies on the way out, in each stage in another way.
+"""The ClientApps of a site that cheats: they spoil their replies on the way out, in each phase in another way.
 
 Usage: hostile.py SOCKET HOST, where HOST is the script of honest ones.
 """
@@ -49,7 +49,7 @@ def push(client, message, context):
     """Spoil a reply on its way out."""
     if message.has_content():
         config = message.content.config_records["config"]
-        if spoil := SPOILT.get(config.get("stage")):
+        if spoil := SPOILT.get(config.get("phase")):
             spoil(message.content.array_records["arrays"], config)
     honest(client, message, context)
 

@@ -234,10 +234,10 @@ def test_a_site_that_cheats_is_refused_by_name_and_the_run_goes_on(here, tmp_pat
         "experts": r"node \d+: answers for client 0, ",
         "composition": r"stale reply",
     }
-    for stage, cause in causes.items():
-        assert len(refused[stage]) == 1
-        assert re.search(cause, refused[stage][0]), refused
-        assert f"{stage} round 1: refused" in said
+    for phase, cause in causes.items():
+        assert len(refused[phase]) == 1
+        assert re.search(cause, refused[phase][0]), refused
+        assert f"{phase} round 1: refused" in said
     assert all(record["answered"] >= 2 for record in rounds)
 
 

@@ -77,7 +77,7 @@ def test_the_quantile_of_nothing_is_infinite():
 
 
 def judged(novelty: torch.Tensor, composition: torch.Tensor, generalist: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What the clients' novelty stage sums up: counts, and the losses of both by novelty."""
+    """What the clients' novelty phase sums up: counts, and the losses of both by novelty."""
     return {
         "count": novelty_histogram(novelty),
         "composition": novelty_histogram(novelty, composition),

@@ -38,7 +38,7 @@ def test_with_a_strength_of_zero_coupling_is_further_rounds_of_the_experts_at_an
 
 
 class Listening(SerialGrid):
-    """Keeps the names of the tensors that each client is sent in the coupling stage."""
+    """Keeps the names of the tensors that each client is sent in the coupling phase."""
 
     def __init__(self, config, clients):
         super().__init__(app, clients, config)

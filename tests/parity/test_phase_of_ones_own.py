@@ -1,5 +1,8 @@
 """A phase that a user adds in a scenario's file: simulated by all engines, and resumed."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 from flwr.app import ArrayRecord
@@ -14,66 +17,12 @@ from server.state import world_model
 from server.strategy import ManifoldStrategy
 from tests.small import ROUNDS
 
-SCENARIO = '''
-"""Digits, and the mean of all inputs in two rounds, the second of which sees what the first has found."""
-
-from dataclasses import replace
-
-import torch
-
-from federation.wire.contribution import EVERYWHERE, Contribution, Listed
-from federation.phases import Phase
-from scenarios.library import digits
-from server.phases.contract import ServerSide, Told
-
-load = digits.load
-
-
-class Client:
-    def contribute(self, orders, cohort, scenario, task):
-        return Listed([
-            Contribution((member.number,), {EVERYWHERE: {
-                "sum": (member.data.train.inputs.double() - order.tensors["mean"]).sum(0),
-                "count": torch.tensor(float(len(member.data.train)), dtype=torch.float64),
-            }})
-            for order, member in zip(orders, cohort, strict=True)
-        ])
-
-
-class Server(ServerSide):
-    def rounds(self, scenario, task):
-        return 2
-
-    def told(self, now, kind):
-        return Told({"mean": self.mean(now)})
-
-    def answer(self, now, region, size):
-        return {"sum": now.task.input_shape, "count": ()}
-
-    def advance(self, now, total):
-        sums = total.everywhere()
-        mean = self.mean(now) + sums["sum"] / sums["count"]
-        return replace(now.state, own=now.state.own | {"centre": {"mean": mean}})
-
-    def mean(self, now):
-        return now.state.own.get("centre", {}).get("mean", torch.zeros(now.task.input_shape, dtype=torch.float64))
-
-
-class Centre(Phase):
-    asks_all = True
-    needs_region = False
-    client = Client()
-    server = Server()
-
-
-SCENARIO = digits.SCENARIO.model_copy(update={"phases": (Centre(), *digits.SCENARIO.phases)})
-'''
-
 
 @pytest.fixture
 def config(tmp_path):
+    """The scenario's file in a folder that is no package."""
     file = tmp_path / "centred.py"
-    file.write_text(SCENARIO, encoding="utf-8")
+    shutil.copy(Path(__file__).parents[1] / "centred.py", file)
     return run_config(str(file), ROUNDS, 0)
 
 

@@ -148,8 +148,8 @@ def test_without_the_tuned_residual_nothing_is_tuned():
 
 
 def test_without_the_prior_experts_start_afresh_and_get_its_rounds():
-    stages = [record.phase for record in run_without("prior").history]
-    assert (stages.count("prior"), stages.count("experts")) == (0, 2)
+    phases = [record.phase for record in run_without("prior").history]
+    assert (phases.count("prior"), phases.count("experts")) == (0, 2)
 
 
 def test_without_covariance_charts_are_spheres():

@@ -30,7 +30,7 @@ RICH = {
     "availability.kind": "devices",
     "pacing.deadline": 12.0,
 }
-"""Every stage but two, state of an optimizer, an encoder that asks the prior, and clients that are late."""
+"""Every phase but two, state of an optimizer, an encoder that asks the prior, and clients that are late."""
 
 READ = {"experts.readout": {"features": {"kind": "random_features", "count": 8}}}
 """The two that are left."""
@@ -72,10 +72,10 @@ def test_a_run_goes_on_from_any_round_to_the_same_result_bit_by_bit(tmp_path, ov
     config = run_config("digits", overrides, 0)
     kept = Everything(tmp_path, open_run(config).scenario)
     undisturbed = federated(config, checkpoints=kept)
-    stages = {record.phase for record in undisturbed[1]}
+    phases = {record.phase for record in undisturbed[1]}
     readouts = {"readout", "selection"}
-    assert readouts <= stages if READ.keys() <= overrides.keys() else not readouts & stages
-    assert not RICH.keys() <= overrides.keys() or stages == {phase.name for phase in WORLD_MODEL} - readouts
+    assert readouts <= phases if READ.keys() <= overrides.keys() else not readouts & phases
+    assert not RICH.keys() <= overrides.keys() or phases == {phase.name for phase in WORLD_MODEL} - readouts
     for checkpoint in list(kept.written.values())[:: 3 if RICH.keys() <= overrides.keys() else 1]:
         assert_same(federated(config, resumed=checkpoint), undisturbed)
 
@@ -130,10 +130,10 @@ def test_a_client_that_restarts_within_a_run_is_missed_once_and_told_again():
 
         def push_messages(self, messages):
             sent = list(messages)
-            stages = {
+            phases = {
                 (m.content.config_records["config"]["phase"], m.content.config_records["config"]["round"]) for m in sent
             }
-            if ("head", 0) in stages:
+            if ("head", 0) in phases:
                 del self.states[3]
             return super().push_messages(sent)
 
