@@ -43,7 +43,7 @@ def lifted(whole: Mapping[str, Slope], part: Mapping[str, Slope]) -> dict[str, T
     return total
 
 
-def dearer(family: ElasticFamily, task: Task, size: Size, inner: Sequence[Size]) -> float:
+def distillation_cost(family: ElasticFamily, task: Task, size: Size, inner: Sequence[Size]) -> float:
     """Multiply-adds of what a visited sample costs beside, on average over the turns."""
     smaller = sum(family.multiplies(task, small) for small in inner if small != size)
     return smaller / max(len(inner), 1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from clients.awake import awake
 from clients.calibration import shifts
-from clients.distillation import dearer, lifted, taught
+from clients.distillation import distillation_cost, lifted, taught
 from clients.member import Member
 from clients.probing import probed
 from clients.training import Batch, Column, Objective, Trained, batches, learning_rate, train
@@ -82,7 +82,7 @@ def train_members(
     )
     regions, counts = [int(order.settings["region"]) for order in orders], [len(rows) for rows in samples]
     clients, cost = [member.number for member in cohort], family.multiplies(own, size)
-    multiplies = cost * (1 + (term.forwards if term else 0)) + dearer(family, own, size, inner)
+    multiplies = cost * (1 + (term.forwards if term else 0)) + distillation_cost(family, own, size, inner)
     further = probed(orders, cohort, scenario, task) if first.settings.get("probe") else {}
     together = trained.together(expert.members)
     if most := scenario.plasticity.samples:

@@ -53,7 +53,7 @@ def by_autograd(losses: RowLosses) -> Objective:
 
 @dataclass(frozen=True)
 class Batches:
-    """Which rows each client visits in each step, and which of their inputs, the first column, it sees in a mirror.
+    """Which rows each client visits in each step, and which of their inputs, the first column, it sees flipped.
 
     Padding repeats row 0 and is not `real`. `epoch` is the number of steps in which the largest client visits its
     samples once.
@@ -75,7 +75,7 @@ class Batches:
         for rows, mirrored in zip(*(torch.split(t, self.epoch, 1) for t in (self.rows, self.mirrored)), strict=True):
             laid_out = [_taken(column, rows, device) for column in columns]
             if bool(mirrored.any()):
-                laid_out[0] = seen(laid_out[0], mirrored.to(device))
+                laid_out[0] = flipped(laid_out[0], mirrored.to(device))
             yield from zip(*(column.unbind(1) for column in laid_out), strict=True)
 
 
@@ -118,8 +118,8 @@ def batches(
     return Batches(named, kept, flipped, longest)
 
 
-def seen(images: Float[Tensor, "*rows channels height width"], mirrored: Bool[Tensor, "*rows"]) -> Tensor:
-    """The images, some of them in a mirror."""
+def flipped(images: Float[Tensor, "*rows channels height width"], mirrored: Bool[Tensor, "*rows"]) -> Tensor:
+    """The images, some of them flipped left to right."""
     return torch.where(mirrored[..., None, None, None], images.flip(-1), images)
 
 

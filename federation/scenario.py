@@ -58,7 +58,7 @@ class LocalTraining(Frozen):
     epochs: int = Field(default=1, ge=1)
     schedule: Literal["constant", "cosine"] = "constant"
     mirrored: bool = Field(
-        default=False, description="each image is mirrored or not, by chance, each time: things keep their names"
+        default=False, description="flip each image left to right with probability 1/2; only where that keeps its class"
     )
 
 

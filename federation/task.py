@@ -1,4 +1,4 @@
-"""What the models are asked: classes or real values. The one place where the two differ."""
+"""What models predict, classes or real values: losses, predictions, likelihoods and scores of both."""
 
 from typing import Literal
 

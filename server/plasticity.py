@@ -41,7 +41,7 @@ def dormant_shares(total: Contribution, models: Mapping[int, Model]) -> dict[int
     return shares
 
 
-def begun_anew(
+def reinitialise_dormant(
     state: ServerState, sums: Mapping[int, Parameters], round_: int, scenario: Scenario, task: Task
 ) -> tuple[ServerState, tuple[str, ...]]:
     """The experts of which too many units are dormant with these drawn anew, and a sentence for each.

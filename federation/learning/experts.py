@@ -145,8 +145,8 @@ def begun(
 ) -> dict[str, Tensor]:
     """An expert before training. Several members begin at random, or they would agree; a single one as the prior.
 
-    It keeps the prior's rows for its classes, and the units that it has beyond the prior's begin at random. Nothing
-    that the prior knows listens to them yet, so that among its classes it answers as the prior does.
+    It keeps the prior's rows for its classes. Units beyond the prior's are drawn at random, and the weights that read
+    them in the prior's own units begin at zero: so among its classes it predicts what the prior does.
 
     Args:
         prior: of one member.

@@ -9,7 +9,7 @@ from torch import Tensor
 from federation.tensors import Parameters, Shapes
 
 ECHO = 0.125
-"""What a new residual block adds of its input: enough for all its units to be awake, or no slope would reach them."""
+"""Scale of a new residual block: above zero, since the gradient of a unit that is never active is zero."""
 
 UNEVEN = 0.5
 """How far the shares of two copies in an outgoing weight are from equal, at most, where they are drawn."""

@@ -6,7 +6,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from clients.training import seen
+from clients.training import flipped
 from federation.data.samples import Samples
 from federation.models import ElasticFamily
 from federation.randomness import generator, torch_generator
@@ -55,7 +55,7 @@ def shown(trial: Trial, pooled: Samples, name: str) -> Callable[[int], Samples]:
 
     def mirrored(epoch: int) -> Samples:
         flags = generator(trial.scenario.seed, name, "mirrored", epoch).random(len(pooled)) < 0.5
-        return Samples(seen(pooled.inputs, torch.from_numpy(flags)), pooled.targets)
+        return Samples(flipped(pooled.inputs, torch.from_numpy(flags)), pooled.targets)
 
     return mirrored
 

@@ -146,7 +146,7 @@ class Contender:
 
     @staticmethod
     def load(data: Mapping[str, Any]) -> "Contender":
-        """The inverse of `dump`. Whoever asks what it answers is told that it is gone."""
+        """The inverse of `dump`. Its predictions are not kept: to ask for them raises an error."""
         curve = tuple((int(round_), float(score)) for round_, score in data["curve"])
         return Contender(_gone, **{**data, "cost": Cost(**data["cost"]), "curve": curve})
 

@@ -1,6 +1,6 @@
 """FjORD: like HeteroFL, and in each step a smaller slice of a device's own learns what that one says."""
 
-from clients.distillation import dearer
+from clients.distillation import distillation_cost
 from clients.model_training import supervised
 from federation.models import Size
 from federation.models.sizes import turns
@@ -20,5 +20,7 @@ class Fjord(HeteroFl):
         inner = scenario.sizes.within(size)
         smaller = turns(size, inner, scenario.seed, "fit", now.number)
         trained = now.train(starts, cohort, supervised(now.family, now.task, smaller=smaller), size=size)
-        now.account.flops += training_flops(dearer(now.family, now.task, size, inner) * int(trained.visited.sum()))
+        now.account.flops += training_flops(
+            distillation_cost(now.family, now.task, size, inner) * int(trained.visited.sum())
+        )
         return trained.parameters

@@ -8,7 +8,7 @@ from federation.tensors import prefixed
 from federation.wire.contribution import Contribution
 from server.growth import grown
 from server.phases.contract import Kind, Now, Told
-from server.plasticity import begun_anew
+from server.plasticity import reinitialise_dormant
 from server.state import ServerState
 from server.telling import expert_of_size
 from server.training import RegionTraining
@@ -38,7 +38,7 @@ class Experts(RegionTraining):
         if step.round + 1 == step.rounds:
             return state, news
         if scenario.plasticity.renew is not None:
-            state, news = begun_anew(state, total.sums, step.round, scenario, now.task)
+            state, news = reinitialise_dormant(state, total.sums, step.round, scenario, now.task)
         if scenario.growth.used:
             state, more = grown(state, total.sums, step.round, scenario, now.task)
             news += more

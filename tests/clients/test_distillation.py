@@ -5,7 +5,7 @@ from itertools import repeat
 import pytest
 import torch
 
-from clients.distillation import dearer, taught
+from clients.distillation import distillation_cost, taught
 from clients.model_training import supervised, train_models
 from federation.data.samples import Samples
 from federation.models import Convnet, Mlp, Size, Tiers
@@ -103,5 +103,5 @@ def test_every_slice_learns_the_task_and_without_the_dropout_it_does_not():
 
 def test_what_the_slices_cost_is_counted_by_their_turns():
     family, inner = Mlp(width=8, blocks=0), Tiers(widths=(1.0, 0.5, 0.25)).sizes
-    assert dearer(family, CLASSES, FULL, inner) == (4 * (6 + 3) + 2 * (6 + 3)) / 3
-    assert dearer(family, CLASSES, FULL, ()) == 0
+    assert distillation_cost(family, CLASSES, FULL, inner) == (4 * (6 + 3) + 2 * (6 + 3)) / 3
+    assert distillation_cost(family, CLASSES, FULL, ()) == 0
