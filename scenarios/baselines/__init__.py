@@ -60,9 +60,15 @@ _IN_ORDER: tuple[Method, ...] = (
 
 
 def _found(methods: type[Method] = Method) -> list[Method]:
-    """One of each kind of method that has a name and is not in the order yet."""
+    """One of each kind of method of this folder that has a name and is not in the order yet."""
     below = [method for kind in methods.__subclasses__() for method in _found(kind)]
-    if isabstract(methods) or not hasattr(methods, "name") or any(isinstance(m, methods) for m in _IN_ORDER):
+    here = methods.__module__.startswith(f"{__name__}.")
+    if (
+        not here
+        or isabstract(methods)
+        or not hasattr(methods, "name")
+        or any(isinstance(m, methods) for m in _IN_ORDER)
+    ):
         return below
     return [methods(), *below]
 
