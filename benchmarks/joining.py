@@ -51,7 +51,7 @@ def trained(reference: str, seed: int, start: ServerState | None = None) -> tupl
             begun.append(start_of(state))
 
     federation = opened.federation()
-    grid = HERE.grids(opened, run_config(reference, {}, seed))()
+    grid = HERE.fresh(run_config(reference, {}, seed))
     outcome = federate(grid, opened.scenario, federation.task, len(federation.clients), observe, start)
     return outcome.world, start or begun[0]
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 
-import torch
 from flwr.app import ArrayRecord
 from torch import Tensor
 
 from federation.data.samples import ClientData
-from federation.wire.records import to_arrays
+from federation.wire.records import to_memory, to_tensor
 
 
 class LostError(KeyError):
@@ -31,7 +30,7 @@ class Memory(MutableMapping[str, Tensor]):
             return self._written[name]
         if name not in self._kept:
             raise LostError(f"the client remembers no {name!r}; it was not there when it was told")
-        return torch.from_numpy(self._kept[name].numpy())
+        return to_tensor(self._kept[name])
 
     def __setitem__(self, name: str, tensor: Tensor) -> None:
         self._written[name] = tensor
@@ -46,6 +45,10 @@ class Memory(MutableMapping[str, Tensor]):
     def __len__(self) -> int:
         return len({**self._kept, **self._written})
 
+    def under(self, prefix: str) -> dict[str, Tensor]:
+        """All that is remembered under `prefix/name`, by name."""
+        return {name.removeprefix(f"{prefix}/"): self[name] for name in self if name.startswith(f"{prefix}/")}
+
     @property
     def changed(self) -> bool:
         """Whether anything was written since it was read."""
@@ -53,7 +56,7 @@ class Memory(MutableMapping[str, Tensor]):
 
     def record(self) -> ArrayRecord:
         """All of it as Flower keeps it; what was not written anew is not copied."""
-        return ArrayRecord({**self._kept, **dict(to_arrays(self._written).items())})
+        return ArrayRecord({**self._kept, **dict(to_memory(self._written).items())})
 
 
 @dataclass(frozen=True)

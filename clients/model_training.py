@@ -52,16 +52,20 @@ def train_members(
     task: Task,
     address: tuple[int | str, ...],
     term: Term | None = None,
+    proximal: float = 0.0,
+    distilled: bool | None = None,
 ) -> Weighed:
     """Each client's models after local training, as its order asks.
 
     Args:
         address: of the draws of batches.
         term: what is minimised beside the task's loss.
+        proximal: mu of FedProx, see `clients.training.train`.
+        distilled: whether smaller sizes learn what a client's own says; as the rule of sizes has it, where it is None.
     """
     first, experts = orders[0], {id(order): Expert.of(under("model", order.tensors)) for order in orders}
     expert, size = experts[id(first)], Size(width=first.settings["width"], depth=first.settings["depth"])
-    inner = scenario.sizes.inner(size)
+    inner = scenario.sizes.inner(size) if distilled is None else scenario.sizes.within(size) * distilled
     family, own = specialised(scenario.model, task, expert.outputs, expert.members)
     rate = learning_rate(scenario.local, first.progress) * first.settings["learning_rate"]
     apart = {key: expert.apart() for key, expert in experts.items()}
@@ -76,6 +80,7 @@ def train_members(
         first.seed,
         address,
         [m.number * expert.members + member for m in cohort for member in range(expert.members)],
+        proximal,
         union=first.tensors.get(LABELS),
         term=term,
         smaller=turns(size, inner, first.seed, *address) if inner else None,

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from federation.data.partition import OnDemand
 from federation.data.samples import Dataset, FederatedData, Pool, federate
 from federation.learning.readout import Readout
-from federation.rules import InputError, Rule, nearest
+from federation.rules import Frozen, InputError, Rule, nearest
 from federation.scenario import DataSettings, Scenario
 from federation.task import Task
 from federation.world.composition import usable
@@ -25,6 +25,10 @@ LIBRARY = "scenarios.library"
 
 PATHS = ("data.dir", "data.path", "availability.path")
 """Fields that name files."""
+
+
+RunConfig = dict[str, str | int]
+"""How a scenario is named to every process: Flower's run configuration."""
 
 
 class DataFunction(Protocol):
@@ -41,8 +45,17 @@ class Opened:
     load: DataFunction
 
     def federation(self) -> FederatedData:
-        """Load the data and distribute them; loaded once a process."""
-        return _federation(self)
+        """Load the data and distribute them; loaded once a process, whatever else scenarios of the same data set.
+
+        Raises:
+            InputError: the data are wrong, or the scenario's parts cannot read them.
+        """
+        scenario = self.scenario
+        parts = {"data": scenario.data, "partition": scenario.partition, "held_out": scenario.held_out}
+        named = {name: part.dump() if isinstance(part, Frozen) else part for name, part in parts.items()}
+        found = _federation(_Source(self.load, json.dumps([named, scenario.seed], sort_keys=True), scenario))
+        _fits(self, found.task)
+        return found
 
     @cached_property
     def _key(self) -> int:
@@ -52,38 +65,48 @@ class Opened:
         return self._key
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What determines the data of a scenario; `key` holds those of its fields that do."""
+
+    load: DataFunction
+    key: str
+    scenario: Scenario = field(compare=False)
+
+
 @lru_cache(maxsize=2)
-def _federation(opened: Opened) -> FederatedData:
-    scenario, sites = opened.scenario, opened.scenario.data.sites
+def _federation(source: _Source) -> FederatedData:
+    scenario, sites = source.scenario, source.scenario.data.sites
     if sites is None:
-        dataset, rule = opened.load(scenario.data, scenario.seed), scenario.partition
+        dataset, rule = source.load(scenario.data, scenario.seed), scenario.partition
     else:
         dataset = sites.pool(scenario.data.folder, scenario.held_out, scenario.seed)
         rule = OnDemand(clients=sites.clients)
     dataset = dataset.during(scenario.data.periods)
-    _fits(scenario, dataset.task)
     return federate(dataset, rule, scenario.held_out, scenario.seed)
 
 
-def _fits(scenario: Scenario, task: Task) -> None:
+@lru_cache(maxsize=64)
+def _fits(opened: Opened, task: Task) -> None:
     """Refuse what a family, a head or a readout cannot read, and parts that cannot answer, before anything runs."""
+    scenario = opened.scenario
     scenario.model.shapes(task)
     usable(scenario.composition.parts, task)
     if scenario.local.mirrored and (len(task.input_shape) != 3 or task.input_shape[-1] == 1):
         raise InputError(
             f"local.mirrored: inputs are {list(task.input_shape)}, no [channels, height, width]; leave it out"
         )
-    for field, local in (("head", scenario.head.local), ("router", scenario.router.local)):
+    for name, local in (("head", scenario.head.local), ("router", scenario.router.local)):
         if local.mirrored:
-            raise InputError(f"{field}.local.mirrored: a {field} is trained on codes, not on images; leave it out")
+            raise InputError(f"{name}.local.mirrored: a {name} is trained on codes, not on images; leave it out")
     if task.classifies:
         scenario.head.network.shapes(task, latent=1)
         if features := scenario.experts.features:
             Readout.like(scenario.model, task, features, None)[0].shapes(task)
         return
-    for field, given in (("experts.readout", scenario.experts.readout), ("head.ridge", scenario.head.ridge)):
+    for name, given in (("experts.readout", scenario.experts.readout), ("head.ridge", scenario.head.ridge)):
         if given is not None:
-            raise InputError(f"{field}: least squares tell classes, and these data have real values; leave it out")
+            raise InputError(f"{name}: least squares tell classes, and these data have real values; leave it out")
 
 
 def open_scenario(reference: str, overrides: Mapping[str, Any] | None = None) -> Opened:
@@ -183,7 +206,7 @@ def scenario_names() -> list[str]:
     return sorted(file.stem for file in folder.glob("*.py") if "\nSCENARIO = " in file.read_text(encoding="utf-8"))
 
 
-def run_config(reference: str, overrides: Mapping[str, Any], seed: int) -> dict[str, str | int]:
+def run_config(reference: str, overrides: Mapping[str, Any], seed: int) -> RunConfig:
     """How a scenario is named in Flower's run configuration, so that every process opens the same one.
 
     Paths become absolute, since processes may have other working folders.
@@ -191,6 +214,14 @@ def run_config(reference: str, overrides: Mapping[str, Any], seed: int) -> dict[
     whole = str(Path(reference).resolve()) if _is_path(reference) else reference
     paths = {key: str(Path(overrides[key]).expanduser().resolve()) for key in PATHS if overrides.get(key)}
     return {"scenario": whole, "overrides": json.dumps({**overrides, **paths}, sort_keys=True), "seed": seed}
+
+
+def changed(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
+    """The run configuration with settings added; they replace all that was set within them before."""
+    given: dict[str, Any] = json.loads(str(config["overrides"]))
+    inside = tuple(f"{path}." for path in settings)
+    kept = {path: value for path, value in given.items() if not path.startswith(inside)}
+    return {**config, "overrides": json.dumps(kept | dict(settings), sort_keys=True)}
 
 
 def _is_path(reference: str) -> bool:

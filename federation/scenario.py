@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -29,6 +29,8 @@ from federation.timing.pacing import PacingRule, Synchronous
 from federation.wire.contribution import AggregationRule
 from federation.world.composition import PARTS, Part
 from federation.world_model import Design
+
+PhaseKind = TypeVar("PhaseKind", bound=Phase)
 
 
 class DataSettings(Frozen):
@@ -247,6 +249,17 @@ class Scenario(Frozen):
         if self.experts.readout and (self.novelty.spawn_at or self.growth.used):
             raise ValueError("readouts do not grow, nor do regions spawn from them; leave experts.readout out")
         return self
+
+    def phase(self, kind: type[PhaseKind]) -> PhaseKind:
+        """The phase of a kind, with its settings.
+
+        Raises:
+            LookupError: the scenario has none.
+        """
+        for phase in self.phases:
+            if isinstance(phase, kind):
+                return phase
+        raise LookupError(f"{self.name} has no phase {kind.kind()}")
 
     @property
     def encoders(self) -> tuple[EncoderRule, ...]:

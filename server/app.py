@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -18,10 +19,12 @@ from federation.opening import open_run
 from federation.rules import InputError
 from federation.scenario import Scenario
 from federation.task import Task
+from federation.world.predictors import OwnTensors, Predictor
 from federation.world_model import WorldModel
+from server.answering import check_answers, predictor
 from server.checkpoint import Checkpoint, Checkpoints
 from server.history import RoundRecord
-from server.state import ServerState, world_model
+from server.state import ServerState
 from server.strategy import ManifoldStrategy, Observer, Score
 
 NODES_TIMEOUT, ROUND_TIMEOUT = 120.0, 3600.0
@@ -34,14 +37,26 @@ class Outcome:
     """A finished run.
 
     Attributes:
-        charts: those of the clients, in order; empty where a client sent none.
+        model: what the federation answers with.
+        charts: those of the clients, in order; empty where a client sent none. There are none where nothing is charted.
         watches: how near each region came to its fixed point.
     """
 
-    world: WorldModel
+    model: Predictor
     history: tuple[RoundRecord, ...]
     charts: tuple[Chart, ...]
     watches: tuple[Watch, ...] = ()
+
+    @property
+    def world(self) -> WorldModel:
+        """The model, where it is a world model.
+
+        Raises:
+            InputError: it is not.
+        """
+        if not isinstance(self.model, WorldModel):
+            raise InputError("this run made no world model; its phases are those of another method")
+        return self.model
 
     @property
     def metrics(self) -> str:
@@ -69,18 +84,20 @@ def federate(
     Raises:
         RoundLostError: a round brought no usable reply.
     """
+    check_answers(scenario)
     _wait_for_nodes(grid, clients, ceil(scenario.quorum * clients) or clients)
     strategy = ManifoldStrategy(
         scenario, task, clients, observe, start, score=score, checkpoints=checkpoints, resumed=resumed
     )
     strategy.start(grid, ArrayRecord(), timeout=ROUND_TIMEOUT)
     state = strategy.state
-    return Outcome(world_model(state, scenario, task), tuple(strategy.history), state.charts, state.watches)
+    own: Callable[[str], OwnTensors] = grid.remembered if isinstance(grid, LocalGrid) else lambda phase: {}
+    return Outcome(predictor(state, scenario, task, own), tuple(strategy.history), state.charts, state.watches)
 
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run the scenario that the run configuration names, and save the world model under `out`."""
+    """Run the scenario that the run configuration names, and save what it makes under `out`."""
     opened = open_run(context.run_config)
     federation, out = opened.federation(), Path(str(context.run_config["out"])).expanduser()
     checkpoints = Checkpoints(out / "checkpoints", opened.scenario)
@@ -97,16 +114,16 @@ def main(grid: Grid, context: Context) -> None:
         resumed=checkpoints.read() if checkpoints.rounds else None,
     )
     out.mkdir(parents=True, exist_ok=True)
-    outcome.world.save(out)
+    outcome.model.save(out)
     (out / "metrics.jsonl").write_text(outcome.metrics, encoding="utf-8")
     shutil.rmtree(checkpoints.folder, ignore_errors=True)
-    print(f"{verdict(outcome, federation.task, federation.union_test)}; world model in {out}", flush=True)
+    print(f"{verdict(outcome, federation.task, federation.union_test)}; model in {out}", flush=True)
 
 
 def verdict(outcome: Outcome, task: Task, test: Samples) -> str:
-    """How good a world model is: on the server's test set, or without one as clients report of what they hold out."""
+    """How good a model is: on the server's test set, or without one as clients report of what they hold out."""
     if len(test):
-        return f"union {task.metric} {task.score(outcome.world.predict(test.inputs), test.targets):.4f}"
+        return f"union {task.metric} {task.score(outcome.model.predict(test.inputs), test.targets):.4f}"
     reported = [record.held_out for record in outcome.history if record.held_out is not None]
     name = "accuracy" if task.classifies else "loss"
     said = f"{name} {reported[-1]:.4f} on what they hold out" if reported else "nothing of what they hold out"

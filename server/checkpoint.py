@@ -33,7 +33,7 @@ from federation.world.context import Context
 from server.history import RoundRecord
 from server.state import Charted, Model, ServerState
 
-VERSION = 3
+VERSION = 4
 KEPT = 3
 """Checkpoints of a run that are there at a time; older ones are removed."""
 
@@ -46,6 +46,7 @@ class Checkpoint:
         history: the rounds that are done.
         node_of: the node of each client.
         aware: clients that remember what they were told, by phase.
+        turns: rounds in which clients were last asked, and last counted, where that matters to them.
         empty: rounds in a row without any answer.
         simulated: what the clients of a simulation remember. Deployed ones are told again.
     """
@@ -54,6 +55,7 @@ class Checkpoint:
     history: tuple[RoundRecord, ...] = ()
     node_of: Mapping[int, int] = field(default_factory=dict)
     aware: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    turns: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     empty: int = 0
     simulated: Memories | None = None
 

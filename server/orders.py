@@ -2,7 +2,7 @@
 
 from federation.phases import named
 from federation.tensors import prefixed
-from federation.wire.records import AGAIN, Order
+from federation.wire.records import AGAIN, COUNTED, Order
 from server.phases import side
 from server.phases.contract import Kind, Now
 
@@ -15,6 +15,8 @@ def order(now: Now, kind: Kind) -> Order:
         settings["regions"] = len(state.experts)
     if state.encoder is not None:
         settings["encoder"] = now.scenario.encoders.index(state.encoder.rule)
+    if kind.counted is not None:
+        settings[COUNTED] = kind.counted
     settings |= told.settings
     tensors = dict(told.tensors)
     for earlier in kind.again:

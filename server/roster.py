@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable, Mapping
 from math import ceil
 
 from federation.models.family import FULL
-from federation.phases import Phase, named
+from federation.phases import named
 from federation.scenario import Scenario
 from server.phases import side
-from server.phases.contract import Kind, Now
+from server.phases.contract import Kind, Now, Step
 
 
 class Roster:
@@ -18,6 +18,8 @@ class Roster:
         node_of: the node of each client that has answered.
         online: nodes that were there when the last round began.
         samples: of each deployed client, by its census.
+        turns: of each client that proposes something, the last round of the phase in which it was asked, and the last
+            whose answer was counted, or -1.
     """
 
     def __init__(self, scenario: Scenario, clients: int) -> None:
@@ -25,6 +27,7 @@ class Roster:
         self.node_of: dict[int, int] = {}
         self.online: set[int] = set()
         self.samples: dict[int, float] = {}
+        self.turns: dict[int, tuple[int, int]] = {}
         self._aware: dict[str, set[int]] = {}
 
     @property
@@ -33,12 +36,22 @@ class Roster:
         return {name: tuple(sorted(clients)) for name, clients in self._aware.items()}
 
     def recall(self, node_of: Mapping[int, int], aware: Mapping[str, Iterable[int]]) -> None:
-        """Go on where another run of the same clients has stopped."""
+        """Go on where another run of the same clients has stopped, on the same nodes."""
         self.node_of = dict(node_of)
         self._aware |= {name: set(clients) for name, clients in aware.items()}
 
-    def answered(self, phase: Phase, clients: Collection[int]) -> None:
+    def asked(self, step: Step, clients: Iterable[int]) -> None:
+        """These are asked in a round."""
+        if step.round == 0:
+            self.turns = {}
+        if step.phase.proposes:
+            self.turns |= {client: (step.round, self.turns.get(client, (-1, -1))[1]) for client in clients}
+
+    def answered(self, step: Step, clients: Collection[int]) -> None:
         """These have done a round, and so remember what they were told for it, now or before."""
+        phase = step.phase
+        if phase.proposes:
+            self.turns |= dict.fromkeys(clients, (step.round, step.round))
         for name in (*phase.recalls, *[phase.name] * phase.remembers):
             self._aware.setdefault(name, set()).update(clients)
 
@@ -84,8 +97,16 @@ class Roster:
         region = side(phase).region(now, number)
         size = state.size(region, number, self.scenario) if phase.elastic else FULL
         again = tuple(name for name in phase.recalls if not self._remembers(name, number))
+        asked, counted = self.turns.get(number, (0, -1)) if now.step.round else (0, -1)
         by_reach = side(phase).by_reach or any(side(named(name)).by_reach for name in again)
-        return Kind(region, size, state.reached[number] if by_reach else (), self._remembers(phase.name, number), again)
+        return Kind(
+            region,
+            size,
+            state.reached[number] if by_reach else (),
+            self._remembers(phase.name, number),
+            again,
+            counted if phase.proposes and asked > counted else None,
+        )
 
     def _remembers(self, phase: str, number: int) -> bool:
         return number in self._aware.get(phase, ())

@@ -17,7 +17,7 @@ def schedule(scenario: Scenario, task: Task, begun: bool = False) -> tuple[Step,
         begun: whether the foundation, prior and encoders, is there already.
     """
     phases = [phase for phase in scenario.phases if not (begun and phase.foundation)]
-    plan = [(phase, side(phase).rounds(scenario, task)) for phase in phases]
+    plan = [(phase, side(phase).rounds(phase, scenario, task)) for phase in phases]
     steps: list[Step] = []
     for place, (phase, rounds) in enumerate(plan):
         before, after = (

@@ -57,6 +57,7 @@ class ServerState:
     """What the phases have made so far. What a later phase makes is None or empty before it.
 
     Attributes:
+        samples: of all clients that the census has counted.
         known: the histogram of the novelty of held-out samples, as it is sent where regions may spawn.
         pioneers: clients whose samples spawned the last region.
         watches: how near the expert of each region is to its fixed point.
@@ -70,6 +71,7 @@ class ServerState:
     encoders: tuple[Encoder, ...] = ()
     candidates: tuple[Charted, ...] = ()
     encoder: Encoder | None = None
+    samples: float = 0.0
     labels: dict[str, Tensor] = field(default_factory=dict)
     charts: tuple[Chart, ...] = ()
     region_of_client: tuple[int, ...] = ()

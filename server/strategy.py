@@ -83,6 +83,7 @@ class ManifoldStrategy(Strategy):
         self.history: list[RoundRecord] = list(self._resumed.history)
         self._left = list(self.steps[len(self.history) :])
         self._roster = Roster(scenario, clients)
+        self._roster.turns = dict(self._resumed.turns)
         self._versions: dict[int, ServerState] = {}  # by round: those from which clients at work have begun
         self._asked: dict[int, Order] = {}
         self._empty = self._resumed.empty
@@ -146,6 +147,7 @@ class ManifoldStrategy(Strategy):
         self._grid.deadline, self._grid.keeps = pacing.deadline, pacing.buffers
         order_of = {kind: order(now, kind) for kind in dict.fromkeys(kind_of.values())}
         self._asked = {node: order_of[kind] for node, kind in kind_of.items()}
+        self._roster.asked(step, numbers)
         return self._messages(self._asked)
 
     def pacing(self, phase: Phase) -> PacingRule:
@@ -212,7 +214,7 @@ class ManifoldStrategy(Strategy):
 
     def _finish(self, step: Step, total: Contribution, refused: tuple[str, ...]) -> None:
         """The next state, and the record of the round; both are written down before anybody is told."""
-        self._roster.answered(step.phase, total.clients)
+        self._roster.answered(step, total.clients)
         now, phase, news = self._now(step), side(step.phase), tuple[str, ...]()
         if not self._idle(step):
             self.state = phase.advance(now, total)
@@ -261,6 +263,7 @@ class ManifoldStrategy(Strategy):
             tuple(self.history),
             self._roster.node_of,
             self._roster.aware,
+            self._roster.turns,
             self._empty,
             self._grid.simulated.memories() if self._grid.simulated is not None else None,
         )

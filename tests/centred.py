@@ -23,7 +23,7 @@ class Client:
 
 
 class Server(ServerSide):
-    def rounds(self, scenario, task):
+    def rounds(self, phase, scenario, task):
         return 2
 
     def told(self, now, kind):

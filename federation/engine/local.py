@@ -2,13 +2,13 @@
 
 import traceback
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import inf, prod
 
 import numpy as np
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Array, Context, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
@@ -16,7 +16,7 @@ from flwr.supercore.run import Run
 from federation.engine.identity import RUN, assume_identity
 from federation.tensors import Parameters
 from federation.timing.availability import DAY, Always, AvailabilityRule
-from federation.wire.records import TRAFFIC, from_arrays, to_arrays
+from federation.wire.records import TRAFFIC, from_arrays, to_memory, to_tensor
 
 NAP, WEEK = 60.0, 7 * DAY
 """Seconds that pass between two looks for clients, and in which somebody must come."""
@@ -49,6 +49,31 @@ class Memories:
     down: int
     up: int
     nodes: Mapping[int, Mapping[str, Parameters]]
+
+
+class Remembered(Mapping[int, Parameters]):
+    """What clients of a simulation keep under a prefix; those that keep nothing there are not in it."""
+
+    def __init__(self, states: Mapping[int, RecordDict], prefix: str) -> None:
+        self._states, self._prefix = states, f"{prefix}/"
+
+    def __getitem__(self, client: int) -> Parameters:
+        arrays = dict(self._arrays(client + 1))
+        if not arrays:
+            raise KeyError(client)
+        return {name: to_tensor(array) for name, array in arrays.items()}
+
+    def __iter__(self) -> Iterator[int]:
+        return (node - 1 for node in sorted(self._states) if any(True for _ in self._arrays(node)))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _arrays(self, node: int) -> Iterator[tuple[str, Array]]:
+        for record in self._states[node].array_records.values() if node in self._states else ():
+            for name, array in record.items():
+                if name.startswith(self._prefix):
+                    yield name.removeprefix(self._prefix), array
 
 
 def in_order(messages: Sequence[Message]) -> Sequence[Message]:
@@ -194,12 +219,16 @@ class LocalGrid(Grid):
         }
         return Memories(self.clock, self._sendings, self.traffic.down, self.traffic.up, nodes)
 
+    def remembered(self, prefix: str) -> "Remembered":
+        """What each client keeps under `prefix/name`, by name, read when it is asked for."""
+        return Remembered(self.states, prefix)
+
     def remember(self, memories: Memories) -> None:
         """Go on from there."""
         self.clock, self._sendings = memories.clock, memories.sendings
         self.traffic = Traffic(memories.down, memories.up)
         self.states = {
-            node: RecordDict({name: to_arrays(tensors) for name, tensors in records.items()})
+            node: RecordDict({name: to_memory(tensors) for name, tensors in records.items()})
             for node, records in memories.nodes.items()
         }
 

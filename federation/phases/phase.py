@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from federation.rules import InputError, Rule, nearest
 
 
@@ -18,6 +20,7 @@ class Phase(Rule):
         needs_region: a client must have been charted to be asked; others also ask nodes that have never answered.
         elastic: each client trains the size of model that fits its device.
         trains: clients take gradient steps, or what stands for them: these rounds are the budget of every rival.
+        proposes: what a client remembers of its own answer holds only once the server has counted that answer.
         foundation: its result is what federations share that are trained apart and joined later.
         remembers: clients keep what they are told, under the phase's name.
         recalls: phases whose memory a client needs here; one that has lost it is told again with its order.
@@ -30,6 +33,7 @@ class Phase(Rule):
     needs_region: ClassVar[bool] = True
     elastic: ClassVar[bool] = False
     trains: ClassVar[bool] = False
+    proposes: ClassVar[bool] = False
     foundation: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
     recalls: ClassVar[tuple[str, ...]] = ()
@@ -41,7 +45,7 @@ class Phase(Rule):
 
     @classmethod
     def kinds(cls) -> dict[str, type["Phase"]]:
-        return {kind: phase for kind, phase in super().kinds().items() if phase is not Phase}
+        return {kind: phase for kind, phase in super().kinds().items() if phase not in (Phase, GlobalTraining)}
 
     @property
     def name(self) -> str:
@@ -52,6 +56,15 @@ class Phase(Rule):
     def training(self) -> str:
         """The phase whose learning-rate schedule this one is part of: its own, or the one that it continues."""
         return self.continues or self.name
+
+
+class GlobalTraining(Phase):
+    """Contract: rounds of local training of models that belong to no region. Most methods of the literature are one."""
+
+    needs_region: ClassVar[bool] = False
+    trains: ClassVar[bool] = True
+
+    rounds: int = Field(default=10, ge=1)
 
 
 def named(name: str) -> type[Phase]:

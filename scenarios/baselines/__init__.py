@@ -1,79 +1,43 @@
-"""Monoliths and other rivals, one a file. To add one: a file here with a subclass of `Method`."""
+"""Monoliths and other rivals, one a file. To add one: a file here that makes a `Method`, such as a `Rival`."""
 
-from inspect import isabstract
+from types import ModuleType
 
-from federation.rules import import_all
-from scenarios.baselines.central import Central, CentralTotal
-from scenarios.baselines.central_committee import CentralCommittee
-from scenarios.baselines.context import WithContext
+from federation.rules import InputError, import_all, nearest
 from scenarios.baselines.contract import Contender, Method, Trial
-from scenarios.baselines.ditto import Ditto
-from scenarios.baselines.fedadam import FedAdam
-from scenarios.baselines.fedavg import FedAvg, FedAvgTotal
-from scenarios.baselines.feddf import FedDf
-from scenarios.baselines.fedem import FedEm
-from scenarios.baselines.fedpft import FedPft
-from scenarios.baselines.fedprox import FedProx
-from scenarios.baselines.fedrep import FedRep
-from scenarios.baselines.fedrolex import FedRolex
-from scenarios.baselines.fjord import Fjord
-from scenarios.baselines.head import Head
-from scenarios.baselines.heterofl import HeteroFl
-from scenarios.baselines.ifca import Ifca
-from scenarios.baselines.local import Local
-from scenarios.baselines.oracle import Oracle
-from scenarios.baselines.scaffold import Scaffold
-from scenarios.baselines.sized import EIGHTH, HALF, QUARTER
-from scenarios.baselines.uniform import Ensemble
-from scenarios.baselines.world import World
+from scenarios.baselines.flower import FLOWER, Flower
 
 import_all(__name__, __path__)
 
-_IN_ORDER: tuple[Method, ...] = (
-    World(),
-    HALF,
-    QUARTER,
-    EIGHTH,
-    Central(),
-    CentralTotal(),
-    CentralCommittee(),
-    FedAvg(),
-    FedAvgTotal(),
-    FedProx(),
-    FedAdam(),
-    Scaffold(),
-    HeteroFl(),
-    FedRolex(),
-    Fjord(),
-    Ifca(),
-    FedEm(),
-    FedRep(),
-    Ditto(),
-    FedDf(),
-    FedPft(),
-    Local(),
-    Ensemble(),
-    Head(),
-    Oracle(),
-    WithContext(),
+ORDER = (
+    *("world", "world_1_2", "world_1_4", "world_1_8", "central", "central_total", "central_committee"),
+    *("fedavg", "fedavg_total", "fedprox", "fedadam", "scaffold", "heterofl", "fedrolex", "fjord"),
+    *("ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "local", "uniform", "head", "oracle", "context"),
 )
+"""The order of tables; methods that a new file brings come last."""
 
 
-def _found(methods: type[Method] = Method) -> list[Method]:
-    """One of each kind of method of this folder that has a name and is not in the order yet."""
-    below = [method for kind in methods.__subclasses__() for method in _found(kind)]
-    here = methods.__module__.startswith(f"{__name__}.")
-    if (
-        not here
-        or isabstract(methods)
-        or not hasattr(methods, "name")
-        or any(isinstance(m, methods) for m in _IN_ORDER)
-    ):
-        return below
-    return [methods(), *below]
+def found() -> dict[str, Method]:
+    """All methods that the files of this folder make, by name, in the order of tables."""
+    modules = [module for module in globals().values() if isinstance(module, ModuleType)]
+    methods = {m.name: m for module in modules for m in vars(module).values() if isinstance(m, Method)}
+    places = {name: place for place, name in enumerate(ORDER)}
+    return {name: methods[name] for name in sorted(methods, key=lambda name: (places.get(name, len(ORDER)), name))}
 
 
-METHODS: dict[str, Method] = {method.name: method for method in (*_IN_ORDER, *_found())}
-"""All methods of a comparison, in the order of its tables; those that a new file brings come last."""
+METHODS: dict[str, Method] = found()
 
-__all__ = ["METHODS", "Contender", "Method", "Trial"]
+
+def method(name: str) -> Method:
+    """The method of a name; `flwr:NAME` is the strategy NAME of Flower.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name.startswith(FLOWER):
+        return Flower(name)
+    if name not in METHODS:
+        raise InputError(f"unknown method {name!r}; {nearest(name, list(METHODS))}")
+    return METHODS[name]
+
+
+__all__ = ["METHODS", "Contender", "Method", "Trial", "method"]

@@ -12,8 +12,16 @@ from federation.models import ElasticFamily
 from federation.randomness import generator, torch_generator
 from federation.task import Task
 from federation.tensors import Parameters, threads_for
-from federation.world_model import Cost
-from scenarios.baselines.contract import Contender, Method, Trial, monolith_cost, single_model, training_flops
+from scenarios.baselines.contract import (
+    Contender,
+    Method,
+    Trial,
+    active,
+    monolith_cost,
+    single_model,
+    total,
+    training_flops,
+)
 
 BATCH, RATE, MOMENTUM = 50, 0.05, 0.9
 """Its own, since a federation's batches are averaged over clients; the search moves the rate for this data set."""
@@ -24,14 +32,11 @@ class Central(Method):
 
     name, title = "central", "monolith on pooled data, equal active parameters"
 
-    def parameters(self, size: Cost) -> int:
-        """To which of the world model's sizes the monolith is made equal."""
-        return size.active_parameters
+    parameters = staticmethod(active)
+    """To which of the world model's sizes the monolith is made equal."""
 
     def run(self, trial: Trial) -> Contender:
-        assert trial.size is not None
-        task, scenario = trial.task, trial.scenario
-        family = scenario.model.sized_to(task, self.parameters(trial.size))
+        task, scenario, family = trial.task, trial.scenario, trial.sized(self.parameters)
         pooled = Samples.concatenated([client.train for client in trial.federation.clients])
         models = descended(trial, family, task, shown(trial, pooled, self.name), task.losses, self.name)
         answer, curve = trial.followed(single_model(family, model, task) for model in models)
@@ -44,8 +49,7 @@ class CentralTotal(Central):
 
     name, title = "central_total", "monolith on pooled data, equal total parameters"
 
-    def parameters(self, size: Cost) -> int:
-        return size.total_parameters
+    parameters = staticmethod(total)
 
 
 def shown(trial: Trial, pooled: Samples, name: str) -> Callable[[int], Samples]:
@@ -95,3 +99,6 @@ def descended(
                 schedule.step()
         if (epoch + 1) % scenario.local.epochs == 0:
             yield {name: tensor[0].detach().clone() for name, tensor in model.items()}
+
+
+CENTRAL, CENTRAL_TOTAL = Central(), CentralTotal()

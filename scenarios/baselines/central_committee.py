@@ -18,9 +18,8 @@ class CentralCommittee(Method):
         return "" if trial.scenario.experts.members > 1 else "the experts are no committees; see experts.members"
 
     def run(self, trial: Trial) -> Contender:
-        assert trial.size is not None
         task, scenario, members = trial.task, trial.scenario, trial.scenario.experts.members
-        family = scenario.model.sized_to(task, trial.size.active_parameters // members)
+        family = trial.sized(lambda size: size.active_parameters // members)
         pooled = Samples.concatenated([client.train for client in trial.federation.clients])
         names = [f"{self.name} {member}" for member in range(members)]
         apart = [descended(trial, family, task, shown(trial, pooled, name), task.losses, name) for name in names]
@@ -33,3 +32,6 @@ class CentralCommittee(Method):
 def _together(family: ElasticFamily, models: tuple[Parameters, ...], task: Task) -> Answer:
     committee = Expert(stacked(list(models)))
     return lambda inputs, clients: committee.answers(family, task, inputs)
+
+
+CENTRAL_COMMITTEE = CentralCommittee()

@@ -2,19 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import ceil
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from federation.data.samples import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.engine import LocalGrid, Traffic
 from federation.models import ElasticFamily
-from federation.opening import Opened
+from federation.opening import Opened, RunConfig, changed, open_run
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, single
@@ -32,9 +31,15 @@ Methods with context are given a number that samples of one client share; they m
 CURVE_SAMPLES = 1_000
 
 
+class Grids(Protocol):
+    """Makes a fresh grid for a configuration; `merged`: whether one answer may stand for many clients."""
+
+    def __call__(self, config: RunConfig, /, merged: bool = True) -> LocalGrid: ...
+
+
 @dataclass(frozen=True)
-class WorldRun:
-    """The world model's own run on this seed: other methods take its budget, or parts of it."""
+class Run:
+    """A finished run of a scenario's phases: what it made, what it cost, and how well it answered on the way."""
 
     outcome: Outcome
     traffic: Traffic
@@ -47,23 +52,32 @@ class Trial:
     """One method, one seed, one learning-rate factor.
 
     Attributes:
+        config: names the scenario and its seed to every process.
+        grids: makes a fresh grid for a configuration.
         share: of the rounds that are run; less than one in a search.
-        world: this seed's world model; None only for the world model itself.
-        size: parameters of this seed's world model, to which monoliths are sized.
+        budget: rounds of gradient steps; where it is not set, those of all the world model's phases together.
+        world: this seed's world model; None for the world model itself, and where there is none.
+        size: parameters of this seed's world model, to which monoliths are sized; None where there is none.
         on_round: called after each round, for progress.
-        checkpoints: where the world model's run is written down, if anywhere.
+        checkpoints: where a run is written down, if anywhere.
         resumed: what it goes on from.
     """
 
-    opened: Opened
-    grid: Callable[[], LocalGrid]
+    config: RunConfig
+    grids: Grids
     factor: float = 1.0
     share: float = 1.0
-    world: WorldRun | None = None
+    budget: int | None = None
+    world: Run | None = None
     size: Cost | None = None
     on_round: Callable[[], None] = lambda: None
-    checkpoints: Checkpoints | None = None
-    resumed: Checkpoint | None = None
+    checkpoints: Callable[[Scenario], Checkpoints | None] = lambda scenario: None
+    resumed: Callable[[Scenario], Checkpoint | None] = lambda scenario: None
+
+    @property
+    def opened(self) -> Opened:
+        """The scenario of this seed, with its data."""
+        return open_run(self.config)
 
     @property
     def scenario(self) -> Scenario:
@@ -82,13 +96,27 @@ class Trial:
 
     @property
     def rounds(self) -> int:
-        """Rounds of gradient steps: those of all the world model's phases together."""
-        return max(1, ceil(self.share * gradient_rounds(self.scenario, self.task)))
+        """Rounds of gradient steps."""
+        whole = gradient_rounds(self.scenario, self.task) if self.budget is None else self.budget
+        return max(1, ceil(self.share * whole))
 
     @property
     def learning_rate(self) -> float:
         """The scenario's local rate times the factor under trial."""
         return self.scenario.local.learning_rate * self.factor
+
+    def changed(self, settings: Mapping[str, Any]) -> Self:
+        """The same trial of a scenario with other settings."""
+        return replace(self, config=changed(self.config, settings))
+
+    def sized(self, parameters: Callable[[Cost], int]) -> ElasticFamily:
+        """The family at one of the world model's sizes; as the scenario has it, where there is no world model.
+
+        Args:
+            parameters: which of the sizes.
+        """
+        family = self.scenario.model
+        return family if self.size is None else family.sized_to(self.task, parameters(self.size))
 
     def probe(self) -> Samples:
         """The union test samples on which learning curves are drawn."""
@@ -112,7 +140,7 @@ class Trial:
             curve.append(self.watched(number, answer))
         return answer, tuple(curve)
 
-    def finished(self) -> WorldRun:
+    def finished(self) -> Run:
         """The world model's run, for methods that need it."""
         if self.world is None:
             raise ValueError("this method needs the world model's run; compare runs it first")
@@ -163,16 +191,20 @@ class Method(ABC):
         title: one line for people.
         searched: whether a learning rate is searched for.
         reuses_world: whether it is made from the world model's own run, whose traffic and training it then counts.
+        needs_world: whether it takes a part of that run, ready-made.
         knows_client: whether the union test, too, tells it the client of each sample. Only the oracle's does.
         context: whether it is told which test samples come from the same client. Tables keep it apart from the others.
+        federates: whether it is a list of phases, which a scenario can run, deploy and resume.
     """
 
     name: str
     title: str
     searched: bool = True
     reuses_world: bool = False
+    needs_world: bool = False
     knows_client: bool = False
     context: bool = False
+    federates: bool = False
 
     @abstractmethod
     def run(self, trial: Trial) -> Contender:
@@ -181,6 +213,16 @@ class Method(ABC):
     def absent(self, trial: Trial) -> str:
         """Why the method does not apply to this scenario and its data; empty where it does."""
         return ""
+
+
+def active(size: Cost) -> int:
+    """As many parameters as one query of the world model runs."""
+    return size.active_parameters
+
+
+def total(size: Cost) -> int:
+    """As many parameters as the whole world model holds."""
+    return size.total_parameters
 
 
 def probed(test: Samples) -> Samples:
@@ -194,19 +236,6 @@ def single_model(family: ElasticFamily, parameters: Parameters, task: Task) -> A
 
     def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
         return task.answers(family.asked(alone, inputs, task)[0])
-
-    return answer
-
-
-def own_models(family: ElasticFamily, model_of: Callable[[int], Parameters], task: Task) -> Answer:
-    """Answers of each client's own model; `model_of(-1)` is that of whoever is unknown."""
-
-    def answer(inputs: Tensor, clients: NDArray[np.int64]) -> Tensor:
-        answers = torch.zeros(len(inputs), task.outputs)
-        for client in np.unique(clients):
-            mine = torch.from_numpy(clients == client)
-            answers[mine] = single_model(family, model_of(int(client)), task)(inputs[mine], clients[clients == client])
-        return answers
 
     return answer
 

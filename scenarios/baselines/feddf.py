@@ -7,7 +7,7 @@ from torch import Tensor
 from federation.data.samples import Samples
 from federation.routing import Gates
 from scenarios.baselines.central import descended, shown
-from scenarios.baselines.contract import Contender, Method, Trial, monolith_cost, single_model, training_flops
+from scenarios.baselines.contract import Contender, Method, Trial, active, monolith_cost, single_model, training_flops
 
 
 class FedDf(Method):
@@ -22,9 +22,8 @@ class FedDf(Method):
     reuses_world = True
 
     def run(self, trial: Trial) -> Contender:
-        assert trial.size is not None
         run, task, epochs = trial.finished(), trial.task, trial.rounds * trial.scenario.local.epochs
-        world, family = run.outcome.world, trial.scenario.model.sized_to(task, trial.size.active_parameters)
+        world, family = run.outcome.world, trial.sized(active)
         inputs = torch.cat([client.held_out.inputs for client in trial.federation.clients])
         regions = world.design.regions
         taught = Samples(inputs, world.mixture(inputs, Gates.even(len(inputs), regions)))
@@ -39,3 +38,6 @@ class FedDf(Method):
 def _divergence(outputs: Tensor, taught: Tensor) -> Tensor:
     """KL(teacher | student) of each row, up to the teacher's entropy, which no step changes."""
     return F.cross_entropy(outputs, taught, reduction="none")
+
+
+FEDDF = FedDf()

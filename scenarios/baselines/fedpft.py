@@ -30,6 +30,7 @@ class FedPft(Method):
     """
 
     name, title = "fedpft", "FedPFT: one-shot Gaussians and a head, equal active parameters"
+    needs_world = True
 
     def absent(self, trial: Trial) -> str:
         return "" if trial.task.classifies else "real-valued targets have no classes whose features are Gaussian"
@@ -88,3 +89,6 @@ def _root(covariance: Float[Tensor, "latent latent"]) -> Float[Tensor, "latent l
 def _encoded(encoder: Encoder, head: Answer) -> Answer:
     """A head's answers to raw inputs."""
     return lambda inputs, clients: head(encoder(inputs), clients)
+
+
+FEDPFT = FedPft()

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from federation.models import Size
 from scenarios.baselines.contract import Contender, Method, Trial
-from scenarios.baselines.world import contender
+from scenarios.baselines.running import contender
 
 
 class Sized(Method):
@@ -23,7 +23,7 @@ class Sized(Method):
 
     def run(self, trial: Trial) -> Contender:
         run = trial.finished()
-        return contender(run, world=run.outcome.world.at(self.size))
+        return contender(run, model=run.outcome.world.at(self.size))
 
 
 HALF, QUARTER, EIGHTH = (Sized(Fraction(1, part)) for part in (2, 4, 8))

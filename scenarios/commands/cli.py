@@ -30,7 +30,8 @@ from scenarios.runs.experiment import run as run_experiment
 from scenarios.runs.folder import RunFolder
 from scenarios.runs.forget import forgotten
 from scenarios.runs.journal import Journal
-from scenarios.runs.options import Config, DataDir, Set
+from scenarios.runs.methods import with_method
+from scenarios.runs.options import Config, DataDir, MethodRounds, OneMethod, Set
 from scenarios.runs.overrides import alternatives, collected
 from scenarios.runs.plan import plan as make_plan
 from scenarios.runs.progress import Silent
@@ -112,6 +113,8 @@ def simulate(
     config: Config = None,
     data_dir: DataDir = None,
     seed: Seed = 0,
+    method: OneMethod = None,
+    rounds: MethodRounds = None,
     until: Until = None,
     engine: Which = "cohort",
     workers: NumberOfWorkers = None,
@@ -120,16 +123,22 @@ def simulate(
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run one federation and save its world model."""
+    """Run one federation and save what it makes: a world model, or the model of another method."""
     where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
-    job = Simulate(**where | {"overrides": (UNTIL_STABLE if until else {}) | where["overrides"]})
+    overrides = (UNTIL_STABLE if until else {}) | where["overrides"]
+    job = Simulate(**where | {"overrides": with_method(method, rounds, scenario, overrides)})
     _work(job, job.begin(out), json_, quiet)
 
 
 @app.command()
 def compare(
     scenario: Reference,
-    methods: Annotated[str, typer.Option("--methods", help="names with commas; default all")] = ",".join(METHODS),
+    methods: Annotated[
+        str, typer.Option("--methods", help="names with commas, flwr:NAME for Flower's own; default all")
+    ] = ",".join(METHODS),
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", min=1, help="of every method, without a world model")
+    ] = None,
     seeds: Seeds = 1,
     set_: Set = None,
     config: Config = None,
@@ -143,9 +152,9 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Compare the world model with monoliths and rivals at equal budget, and write a report."""
-    names = tuple(check_methods(methods.split(",")))
+    names = tuple(check_methods(methods.split(","), rounds))
     where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
-    job = Compare(**where, methods=names, seeds=seeds)
+    job = Compare(**where, methods=names, seeds=seeds, rounds=rounds)
     _work(job, job.begin(out), json_, quiet)
 
 

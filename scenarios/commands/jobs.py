@@ -105,6 +105,7 @@ class Compare(Job):
 
     methods: Several[str]
     seeds: int
+    rounds: int | None = None
 
     @property
     def result(self) -> str:
@@ -123,12 +124,14 @@ class Compare(Job):
             raise InputError("a comparison goes on from its last checkpoint; leave --round out")
         seeds = range(self.seed, self.seed + self.seeds)
         comparison = run_comparison(
-            self.reference, self.overrides, seeds, self.methods, progress, self.runs_on, journal=journal
+            self.reference, self.overrides, seeds, self.methods, progress, self.runs_on, journal, self.rounds
         )
-        _keep(folder, comparison.world.outcome)
-        result, gathered = comparison.dump(), gather(comparison)
-        folder.write_json("report.json", gathered)
-        folder.write_text("report.html", render(result, gathered))
+        result = comparison.dump()
+        if comparison.world is not None:
+            _keep(folder, comparison.world.outcome)
+            gathered = gather(comparison)
+            folder.write_json("report.json", gathered)
+            folder.write_text("report.html", render(result, gathered))
         return result
 
     def show(self, result: dict[str, Any], folder: Path) -> None:
@@ -213,6 +216,6 @@ def unfinished(folder: RunFolder) -> Job:
 
 
 def _keep(folder: RunFolder, outcome: Outcome) -> None:
-    """Write the rounds and the world model of a finished run."""
+    """Write the rounds and the model of a finished run."""
     folder.write_text("metrics.jsonl", outcome.metrics)
-    outcome.world.save(folder.path)
+    outcome.model.save(folder.path)

@@ -26,7 +26,8 @@ from scenarios.deployment.submission import Run, described, fitted, followed, pr
 from scenarios.deployment.up import operator_of, resume_here, run_here, serve_here, sound
 from scenarios.deployment.upkeep_cli import app as upkeep
 from scenarios.runs.folder import RunFolder, check_out
-from scenarios.runs.options import Config, DataDir, Set
+from scenarios.runs.methods import with_method
+from scenarios.runs.options import Config, DataDir, MethodRounds, OneMethod, Set
 from scenarios.runs.overrides import collected
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -111,6 +112,8 @@ def up(
     config: Config = None,
     data_dir: DataDir = None,
     seed: Seed = 0,
+    method: OneMethod = None,
+    rounds: MethodRounds = None,
     resume: Resume = False,
     out: Annotated[Path | None, typer.Option("--out", help="new folder for the results")] = None,
     compose: Tool = None,
@@ -121,15 +124,15 @@ def up(
             raise InputError("name the folder of the deployment whose containers shall start, or use --local")
         return Containers.of(sound(Layout.load(folder)), compose).up()
     if resume:
-        if folder is None or serve or scenario or set_ or config or data_dir or seed or sites:
+        if folder is None or serve or scenario or set_ or config or data_dir or seed or sites or method or rounds:
             raise InputError("--local --resume goes on with the last run of DIR, and takes no other settings but --out")
-        return print(f"world model in {resume_here(folder, out, _show)}")
+        return print(f"model in {resume_here(folder, out, _show)}")
     if folder is not None and scenario is None and str(folder) in scenario_names():
         folder, scenario = None, str(folder)
     if serve:
         return serve_here(folder, sites, _show)
-    kept = run_here(folder, scenario or "digits", collected(set_, config, data_dir), seed, sites, out, _show)
-    return print(f"world model in {kept}")
+    overrides = with_method(method, rounds, scenario or "digits", collected(set_, config, data_dir))
+    return print(f"model in {run_here(folder, scenario or 'digits', overrides, seed, sites, out, _show)}")
 
 
 @app.command("compose")
@@ -161,11 +164,13 @@ def run(
     config: Config = None,
     data_dir: DataDir = None,
     seed: Seed = 0,
+    method: OneMethod = None,
+    rounds: MethodRounds = None,
     resume: Resume = False,
 ) -> None:
     """Run a scenario on a deployment that is up, and follow it to its end."""
     layout = Layout.load(folder)
-    wanted = _wanted(layout, scenario, set_, config, data_dir, seed, resume)
+    wanted = _wanted(layout, scenario, set_, config, data_dir, seed, method, rounds, resume)
     results = layout.results.resolve() if Live.load(layout) else RESULTS
     operator = operator_of(layout)
     submitted = started(layout, operator, wanted, results, resume)
@@ -205,7 +210,7 @@ def fetch(
         kept = RunFolder.create(out, known.name)
         shutil.copytree(source, kept.path, dirs_exist_ok=True)
     kept.write_text("run.json", described(known))
-    print(f"world model in {kept.path}")
+    print(f"model in {kept.path}")
 
 
 @app.command()
@@ -228,13 +233,15 @@ def _wanted(
     config: Path | None,
     data_dir: Path | None,
     seed: int,
+    method: str | None,
+    rounds: int | None,
     resume: bool,
 ) -> Run:
     if not resume and scenario is not None:
         if scenario not in scenario_names():
             raise InputError(f"scenario {scenario!r}: sites know them by name; known: {', '.join(scenario_names())}")
-        return prepared(layout, scenario, collected(set_, config, data_dir), seed)
-    if resume and not (scenario or set_ or config or data_dir or seed):
+        return prepared(layout, scenario, collected(set_, config, data_dir), seed, method, rounds)
+    if resume and not (scenario or set_ or config or data_dir or seed or method or rounds):
         return resumable(layout)
     raise InputError("expected either SCENARIO with its settings, or --resume alone, which goes on with the last run")
 

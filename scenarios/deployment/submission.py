@@ -13,11 +13,12 @@ from scenarios.deployment.layout import Layout
 from scenarios.deployment.operator import COMPLETED, Operator
 from scenarios.deployment.operator import Run as State
 from scenarios.deployment.own_data import agreed, settings
+from scenarios.runs.methods import with_method
 
 NOISE = re.compile(r"^(\x1b\[\d+m)?(INFO|DEBUG) |^Successfully installed |^\s*$")
 """What Flower itself says of each step."""
 
-SAVED = "world model in"
+SAVED = "model in"
 """How the ServerApp says that it has written its results."""
 
 
@@ -64,13 +65,23 @@ def configured(layout: Layout, scenario: str, overrides: Mapping[str, Any]) -> d
     return fitted(scenario, overrides, len(layout.sites))
 
 
-def prepared(layout: Layout, scenario: str, overrides: Mapping[str, Any], seed: int) -> Run:
+def prepared(
+    layout: Layout,
+    scenario: str,
+    overrides: Mapping[str, Any],
+    seed: int,
+    method: str | None = None,
+    rounds: int | None = None,
+) -> Run:
     """A run that may be started; its number is not known yet.
 
+    Args:
+        method: what is run in place of the scenario's own phases.
+        rounds: of that method.
     Raises:
         InputError: there is no such scenario, or it cannot be configured like this.
     """
-    chosen = configured(layout, scenario, overrides)
+    chosen = with_method(method, rounds, scenario, configured(layout, scenario, overrides))
     title = open_run(run_config(scenario, chosen, seed)).scenario.name
     name = f"{title}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
     return Run(number=0, name=name, scenario=scenario, overrides=chosen, seed=seed)

@@ -9,8 +9,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from scenarios.baselines import METHODS
-
 
 class Bars:
     """One bar for what runs now: rounds (or another unit) done, time taken and time left."""
@@ -47,11 +45,22 @@ class Bars:
 
 def simulation_lines(result: Mapping[str, Any]) -> None:
     """The scores and the place of a finished simulation."""
-    parts = ", ".join(f"{part} {weight:g}" for part, weight in result["composition"].items() if weight)
     console = Console()
     console.print(f"union test  {result['metric']} [bold]{result['union']:.4f}[/]  (one test set, client unknown)")
     if result["local"] is not None:
         console.print(f"local tests {result['metric']} [bold]{result['local']:.4f}[/]  (each client's own, mean)")
+    if "regions" in result:
+        _world_lines(console, result)
+    if result["clock"]:
+        console.print(
+            f"virtual time {result['clock'] / 3600:.2f} h; {result['silent']} asked clients did not answer in time"
+        )
+    console.print(f"{'world model' if 'regions' in result else 'model'} in {result['out']}")
+
+
+def _world_lines(console: Console, result: Mapping[str, Any]) -> None:
+    """What only a world model has."""
+    parts = ", ".join(f"{part} {weight:g}" for part, weight in result["composition"].items() if weight)
     console.print(_covered(result["novelty"], result["metric"]))
     if bound := result["union_bound"]:
         console.print(
@@ -68,11 +77,6 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
         console.print(f"{stable} regions came to rest, which saved {100 * rest['saved']:.0f} % of the experts' updates")
     if grown := result["grown"]:
         console.print(f"changed between rounds: {'; '.join(grown)}")
-    if result["clock"]:
-        console.print(
-            f"virtual time {result['clock'] / 3600:.2f} h; {result['silent']} asked clients did not answer in time"
-        )
-    console.print(f"world model in {result['out']}")
 
 
 def _covered(novelty: Mapping[str, float | None], metric: str) -> str:
@@ -106,29 +110,29 @@ def plan_tables(result: Mapping[str, Any]) -> None:
 
 def comparison_tables(result: Mapping[str, Any], out: Path) -> None:
     """The two protocols, each in a table of its own, calibration, what context adds, and the budgets."""
-    console, metric = Console(), result["metric"]
-    console.print(_scores(result["union"], metric, "Union test: one test set from all regions, the client unknown"))
+    console = Console()
+    console.print(_scores(result, result["union"], "Union test: one test set from all regions, the client unknown"))
     if result["local"]:
-        console.print(_scores(result["local"], metric, "Local tests: each client's own samples, mean over clients"))
+        console.print(_scores(result, result["local"], "Local tests: each client's own samples, mean over clients"))
     if result["ece"]:
         console.print(_calibration(result))
     for protocol, rows in result["context"].items():
         if rows and protocol in ("union", "local"):
             title = f"With context, {protocol}: samples of one client come together, without their labels"
-            console.print(_scores(rows, metric, title))
+            console.print(_scores(result, rows, title))
     console.print(_budgets(result["budget"]))
     for name, reason in result["skipped"].items():
         console.print(f"{name}: left out, {reason}")
-    console.print(f"report: {out / 'report.html'}")
+    console.print(f"report: {out / 'report.html'}" if result["composition"] else f"results in {out}")
 
 
-def _scores(rows: Mapping[str, Any], metric: str, title: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in ("method", metric, "95 % interval", "minus world", "what"):
+def _scores(result: Mapping[str, Any], rows: Mapping[str, Any], title: str) -> Table:
+    table, titles = Table(title=title, title_justify="left"), result["titles"]
+    for column in ("method", result["metric"], "95 % interval", f"minus {result['yardstick']}", "what"):
         table.add_column(column, justify="left" if column in ("method", "what") else "right")
     for name, row in rows.items():
         interval = f"{row['ci95'][0]:.4f} .. {row['ci95'][1]:.4f}" if row["ci95"] else "one seed"
-        table.add_row(name, f"{row['mean']:.4f}", interval, f"{row['minus_world']['mean']:+.4f}", METHODS[name].title)
+        table.add_row(name, f"{row['mean']:.4f}", interval, f"{row['difference']['mean']:+.4f}", titles[name])
     return table
 
 

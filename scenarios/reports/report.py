@@ -16,7 +16,7 @@ from federation.data.samples import UNKNOWN_CLIENT, FederatedData
 from federation.manifold import Atlas
 from federation.world.confidence import BINS
 from federation.world_model import NOTHING_NOVEL, WorldModel
-from scenarios.baselines import METHODS
+from scenarios.baselines import method
 from scenarios.reports import pictures
 from scenarios.reports.display import readable
 from scenarios.reports.geometry import advice, shapes_of
@@ -52,6 +52,7 @@ UNITS = {
 def gather(comparison: Comparison) -> dict[str, Any]:
     """What the report needs beside `comparison.json`, of the first seed's run: plain data that JSON can hold."""
     scenario, federation = comparison.first.scenario, comparison.first.federation()
+    assert comparison.world is not None
     outcome = comparison.world.outcome
     curves = {s.method: s.contender.curve for s in comparison.scores if s.seed == scenario.seed}
     places, shares = _regions(outcome.world, federation)
@@ -178,9 +179,9 @@ def render(comparison_json: Mapping[str, Any], gathered: Mapping[str, Any]) -> s
         g=gathered,
         metric=metric,
         several=len(comparison["seeds"]) > 1,
-        titles={name: method.title for name, method in METHODS.items()},
-        reusing=[name for name in comparison["budget"] if METHODS[name].reuses_world],
-        searched=[name for name in comparison["budget"] if METHODS[name].searched],
+        titles=comparison["titles"],
+        reusing=[name for name in comparison["budget"] if method(name).reuses_world],
+        searched=[name for name in comparison["budget"] if method(name).searched],
         verdicts=_verdicts(comparison["union"], metric),
         tables={protocol: _score_rows(comparison[protocol], metric) for protocol in ("union", "local")},
         context={protocol: _score_rows(comparison["context"][protocol], metric) for protocol in ("union", "local")},
@@ -229,7 +230,7 @@ def _pictures(comparison: Mapping[str, Any], gathered: Mapping[str, Any], metric
 def _verdicts(scores: Mapping[str, Any], metric: Metric) -> dict[str, list[dict[str, str]]]:
     """World minus each rival, the worst first: behind, ahead, or open where the paired interval holds zero."""
     found: dict[str, list[dict[str, str]]] = {"behind": [], "open": [], "ahead": []}
-    rivals = {name: row["minus_world"] for name, row in scores.items() if name != WORLD}
+    rivals = {name: row["difference"] for name, row in scores.items() if name != WORLD}
     known = {name: row for name, row in rivals.items() if row["mean"] is not None}
     for name, row in sorted(known.items(), key=lambda item: -item[1]["mean"]):
         low, high = _ends(row) or (row["mean"], row["mean"])
@@ -249,7 +250,7 @@ def _score_rows(scores: Mapping[str, Any], metric: Metric) -> list[dict[str, Any
     """One table row a method: its score, how sure that is, and how far it is from the world model."""
     rows = []
     for name, row in scores.items():
-        minus, own, paired = row["minus_world"], _ends(row), _ends(row["minus_world"])
+        minus, own, paired = row["difference"], _ends(row), _ends(row["difference"])
         apart = name != WORLD and minus["mean"] is not None
         rows.append(
             {

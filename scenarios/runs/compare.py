@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from federation.data.samples import UNKNOWN_CLIENT, FederatedData
-from federation.engine.local import Visit, in_order
-from federation.world.novelty import Coverage, coverage
 from federation.opening import Opened, open_run, run_config
-from federation.rules import InputError, nearest
+from federation.rules import InputError
+from federation.world.novelty import Coverage, coverage
 from federation.world.union_bound import UnionBound, union_bound
-from scenarios.baselines import METHODS, Contender, Method, Trial
-from scenarios.baselines.contract import WorldRun
-from scenarios.baselines.world import contender, run_world
+from scenarios.baselines import METHODS, Contender, Method, Trial, method
+from scenarios.baselines.contract import Run
+from scenarios.baselines.running import contender
+from scenarios.baselines.world import World
 from scenarios.runs.engines import RAY, Engine
 from scenarios.runs.journal import Journal, Score
 from scenarios.runs.progress import Progress
@@ -34,11 +34,11 @@ QUERIES = 20
 
 @dataclass(frozen=True)
 class Comparison:
-    """All scores, and the first seed's world run for the report."""
+    """All scores, and the first seed's world run for the report; None where no world model is compared."""
 
     reference: str
     first: Opened
-    world: WorldRun
+    world: Run | None
     scores: tuple[Score, ...]
     skipped: Mapping[str, str]
     compositions: tuple[dict[str, float], ...]
@@ -57,7 +57,12 @@ class Comparison:
     @property
     def methods(self) -> list[str]:
         """The methods that were run, in the order of tables."""
-        return [name for name in METHODS if self.of(name)]
+        return list(dict.fromkeys(score.method for score in self.scores))
+
+    @property
+    def yardstick(self) -> str:
+        """The method from which all others are subtracted: the world model, or without it the first one."""
+        return WORLD if self.of(WORLD) else self.methods[0]
 
     def dump(self) -> dict[str, Any]:
         """What `comparison.json` holds."""
@@ -65,13 +70,15 @@ class Comparison:
             "scenario": self.first.scenario.name,
             "metric": self.first.federation().task.metric,
             "seeds": self.seeds,
-            **self._protocols([name for name in self.methods if not METHODS[name].context]),
-            "context": self._protocols([name for name in self.methods if METHODS[name].context]),
+            "yardstick": self.yardstick,
+            "titles": {name: method(name).title for name in self.methods},
+            **self._protocols([name for name in self.methods if not method(name).context]),
+            "context": self._protocols([name for name in self.methods if method(name).context]),
             "budget": {name: _budget(self.of(name)) for name in self.methods},
             "learning_rate_factor": {name: self.of(name)[0].factor for name in self.methods},
             "learning_rate_factor_per_seed": {name: [s.factor for s in self.of(name)] for name in self.methods},
             "skipped": dict(self.skipped),
-            "composition": self.compositions[0],
+            "composition": self.compositions[0] if self.compositions else {},
             "composition_per_seed": list(self.compositions),
             "novelty": means_of(self.coverages),
             "union_bound": means_of(self.bounds),
@@ -79,7 +86,7 @@ class Comparison:
 
     def _protocols(self, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
         """A table for each of PROTOCOLS, of methods that are told the same of the test samples and have a value on each
-        seed, as the world model must."""
+        seed, as the yardstick must."""
 
         def values(key: str, name: str) -> list[float]:
             found = [getattr(score, key) for score in self.of(name)]
@@ -87,9 +94,9 @@ class Comparison:
 
         return {
             key: {
-                name: summary(values(key, name), values(key, WORLD))
+                name: summary(values(key, name), values(key, self.yardstick))
                 for name in methods
-                if values(key, name) and values(key, WORLD)
+                if values(key, name) and values(key, self.yardstick)
             }
             for key in PROTOCOLS
         }
@@ -104,16 +111,21 @@ def means_of(found: Sequence[Coverage] | Sequence[UnionBound]) -> dict[str, Any]
     return {name: mean_interval(values) if values else None for name, values in known.items()} | {"per_seed": rows}
 
 
-def check_methods(names: Sequence[str]) -> list[str]:
-    """The methods to run, in the order of tables; the world model is always among them.
+def check_methods(names: Sequence[str], rounds: int | None = None) -> list[str]:
+    """The methods to run, in the order of tables.
+
+    The world model is among them unless the rounds of all are given: without it, nothing else says how many they are.
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name, or rounds for a comparison with the world model, whose phases have rounds each.
     """
     for name in names:
-        if name not in METHODS:
-            raise InputError(f"unknown method {name!r}; {nearest(name, list(METHODS))}")
-    return [name for name in METHODS if name in names or name == WORLD]
+        method(name)
+    if rounds is None:
+        return [*(name for name in METHODS if name in names or name == WORLD), *(n for n in names if n not in METHODS)]
+    if made := [name for name in names if name == WORLD or method(name).reuses_world or method(name).needs_world]:
+        raise InputError(f"--rounds is for methods without the world model's phases; leave it out, or {made[0]}")
+    return [*(name for name in METHODS if name in names), *(name for name in names if name not in METHODS)]
 
 
 def compare(
@@ -124,49 +136,51 @@ def compare(
     progress: Progress,
     engine: Engine = RAY,
     journal: Journal | None = None,
+    rounds: int | None = None,
 ) -> Comparison:
     """Run all methods on all seeds. Learning rates are searched on the first seed, for all methods alike.
 
     Args:
         journal: what is finished already, and where all that is finished is kept.
+        rounds: of every method; where they are not given, the world model is run, and its rounds hold.
     """
     journal, scores = journal or Journal(), list[Score]()
     compositions: list[dict[str, float]] = []
     coverages: list[Coverage] = []
     bounds: list[UnionBound] = []
-    first: tuple[Opened, WorldRun] | None = None
+    worlds: list[Run] = []
     skipped: dict[str, str] = {}
     for seed in seeds:
         config = run_config(reference, overrides, seed)
-        opened = open_run(config)
-        trial = Trial(opened, engine.grids(opened, config), on_round=progress.advance)
-        for name in check_methods(methods):
-            method = METHODS[name]
-            if reason := method.absent(trial):
+        trial = Trial(config, engine.fresh, budget=rounds, on_round=progress.advance)
+        for name in check_methods(methods, rounds):
+            one = method(name)
+            if reason := one.absent(trial):
                 skipped[name] = reason
                 continue
             if not journal.factors(name):
-                journal.keep_factors(name, searched(method, trial, progress))
+                journal.keep_factors(name, searched(one, trial, progress))
             score = journal.score(seed, name)
             if score is None or name == WORLD:
                 began = time.perf_counter()
-                used, trained, run = at_best(trial, journal.factors(name), partial(_trained, method, journal, progress))
+                used, trained, run = at_best(trial, journal.factors(name), partial(_trained, one, journal, progress))
                 if run is not None:
-                    first = first or (opened, run)
+                    worlds = worlds or [run]
                     trial = replace(trial, world=run, size=run.outcome.world.cost())
                 if score is None:
-                    score = _score(trial, method, trained, used, time.perf_counter() - began)
+                    score = _score(trial, one, trained, used, time.perf_counter() - began)
                     journal.keep_score(score)
             scores.append(score)
-        world = trial.finished().outcome.world
-        compositions.append(world.design.composition)
-        coverages.append(coverage(world, opened.federation().union_test))
-        if bound := union_bound(world, opened.federation()):
-            bounds.append(bound)
-    assert first is not None
+        if trial.world is not None:
+            world, federation = trial.world.outcome.world, trial.federation
+            compositions.append(world.design.composition)
+            coverages.append(coverage(world, federation.union_test))
+            if bound := union_bound(world, federation):
+                bounds.append(bound)
     return Comparison(
         reference,
-        *first,
+        open_run(run_config(reference, overrides, seeds[0])),
+        worlds[0] if worlds else None,
         scores=tuple(scores),
         skipped=skipped,
         compositions=tuple(compositions),
@@ -175,14 +189,18 @@ def compare(
     )
 
 
-def _trained(method: Method, journal: Journal, progress: Progress, trial: Trial) -> tuple[Contender, WorldRun | None]:
-    """A method at a trial's learning rate, and the run if it is the world model's, which may be resumed."""
+def _trained(method: Method, journal: Journal, progress: Progress, trial: Trial) -> tuple[Contender, Run | None]:
+    """A method at a trial's learning rate, and the run if it is the world model's; both may be resumed."""
     progress.begin(f"{method.name}, seed {trial.scenario.seed}", rounds_of(method, trial))
-    if method.name != WORLD:
-        return method.run(trial), None
-    kept = journal.checkpoints(trial.scenario, trial.factor), journal.resumed(trial.scenario, trial.factor)
-    run = run_world(replace(trial, checkpoints=kept[0], resumed=kept[1]))
-    return contender(run), run
+    kept = replace(
+        trial,
+        checkpoints=partial(journal.checkpoints, method=method.name, factor=trial.factor),
+        resumed=partial(journal.resumed, method=method.name, factor=trial.factor),
+    )
+    if isinstance(method, World):
+        run = method.finish(kept)
+        return contender(run), run
+    return method.run(kept), None
 
 
 def _score(trial: Trial, method: Method, trained: Contender, factor: float, seconds: float) -> Score:

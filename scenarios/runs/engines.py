@@ -8,7 +8,7 @@ from clients.app import app, serve_cohort
 from federation.engine import CohortGrid, Here, LocalGrid, SerialGrid, Workers
 from federation.engine.cohort import COHORT, CohortApp
 from federation.engine.local import Visit, in_order
-from federation.opening import Opened, open_run
+from federation.opening import Opened, RunConfig, open_run
 from federation.tensors import CACHE
 
 Kind = Literal["cohort", "serial"]
@@ -33,7 +33,7 @@ class Engine:
     def grid(
         self,
         clients: int,
-        run_config: dict[str, str | int],
+        run_config: RunConfig,
         *,
         cohort: int = COHORT,
         merged: bool = True,
@@ -50,10 +50,14 @@ class Engine:
             return SerialGrid(app, clients, run_config, **shared)
         return CohortGrid(self._workers(), clients, run_config, cohort=cohort, merged=merged, **shared)
 
-    def grids(self, opened: Opened, run_config: dict[str, str | int]) -> Callable[[], LocalGrid]:
-        """A maker of fresh grids for one opened scenario."""
-        cohort, clients = self.cohort(opened), len(opened.federation().clients)
-        return lambda: self.grid(clients, run_config, cohort=cohort)
+    def fresh(self, run_config: RunConfig, merged: bool = True) -> LocalGrid:
+        """A fresh grid for the scenario that a configuration names.
+
+        Args:
+            merged: whether one answer may stand for many clients; not where the server's rule needs each client's own.
+        """
+        opened = open_run(run_config)
+        return self.grid(len(opened.federation().clients), run_config, cohort=self.cohort(opened), merged=merged)
 
     def cohort(self, opened: Opened) -> int:
         """The most clients that are trained at once."""

@@ -18,10 +18,10 @@ from federation.opening import Opened, open_run, run_config
 from federation.rules import InputError
 from federation.scenario import Scenario
 from federation.tensors import threads_for
-from scenarios.runs.progress import Silent
+from federation.world_model import WorldModel
 from scenarios.runs.engines import HERE
-from scenarios.runs.progress import Progress
 from scenarios.runs.folder import RunFolder, versions
+from scenarios.runs.progress import Progress, Silent
 from scenarios.runs.simulate import SCORES, simulate
 
 CONFIG, TRIALS = "config.json", "trials.jsonl"
@@ -216,7 +216,8 @@ def simulated(trial: Trial) -> Result:
             raise ArithmeticError(f"no finite score: {', '.join(bad)}")
     except Exception as error:
         return Result(trial.variant, trial.seed, time.perf_counter() - began, failure=_cause(error))
-    composition = simulation.run.outcome.world.design.composition
+    model = simulation.run.outcome.model
+    composition = model.design.composition if isinstance(model, WorldModel) else {}
     return Result(trial.variant, trial.seed, time.perf_counter() - began, simulation.scores, composition)
 
 

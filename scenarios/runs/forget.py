@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from federation.world.forgetting import without_client, without_regions
 from federation.rules import InputError
+from federation.world.forgetting import without_client, without_regions
 from federation.world_model import WorldModel
 from scenarios.runs.folder import RunFolder, check_out
 

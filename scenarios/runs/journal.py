@@ -88,19 +88,22 @@ class Journal:
         if self._folder is not None:
             self._folder.append(FACTORS, {"method": method, "factors": factors})
 
-    def checkpoints(self, scenario: Scenario, factor: float = 1.0) -> Checkpoints | None:
-        """Those of the world model on the scenario's seed, at a factor on its learning rate."""
+    def checkpoints(self, scenario: Scenario, method: str = "world", factor: float = 1.0) -> Checkpoints | None:
+        """Those of a method on the scenario's seed, at a factor on its learning rate."""
         if self._folder is None:
             return None
-        return Checkpoints(self._folder.path / CHECKPOINTS / f"seed-{scenario.seed}-x{factor:g}", scenario, SHARE)
+        where = self._folder.path / CHECKPOINTS / method / f"seed-{scenario.seed}-x{factor:g}"
+        return Checkpoints(where, scenario, SHARE)
 
-    def resumed(self, scenario: Scenario, factor: float = 1.0, rounds: int | None = None) -> Checkpoint | None:
+    def resumed(
+        self, scenario: Scenario, method: str = "world", factor: float = 1.0, rounds: int | None = None
+    ) -> Checkpoint | None:
         """The last checkpoint, or that after so many rounds; None where a run has not come so far.
 
         Raises:
             InputError: it cannot be used.
         """
-        found = self.checkpoints(scenario, factor)
+        found = self.checkpoints(scenario, method, factor)
         return found.read(rounds) if found is not None and (found.rounds or rounds is not None) else None
 
     def close(self) -> None:

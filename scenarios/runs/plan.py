@@ -15,13 +15,13 @@ import psutil
 from flwr.app import ArrayRecord
 
 from clients.app import serve_cohort
-from federation.timing.availability import Always
 from federation.engine import CohortGrid, Here
 from federation.manifold import PrivateRegions
 from federation.opening import Opened, open_run, run_config
-from federation.timing.pacing import Synchronous
 from federation.rules import InputError
 from federation.scenario import Scenario
+from federation.timing.availability import Always
+from federation.timing.pacing import Synchronous
 from scenarios.runs.engines import fitting
 from server.history import RoundRecord
 from server.schedule import schedule

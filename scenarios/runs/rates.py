@@ -7,7 +7,7 @@ from math import inf
 import torch
 
 from scenarios.baselines import Contender, Method, Trial
-from scenarios.baselines.contract import WorldRun
+from scenarios.baselines.contract import Run
 from scenarios.runs.progress import Progress
 from scenarios.runs.scoring import on_held_out
 from server.strategy import RoundLostError
@@ -47,8 +47,8 @@ def searched(method: Method, trial: Trial, progress: Progress) -> tuple[float, .
 
 
 def at_best(
-    trial: Trial, factors: Sequence[float], train: Callable[[Trial], tuple[Contender, WorldRun | None]]
-) -> tuple[float, Contender, WorldRun | None]:
+    trial: Trial, factors: Sequence[float], train: Callable[[Trial], tuple[Contender, Run | None]]
+) -> tuple[float, Contender, Run | None]:
     """What a whole run trains at the first factor at which it learns, and that factor.
 
     What went well in a short run, or on another seed, may diverge in a whole one, or fall to one answer for everything:
@@ -60,7 +60,7 @@ def at_best(
     if len(factors) == 1:
         return (factors[0], *train(replace(trial, factor=factors[0])))
     floor = trial.task.constant_score(torch.cat([client.held_out.targets for client in trial.federation.clients]))
-    fallen: list[tuple[float, tuple[float, Contender, WorldRun | None]]] = []
+    fallen: list[tuple[float, tuple[float, Contender, Run | None]]] = []
     for factor in factors:
         try:
             trained, run = train(replace(trial, factor=factor))

@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from federation.data.samples import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.world.confidence import (
     calibration_floor,
     calibration_sums,
     expected_calibration_error,
     fitted_calibration,
 )
-from federation.data.samples import UNKNOWN_CLIENT, FederatedData, Samples
 from scenarios.baselines import Contender, Method
 
 SURE = 0.9

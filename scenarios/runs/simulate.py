@@ -1,16 +1,18 @@
-"""One simulated federation, from data to world model, without rivals."""
+"""One simulated federation, from data to world model."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from federation.data.samples import FederatedData
-from federation.world.novelty import Coverage, coverage
-from federation.opening import Opened, open_run, run_config
-from federation.world.union_bound import UnionBound, union_bound
+from federation.opening import Opened, run_config
+from federation.world.novelty import coverage
+from federation.world.union_bound import union_bound
+from federation.world_model import WorldModel
 from scenarios.baselines import METHODS, Trial
-from scenarios.baselines.contract import WorldRun
-from scenarios.baselines.world import contender, run_world
+from scenarios.baselines.contract import Run
+from scenarios.baselines.running import contender, run_phases
 from scenarios.runs.compare import WORLD
 from scenarios.runs.engines import RAY, Engine
 from scenarios.runs.journal import Journal
@@ -19,14 +21,14 @@ from scenarios.runs.resting import resting
 from scenarios.runs.scoring import on_confidence, on_held_out, on_local, on_union
 from scenarios.runs.seams import seam_score
 
-SCORES: dict[str, Callable[[WorldRun, FederatedData], float | None]] = {
+SCORES: dict[str, Callable[[Run, FederatedData], float | None]] = {
     "union": lambda run, data: on_union(contender(run), data),
     "local": lambda run, data: on_local(contender(run), data),
     "held_out": lambda run, data: on_held_out(contender(run), data),
     "ece": lambda run, data: on_confidence(METHODS[WORLD], contender(run), data).ece if data.task.classifies else None,
-    "seams": lambda run, data: seam_score(run.outcome.world, data.union_test),
+    "seams": lambda run, data: seam_score(run.outcome.world, data.union_test) if _is_world(run) else None,
 }
-"""What a run is scored by, in the order of tables; None where the data have no such test. To add one: a row here."""
+"""What a run is scored by, in the order of tables; None where it does not apply. To add one: a row here."""
 
 
 @dataclass(frozen=True)
@@ -34,31 +36,37 @@ class Simulation:
     """A finished run and its scores."""
 
     opened: Opened
-    run: WorldRun
+    run: Run
     scores: Mapping[str, float | None]
-    coverage: Coverage
-    bound: UnionBound | None
 
     def dump(self) -> dict[str, Any]:
         """Plain data."""
-        world = self.run.outcome.world
+        outcome, federation = self.run.outcome, self.opened.federation()
         return {
             "scenario": self.opened.scenario.name,
             "seed": self.opened.scenario.seed,
-            "metric": world.design.task.metric,
+            "metric": federation.task.metric,
             **self.scores,
-            "clients": len(self.opened.federation().clients),
-            "regions": world.design.regions,
-            "composition": world.design.composition,
-            "novelty": asdict(self.coverage),
-            "union_bound": asdict(self.bound) if self.bound else None,
-            "resting": resting(self.run.outcome, self.opened.scenario),
-            "grown": [news for record in self.run.outcome.history for news in record.grown],
+            "clients": len(federation.clients),
+            **(self._world() if _is_world(self.run) else {}),
             "bytes_up": self.run.traffic.up,
             "bytes_down": self.run.traffic.down,
-            "refused": sum(len(record.refused) for record in self.run.outcome.history),
-            "silent": sum(record.silent for record in self.run.outcome.history),
-            "clock": self.run.outcome.history[-1].clock,
+            "refused": sum(len(record.refused) for record in outcome.history),
+            "silent": sum(record.silent for record in outcome.history),
+            "clock": outcome.history[-1].clock,
+        }
+
+    def _world(self) -> dict[str, Any]:
+        """What only a world model has."""
+        outcome, federation = self.run.outcome, self.opened.federation()
+        world, bound = outcome.world, union_bound(outcome.world, federation)
+        return {
+            "regions": world.design.regions,
+            "composition": world.design.composition,
+            "novelty": asdict(coverage(world, federation.union_test)),
+            "union_bound": asdict(bound) if bound else None,
+            "resting": resting(outcome, self.opened.scenario),
+            "grown": [news for record in outcome.history for news in record.grown],
         }
 
 
@@ -77,17 +85,19 @@ def simulate(
         journal: where checkpoints are kept; what is there is gone on from.
         rounds: the checkpoint to go on from; the last one without it.
     """
-    config, journal = run_config(reference, overrides, seed), journal or Journal()
-    opened = open_run(config)
+    journal = journal or Journal()
     trial = Trial(
-        opened,
-        engine.grids(opened, config),
+        run_config(reference, overrides, seed),
+        engine.fresh,
         on_round=progress.advance,
-        checkpoints=journal.checkpoints(opened.scenario),
-        resumed=journal.resumed(opened.scenario, rounds=rounds),
+        checkpoints=journal.checkpoints,
+        resumed=partial(journal.resumed, rounds=rounds),
     )
-    progress.begin(f"{opened.scenario.name}, {len(opened.federation().clients)} clients", trial.rounds)
-    run = run_world(trial)
-    scores = {name: score(run, opened.federation()) for name, score in SCORES.items()}
-    world, federation = run.outcome.world, opened.federation()
-    return Simulation(opened, run, scores, coverage(world, federation.union_test), union_bound(world, federation))
+    progress.begin(f"{trial.scenario.name}, {len(trial.federation.clients)} clients", trial.rounds)
+    run = run_phases(trial)
+    scores = {name: score(run, trial.federation) for name, score in SCORES.items()}
+    return Simulation(trial.opened, run, scores)
+
+
+def _is_world(run: Run) -> bool:
+    return isinstance(run.outcome.model, WorldModel)

@@ -23,7 +23,7 @@ def summary(per_seed: Sequence[float], reference: Sequence[float]) -> dict[str, 
     return {
         **mean_interval(per_seed),
         "per_seed": list(per_seed),
-        "minus_world": mean_interval(differences(per_seed, reference)),
+        "difference": mean_interval(differences(per_seed, reference)),
     }
 
 

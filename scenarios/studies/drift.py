@@ -11,51 +11,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from federation.data.samples import UNKNOWN_CLIENT, Dataset, Samples
-from federation.engine import LocalGrid
-from federation.models import ElasticFamily
 from federation.opening import open_run, run_config
 from federation.rules import InputError
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, stacked
-from federation.wire.contribution import EVERYWHERE, Contribution, coverage_mean
 from federation.world.joining import joined
+from federation.world.predictors import GlobalModel, Predictor
 from federation.world_model import Cost, WorldModel
-from scenarios.baselines import METHODS
-from scenarios.baselines.contract import Answer, Method, Trial, WorldRun, probed, single_model
-from scenarios.baselines.federated import Account, Federated, Round
-from scenarios.baselines.world import interim_answers, run_world, scaled
+from scenarios.baselines.central import CENTRAL
+from scenarios.baselines.contract import Answer, Method, Run, Trial, probed
+from scenarios.baselines.fedavg import FEDAVG
+from scenarios.baselines.running import run_phases
+from scenarios.baselines.world import WORLD
 from scenarios.runs.engines import Engine
 from scenarios.runs.progress import Progress
 from scenarios.runs.rates import searched
 from scenarios.studies.drift_measures import Leg, measures
+from server.answering import predictor
 from server.history import RoundRecord
-from server.state import ServerState, start_of, world_model
-
-
-class Continued(Federated[Parameters]):
-    """FedAvg on the clients that are there, from the model that is given; without one, from a fresh one."""
-
-    name, title = "fedavg", "FedAvg, which goes on from the last period's model"
-
-    def __init__(self, last: Parameters | None = None) -> None:
-        self.last = last
-
-    def begin(self, trial: Trial, family: ElasticFamily) -> Parameters:
-        return self.last or self.fresh(trial, family)
-
-    def round(self, state: Parameters, now: Round) -> Parameters:
-        total = Contribution()
-        for cohort in now.cohorts():
-            now.download(cohort, state)
-            total += now.total(cohort, now.train(stacked([state] * len(cohort)), cohort).parameters)
-        return coverage_mean(total.sums.get(EVERYWHERE, {}), state)
-
-    def answer(self, state: Parameters, trial: Trial, family: ElasticFamily) -> Answer:
-        return single_model(family, state, trial.task)
+from server.state import Model, ServerState, start_of, world_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +45,11 @@ class Watched(Trial):
 
     beside: Samples
     seen: list[float] = field(default_factory=list)
+
+    def follow(self, model: Predictor) -> None:
+        """Note what a model is worth on the samples beside."""
+        with torch.no_grad():
+            self.seen.append(self.scored(lambda inputs, clients: model.predict(inputs), self.beside))
 
     def watched(self, round_: int, answer: Answer) -> tuple[int, float]:
         self.seen.append(self.scored(answer, self.beside))
@@ -101,7 +82,7 @@ class Course:
             return run_config(reference, {**overrides, "data.periods": list(there)}, seed)
 
         def trial(config: dict[str, str | int], beside: Samples) -> Watched:
-            return Watched(open_run(config), lambda: _grid(engine, config), on_round=progress.advance, beside=beside)
+            return Watched(config, engine.fresh, on_round=progress.advance, beside=beside)
 
         alone, pooled = [configured([n]) for n in range(count)], [configured(range(n + 1)) for n in range(count)]
         tests, whole = ([open_run(c).federation().union_test for c in configs] for configs in (alone, pooled))
@@ -142,22 +123,21 @@ class Course:
             yield past, alone, replace(alone, scores=self.scores(past.predict, context=True))
 
     def fedavg(self, size: Cost, factor: float, restart: bool) -> Iterator[Leg]:
-        """FedAvg after each period."""
-        last: Parameters | None = None
+        """FedAvg after each period: from the last period's model, or from a fresh one."""
+        last: ServerState | None = None
         for trial in self.trials:
-            now, account, curve = replace(trial, size=size, factor=factor, seen=[]), Account(), list[float]()
-            method = Continued(None if restart else last)
-            family = method.family(now)
-            for last in method.states(now, family, account):
-                curve.append(now.watched(len(curve) + 1, method.answer(last, now, family))[1])
-            assert last is not None
-            yield Leg(self.scores(method.answer(last, now, family)), tuple(curve), tuple(now.seen), account.flops)
+            now = replace(trial, size=size, factor=factor, seen=[])
+            run = _fedavg(now, None if restart else last)
+            model = run.outcome.model
+            assert isinstance(model, GlobalModel)
+            last = ServerState(Model(model.parameters))
+            yield Leg(self.scores(model.predict), _scores(run.curve), tuple(now.seen), run.training_flops)
 
     def central(self, size: Cost, factor: float) -> Iterator[Leg]:
         """One model on all data so far, trained afresh in each period."""
         for trial in self.pooled:
             now = replace(trial, size=size, factor=factor, seen=[])
-            found = METHODS["central"].run(now)
+            found = CENTRAL.run(now)
             yield Leg(self.scores(found.answer), tuple(now.seen), _scores(found.curve), found.training_flops)
 
 
@@ -186,15 +166,15 @@ def drifted(
     def factor(method: Method, size: Cost | None = None) -> float:
         return searched(method, replace(course.trials[0], size=size), progress)[0]
 
-    best = factor(METHODS["world"])
+    best = factor(WORLD)
     progress.begin(f"world, seed {seed}", rounds * count)
     worlds = list(course.worlds(best))
     size, legs["world"], legs["context"] = worlds[-1][0].cost(), [w[1] for w in worlds], [w[2] for w in worlds]
-    rate = factor(Continued(), size)
+    rate = factor(FEDAVG, size)
     for name, restart in (("fedavg", False), ("fedavg_restart", True)):
         progress.begin(f"{name}, seed {seed}", rounds * count)
         legs[name] = list(course.fedavg(size, rate, restart))
-    rate = factor(METHODS["central"], size)
+    rate = factor(CENTRAL, size)
     progress.begin(f"central, seed {seed}", rounds * count)
     legs["central"] = list(course.central(size, rate))
     return {
@@ -203,26 +183,37 @@ def drifted(
     }
 
 
-def _trained(trial: Watched, past: WorldModel | None, start: ServerState | None) -> tuple[WorldRun, ServerState]:
+def _fedavg(trial: Watched, start: ServerState | None) -> Run:
+    """FedAvg in one period."""
+    now = FEDAVG.prepared(trial)
+
+    def told(record: RoundRecord, state: ServerState) -> None:
+        if record.score is not None:
+            trial.follow(predictor(state, now.scenario, now.task))
+
+    return run_phases(now, start, told)
+
+
+def _trained(trial: Watched, past: WorldModel | None, start: ServerState | None) -> tuple[Run, ServerState]:
     """The run of a period's own part of the world, whose learning curve is that of the whole; and what all parts begin
     from."""
-    begun, scenario, task = [start] if start else [], scaled(trial), trial.task
-    answers = partial(_joined, past, scenario, task) if past else partial(interim_answers, scenario=scenario, task=task)
+    now, begun = WORLD.prepared(trial), [start] if start else []
+    scenario, task = now.scenario, now.task
+    model = partial(_joined, past, scenario, task) if past else partial(predictor, scenario=scenario, task=task)
 
     def told(record: RoundRecord, state: ServerState) -> None:
         if record.phase == "encoder" and not begun:
             begun.append(start_of(state))
         if record.score is not None:
-            with torch.no_grad():
-                trial.seen.append(task.score(answers(state, trial.beside.inputs), trial.beside.targets))
+            trial.follow(model(state))
 
-    return run_world(trial, start, told, answers), begun[0]
+    return run_phases(now, start, told, model), begun[0]
 
 
-def _joined(past: WorldModel, scenario: Scenario, task: Task, state: ServerState, inputs: Tensor) -> Tensor:
-    """What the whole world would answer if the period ended now: what is not tuned yet is as it is before tuning."""
+def _joined(past: WorldModel, scenario: Scenario, task: Task, state: ServerState) -> WorldModel:
+    """The whole world as it would be if the period ended now: what is not tuned yet is as it is before tuning."""
     if state.atlas is None:
-        return past.predict(inputs)
+        return past
     now, latent = world_model(state, scenario, task), state.atlas.mean.shape[1]
     composition = state.composition or past.design.composition
     untuned = replace(
@@ -231,12 +222,8 @@ def _joined(past: WorldModel, scenario: Scenario, task: Task, state: ServerState
         router=now.router or now.design.router.init(latent, now.design.regions, torch.Generator()),
         head=now.head or past.head,
     )
-    return joined(past, untuned).predict(inputs)
+    return joined(past, untuned)
 
 
 def _scores(curve: Sequence[tuple[int, float]]) -> tuple[float, ...]:
     return tuple(score for _, score in curve)
-
-
-def _grid(engine: Engine, config: dict[str, str | int]) -> LocalGrid:
-    return engine.grids(open_run(config), config)()

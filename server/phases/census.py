@@ -11,13 +11,15 @@ from server.state import ServerState
 
 
 class Census(ServerSide):
-    """Asks for counts, and keeps those of the classes."""
+    """Asks for counts, and keeps them."""
 
     def answer(self, now: Now, region: int, size: Size) -> Shapes:
         return {"samples": ()} | ({LABELS: (now.task.outputs,)} if now.task.classifies else {})
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
-        return replace(now.state, labels={LABELS: total.everywhere()[LABELS]} if now.task.classifies else {})
+        sums = total.everywhere()
+        labels = {LABELS: sums[LABELS]} if now.task.classifies else {}
+        return replace(now.state, labels=labels, samples=float(sums["samples"]))
 
 
 SIDE = Census()

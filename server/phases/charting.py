@@ -7,11 +7,14 @@ import torch
 
 from federation.manifold import Chart
 from federation.manifold.dimension import SPACING
+from federation.scenario import Scenario
+from federation.task import Task
 from federation.tensors import Parameters, Shapes, shapes, under
 from federation.wire.contribution import Contribution
+from federation.world.predictors import OwnTensors, Predictor
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.settling import settled
-from server.state import Charted, ServerState
+from server.state import Charted, ServerState, world_model
 from server.telling import encoder_tensors
 
 
@@ -40,6 +43,10 @@ class Charting(ServerSide):
         if len(found) == 1:
             return settled(now.state, found[0], now.scenario, now.task)
         return replace(now.state, candidates=found)
+
+    def predictor(self, state: ServerState, scenario: Scenario, task: Task, own: OwnTensors) -> Predictor | None:
+        """The world model, as far as it has come; none before the encoder is chosen."""
+        return None if state.atlas is None else world_model(state, scenario, task)
 
 
 def check_chart(who: str, found: Shapes, latent: int) -> None:

@@ -4,6 +4,7 @@ import torch
 
 from federation.manifold.atlas import FACTORS
 from federation.models import Size
+from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Shapes, prefixed
@@ -17,7 +18,7 @@ from server.telling import encoder_tensors
 class Choice(ServerSide):
     """Sends the federation under each encoder in question; the best one's regions and experts are settled."""
 
-    def rounds(self, scenario: Scenario, task: Task) -> int:
+    def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return int(len(scenario.encoders) > 1)
 
     def told(self, now: Now, kind: Kind) -> Told:

@@ -11,6 +11,7 @@ from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, Shapes
 from federation.wire.contribution import EVERYWHERE, Contribution
+from federation.world.predictors import OwnTensors, Predictor
 from server.bounds import check_values
 from server.state import Model, ServerState
 
@@ -70,6 +71,7 @@ class Kind(NamedTuple):
         reached: the regions whose experts it downloads.
         knows: whether it remembers what this phase has told it before.
         again: phases whose memory it lacks, so that it is told again.
+        counted: where its last answer was not counted, the last round of the phase that was, or -1; else None.
     """
 
     region: int
@@ -77,6 +79,7 @@ class Kind(NamedTuple):
     reached: tuple[int, ...] = ()
     knows: bool = False
     again: tuple[str, ...] = ()
+    counted: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,9 @@ class ServerSide(ABC):
 
     by_reach: bool = False
 
-    def rounds(self, scenario: Scenario, task: Task) -> int:
-        """How many rounds the phase takes."""
-        return 1
+    def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
+        """How many rounds the phase takes: those that its value names, else one."""
+        return int(getattr(phase, "rounds", 1))
 
     def able(self, now: Now, clients: Collection[int]) -> Collection[int]:
         """Those of the clients that can serve this round, for what has been done before."""
@@ -158,6 +161,14 @@ class ServerSide(ABC):
             before: the state with which the round began.
         """
         return now.state, ()
+
+    def predictor(self, state: ServerState, scenario: Scenario, task: Task, own: OwnTensors) -> Predictor | None:
+        """What the federation answers with once this phase is done; None if this phase makes no such thing.
+
+        Args:
+            own: what a client remembers of this phase, where it can be seen: in a simulation.
+        """
+        return None
 
     def held_out(self, now: Now, total: Contribution) -> float | None:
         """What clients report of how the state answers the samples that they hold out, if this phase asks for it.

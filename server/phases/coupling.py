@@ -3,6 +3,7 @@
 import torch
 
 from federation.learning.experts import scattered
+from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import prefixed
@@ -16,7 +17,7 @@ class Coupling(RegionTraining):
     """Sends the region's expert and its neighbours', with the variances of all, the own first. Clients that do not know
     yet where regions meet are told that, too."""
 
-    def rounds(self, scenario: Scenario, task: Task) -> int:
+    def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return scenario.coupling.rounds
 
     def told(self, now: Now, kind: Kind) -> Told:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import prefixed
@@ -17,7 +18,7 @@ from server.training import RegionTraining
 class Experts(RegionTraining):
     """Sends each client its region's expert. Regions that have come to rest are not asked any more."""
 
-    def rounds(self, scenario: Scenario, task: Task) -> int:
+    def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return scenario.experts.rounds
 
     def able(self, now: Now, clients: Collection[int]) -> Collection[int]:

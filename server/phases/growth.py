@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
 from server.phases.contract import Kind, Now, Told
@@ -12,7 +13,7 @@ from server.training import RegionTraining
 class Growth(RegionTraining):
     """Sends the last region's expert. No other region is trained."""
 
-    def rounds(self, scenario: Scenario, task: Task) -> int:
+    def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return scenario.novelty.rounds if scenario.novelty.spawn_at is not None else 0
 
     def able(self, now: Now, clients: Collection[int]) -> Collection[int]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from federation.models import Size
+from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Shapes, prefixed
@@ -17,7 +18,7 @@ from server.training import weighted_answer
 class Head(FromEvidence):
     """Sends the head, and takes the mean of what comes back."""
 
-    def rounds(self, scenario: Scenario, task: Task) -> int:
+    def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return scenario.head.rounds if task.classifies else 0
 
     def told(self, now: Now, kind: Kind) -> Told:

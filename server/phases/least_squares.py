@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from federation.learning.least_squares import refitted, sums_of
 from federation.models import Size
+from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Shapes, prefixed
@@ -16,7 +17,7 @@ from server.state import ServerState
 class LeastSquares(FromEvidence):
     """Sends the head as it is, and fits its last layer to the sums that come back."""
 
-    def rounds(self, scenario: Scenario, task: Task) -> int:
+    def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return int(scenario.head.ridge is not None)
 
     def told(self, now: Now, kind: Kind) -> Told:

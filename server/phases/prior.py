@@ -1,28 +1,23 @@
 """The foundation prior between two of its rounds."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-
 from federation.learning.experts import Expert
 from federation.models import Size
+from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Shapes, prefixed
-from federation.wire.contribution import EVERYWHERE, Contribution
-from server.phases.contract import Kind, Now, ServerSide, Told
-from server.state import Model, ServerState
+from federation.wire.contribution import EVERYWHERE
+from server.global_model import GlobalModelTraining
+from server.phases.contract import Kind, Now, Told
 from server.telling import calibration_tensors
-from server.training import aggregated, elastic_answer
+from server.training import elastic_answer
 
 
-class Prior(ServerSide):
+class Prior(GlobalModelTraining):
     """Sends the prior at each client's size, and aggregates what comes back."""
 
-    def rounds(self, scenario: Scenario, task: Task) -> int:
+    def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return scenario.prior.rounds
-
-    def models(self, state: ServerState) -> Mapping[int, Model]:
-        return {EVERYWHERE: state.prior}
 
     def told(self, now: Now, kind: Kind) -> Told:
         model = now.scenario.model.slice(now.state.prior.parameters, now.task, kind.size)
@@ -31,9 +26,6 @@ class Prior(ServerSide):
 
     def answer(self, now: Now, region: int, size: Size) -> Shapes:
         return elastic_answer(now, Expert(now.state.prior.parameters), size)
-
-    def advance(self, now: Now, total: Contribution) -> ServerState:
-        return replace(now.state, prior=aggregated(now, now.state.prior, total.everywhere()))
 
 
 SIDE = Prior()

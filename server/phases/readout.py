@@ -10,6 +10,7 @@ from federation.learning.experts import CLASSES
 from federation.learning.least_squares import refitted, sums_of
 from federation.learning.readout import Readout as Network
 from federation.models import Size
+from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, Shapes, stacked
@@ -21,7 +22,7 @@ from server.state import ServerState
 class Readout(ServerSide):
     """Sends the classes of each region, and makes a readout for each ridge of what comes back."""
 
-    def rounds(self, scenario: Scenario, task: Task) -> int:
+    def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return int(scenario.experts.readout is not None)
 
     def homes(self, now: Now, clients: Collection[int]) -> set[int]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from federation.models import Size
+from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Shapes, prefixed
@@ -19,7 +20,7 @@ class Router(FromEvidence):
     A client's own expert is masked in a share of the loss only where no other client trains it.
     """
 
-    def rounds(self, scenario: Scenario, task: Task) -> int:
+    def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return scenario.router.rounds if scenario.router.rule.tuned else 0
 
     def told(self, now: Now, kind: Kind) -> Told:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from federation.learning.experts import Expert
 from federation.models import Size
+from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, Shapes, prefixed
@@ -17,7 +18,7 @@ from server.state import Model, ServerState
 class Selection(ServerSide):
     """Sends each client its region's expert and readouts, and keeps the best."""
 
-    def rounds(self, scenario: Scenario, task: Task) -> int:
+    def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return int(scenario.experts.readout is not None)
 
     def homes(self, now: Now, clients: Collection[int]) -> set[int]:

@@ -7,6 +7,7 @@ import torch
 
 from federation.learning.fixed_point import Watch
 from federation.manifold import Chart
+from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, Shapes, count, shapes
@@ -21,7 +22,7 @@ from server.telling import chart_tensors
 class Spawn(ServerSide):
     """Sends charts and what is known, and makes a region of the novel samples' charts."""
 
-    def rounds(self, scenario: Scenario, task: Task) -> int:
+    def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return int(scenario.novelty.spawn_at is not None)
 
     def told(self, now: Now, kind: Kind) -> Told:

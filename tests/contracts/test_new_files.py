@@ -10,7 +10,7 @@ from federation.phases import Phase
 from federation.routing import RoutingRule
 from federation.rules import import_all
 from federation.wire.contribution import AggregationRule
-from scenarios.baselines import METHODS, Method, _found
+from scenarios.baselines import METHODS, found
 
 FILES = {
     "federation.phases": (Phase, "from federation.phases.phase import Phase\n\n\nclass Newcomer(Phase):\n    pass\n"),
@@ -30,7 +30,7 @@ FILES = {
 
 
 @pytest.fixture
-def newcomer(tmp_path, monkeypatch):
+def newcomer(tmp_path, monkeypatch, request):
     """Puts a file into a package, and takes it out again."""
 
     def put(package, text):
@@ -39,6 +39,7 @@ def newcomer(tmp_path, monkeypatch):
         monkeypatch.setattr(sys.modules[package], "__path__", [*folders, str(tmp_path)])
         import_all(package, [str(tmp_path)])
         monkeypatch.delitem(sys.modules, f"{package}.newcomer")
+        request.addfinalizer(lambda: vars(sys.modules[package]).pop("newcomer", None))
 
     return put
 
@@ -53,8 +54,7 @@ def test_a_file_with_a_rule_is_found(newcomer, package):
 def test_a_file_with_a_rival_is_found(newcomer):
     newcomer(
         "scenarios.baselines",
-        "from scenarios.baselines.contract import Method\n\n\nclass Newcomer(Method):\n"
-        "    name, title = 'newcomer', 'A new rival'\n\n    def run(self, trial):\n        raise AssertionError\n",
+        "from federation.phases.averaging import Averaging\nfrom scenarios.baselines.rival import Rival\n\n"
+        "NEWCOMER = Rival('newcomer', 'A new rival', lambda rounds: (Averaging(rounds=rounds),))\n",
     )
-    assert "newcomer" in [method.name for method in _found()]
-    assert all(isinstance(method, Method) for method in METHODS.values())
+    assert list(found()) == [*METHODS, "newcomer"]

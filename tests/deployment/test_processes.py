@@ -85,6 +85,18 @@ def test_the_world_model_is_the_simulation_s(fetched):
         torch.testing.assert_close(deployed[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 
+def test_a_method_of_the_literature_runs_on_the_same_sites_and_its_model_is_the_simulation_s(here, fetched, tmp_path):
+    words = [*COMMANDS["run"][:4], "--method", "scaffold", "--rounds", "3", *settings({"local.epochs": 1})]
+    code, said = status(*[here.layout.root if word == "fleet" else word for word in words])
+    assert code == 0, said
+    assert status("deploy", "fetch", here.layout.root, "--out", tmp_path / "fetched")[0] == 0
+    deployed = load_file(tmp_path / "fetched" / "model.safetensors")
+    simulate = ["simulate", *words[3:], "--set", f"partition.clients={SITES}", "--engine", "serial"]
+    assert status(*simulate, "--out", tmp_path / "simulated", "--quiet")[0] == 0
+    for name, tensor in load_file(tmp_path / "simulated" / "model.safetensors").items():
+        torch.testing.assert_close(deployed[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+
+
 def test_each_site_has_told_of_its_own_samples_alone(here, fetched):
     names = {path.relative_to(here.layout.root / "data").as_posix() for path in here.layout.root.rglob("*.npz")}
     assert names == {"server/test.npz", *(f"site-{number}/client.npz" for number in range(SITES))}

@@ -247,7 +247,7 @@ def test_an_output_folder_that_cannot_be_made_is_named(capsys):
 
 
 def test_a_run_that_fails_ends_with_status_one(capsys, monkeypatch):
-    monkeypatch.setattr("scenarios.baselines.world.federate", _lost)
+    monkeypatch.setattr("scenarios.baselines.running.federate", _lost)
     assert status("simulate", "digits", "--quiet", "--out", "run", *flags()) == 1
     assert capsys.readouterr().err.startswith("failed: ")
 

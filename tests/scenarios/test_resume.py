@@ -63,7 +63,7 @@ def test_a_simulation_that_was_stopped_goes_on_to_the_same_world_model(rounds, m
     assert status(*SIMULATE, "--out", "whole") == 0
     stopped_after(rounds, monkeypatch, *SIMULATE, "--out", "stopped")
     assert "manifold resume stopped goes on" in capsys.readouterr().err
-    assert any(Path("stopped/checkpoints/seed-0-x1").iterdir())
+    assert any(Path("stopped/checkpoints/world/seed-0-x1").iterdir())
     assert status("resume", "stopped", "--quiet") == 0
     assert results("stopped", "simulation.json") == results("whole", "simulation.json")
     same_weights("stopped", "whole")
@@ -86,7 +86,7 @@ def test_a_comparison_that_was_stopped_trains_only_what_is_left(rounds, monkeypa
 
 def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(monkeypatch):
     stopped_after(1, monkeypatch, *SIMULATE, "--out", "stopped")
-    for file in Path("stopped/checkpoints/seed-0-x1").iterdir():
+    for file in Path("stopped/checkpoints/world/seed-0-x1").iterdir():
         file.unlink()
     assert status("resume", "stopped", "--quiet") == 0
     assert Path("stopped/simulation.json").is_file()
@@ -94,7 +94,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(monkeyp
 
 def test_a_damaged_checkpoint_is_refused_and_an_earlier_one_can_be_taken(monkeypatch, capsys):
     stopped_after(4, monkeypatch, *SIMULATE, "--out", "stopped")
-    *_, good, last = sorted(Path("stopped/checkpoints/seed-0-x1").iterdir())
+    *_, good, last = sorted(Path("stopped/checkpoints/world/seed-0-x1").iterdir())
     last.write_bytes(last.read_bytes()[:1000])
     capsys.readouterr()
     assert status("resume", "stopped", "--quiet") == 2

@@ -1,16 +1,15 @@
 """The search for a learning rate: what its factor changes."""
 
-from dataclasses import replace
 from math import nan
 
 import pytest
 import torch
 
 from federation.data.samples import Samples
-from federation.opening import open_run, run_config
+from federation.opening import run_config
 from federation.world_model import Cost
 from scenarios.baselines import METHODS, Contender, Method, Trial
-from scenarios.baselines.world import run_world
+from scenarios.baselines.world import WORLD
 from scenarios.runs.compare import compare
 from scenarios.runs.engines import HERE
 from tests.small import ROUNDS, Quiet
@@ -19,8 +18,7 @@ from tests.small import ROUNDS, Quiet
 def residuals(factor: float, **overrides: float) -> list[float]:
     """Of each training round of the world model."""
     config = run_config("digits", ROUNDS | {name.replace("__", "."): value for name, value in overrides.items()}, 0)
-    opened = open_run(config)
-    run = run_world(replace(Trial(opened, HERE.grids(opened, config)), factor=factor))
+    run = WORLD.finish(Trial(config, HERE.fresh, factor=factor))
     return [record.residual for record in run.outcome.history if record.residual is not None]
 
 

@@ -18,5 +18,5 @@ def test_equal_values_leave_nothing_open_and_one_value_everything():
 
 def test_differences_are_paired_by_seed():
     found = summary([0.7, 0.9], [0.6, 0.8])
-    assert found["minus_world"]["mean"] == pytest.approx(0.1)
-    assert found["minus_world"]["ci95"] == pytest.approx([0.1, 0.1])
+    assert found["difference"]["mean"] == pytest.approx(0.1)
+    assert found["difference"]["ci95"] == pytest.approx([0.1, 0.1])

@@ -52,8 +52,8 @@ def test_a_quorum_is_a_share_of_all_who_are_asked_be_they_there_or_not(roster):
 
 def test_who_has_been_away_is_told_again_what_the_others_remember(roster):
     head = now("head", CHARTED)
-    roster.answered(named("reach")(), [0, 1])
-    roster.answered(named("evidence")(), [0])
+    roster.answered(Step(named("reach")(), 0, 1), [0, 1])
+    roster.answered(Step(named("evidence")(), 0, 1), [0])
     assert not roster.kind(head, 0).again
     again = roster.kind(head, 1)
     assert again.again == ("evidence",)
@@ -62,8 +62,8 @@ def test_who_has_been_away_is_told_again_what_the_others_remember(roster):
 
 def test_only_its_own_node_can_say_that_a_client_has_forgotten(roster):
     head = now("head", CHARTED)
-    roster.answered(named("evidence")(), [0])
-    roster.answered(named("reach")(), [0])
+    roster.answered(Step(named("evidence")(), 0, 1), [0])
+    roster.answered(Step(named("reach")(), 0, 1), [0])
     roster.forgot(0, sender=71)
     assert not roster.kind(head, 0).again
     roster.forgot(0, sender=70)
@@ -71,7 +71,7 @@ def test_only_its_own_node_can_say_that_a_client_has_forgotten(roster):
 
 
 def test_another_roster_goes_on_from_what_one_knows(roster):
-    roster.answered(named("coupling")(), [1, 0])
+    roster.answered(Step(named("coupling")(), 0, 1), [1, 0])
     other = Roster(SMALL, clients=4)
     other.recall(roster.node_of, roster.aware)
     assert other.node_of == roster.node_of

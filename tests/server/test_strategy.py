@@ -316,7 +316,7 @@ def finished():
             begun.append(start_of(state))
 
     def again(start=None):
-        grid = HERE.grids(opened, CONFIGURATION)()
+        grid = HERE.fresh(CONFIGURATION)
         return federate(grid, opened.scenario, federation.task, len(federation.clients), observe, start)
 
     return again(), federation, begun[0], again
