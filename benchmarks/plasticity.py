@@ -123,9 +123,9 @@ def learned(models: Models, data: Data, rates: Tensor, start: int, until: int, t
 
 def stepped(models: Models, data: Data, rates: Tensor) -> tuple[Models, Tensor]:
     """The models a step further, and their mean losses before it."""
-    outputs, pull = FAMILY.pullback(models, data[0])
-    losses, slopes = TASK.slopes(outputs, data[1])
-    along = {name: written_out(slope) for name, slope in pull(slopes / slopes.shape[1]).items()}
+    outputs, vjp = FAMILY.vjp(models, data[0])
+    losses, gradients = TASK.gradients(outputs, data[1])
+    along = {name: written_out(gradient) for name, gradient in vjp(gradients / gradients.shape[1]).items()}
     further = {name: t - rates.view(-1, *[1] * (t.dim() - 1)) * along[name] for name, t in models.items()}
     return further, losses.mean(1)
 

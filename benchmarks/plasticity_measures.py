@@ -72,7 +72,7 @@ class Evidence:
         return torch.cat([sums.dormant(tau) for sums in self.layers.values()], 1).double().mean(1)
 
     def fisher_trace(self) -> Float[Tensor, " clients"]:
-        """Mean squared norm of a sample's slopes along all weights: the trace of the Fisher information."""
+        """Mean squared norm of a sample's gradients along all weights: the trace of the Fisher information."""
         return self.squares / self.samples.clamp_min(1)
 
     def capacity(self, at_first: float = 1.0) -> Float[Tensor, " clients"]:
@@ -101,7 +101,7 @@ def evidence(
     weights = inputs.new_ones(inputs.shape[:2]) if weights is None else weights
     weights = weights.double()
     layers = {name: LayerSums.of(said, weights) for name, said in family.hidden(models, inputs).items()}
-    squares = family.row_squares(models, inputs, lambda outputs: task.slopes(outputs, targets)[1])
+    squares = family.row_squares(models, inputs, lambda outputs: task.gradients(outputs, targets)[1])
     return Evidence(weights.sum(1), layers, (weights * squares).sum(1))
 
 

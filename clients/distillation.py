@@ -1,8 +1,8 @@
 """Ordered dropout: in each step a smaller size of a client's model learns what the whole of it says.
 
 The whole goes down the task's loss, and the slice of the step down KL(whole || slice), of which the whole's answers are
-given; the slopes add up. So the leading units learn to answer without the others. Source: FjORD, Horvath et al. (2021),
-with self-distillation at a temperature of one and nothing of the labels in the slices' loss (its alpha of one).
+given; the gradients add up. So the leading units learn to answer without the others. Source: FjORD, Horvath et al.
+(2021), with self-distillation at a temperature of one and nothing of the labels in the slices' loss (its alpha of one).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from federation.models import ElasticFamily, Size
-from federation.models.family import Slope, written_out
+from federation.models.family import Gradient, written_out
 from federation.task import Task
 from federation.tensors import Parameters, corner
 
@@ -24,21 +24,21 @@ def taught(
     said: Float[Tensor, "clients batch outputs"],
     weights: Float[Tensor, "clients batch"],
     shift: Tensor | float = 0.0,
-) -> Mapping[str, Slope]:
-    """Slopes of a slice's divergence from what the whole said; of values, of half the squared difference.
+) -> Mapping[str, Gradient]:
+    """Gradients of a slice's divergence from what the whole said; of values, of half the squared difference.
 
     Args:
         shift: added to the outputs of both.
     """
-    outputs, pull = family.pullback(part, inputs)
-    return pull((task.answers(outputs + shift) - task.answers(said + shift)) * weights.unsqueeze(-1))
+    outputs, vjp = family.vjp(part, inputs)
+    return vjp((task.answers(outputs + shift) - task.answers(said + shift)) * weights.unsqueeze(-1))
 
 
-def lifted(whole: Mapping[str, Slope], part: Mapping[str, Slope]) -> dict[str, Tensor]:
-    """The slopes of the whole with those of a slice added where it lies."""
-    total = {name: written_out(slope) for name, slope in whole.items()}
-    for name, slope in part.items():
-        own = written_out(slope)
+def lifted(whole: Mapping[str, Gradient], part: Mapping[str, Gradient]) -> dict[str, Tensor]:
+    """The gradients of the whole with those of a slice added where it lies."""
+    total = {name: written_out(gradient) for name, gradient in whole.items()}
+    for name, gradient in part.items():
+        own = written_out(gradient)
         total[name][(slice(None), *corner(own.shape[1:]))] += own
     return total
 

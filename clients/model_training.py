@@ -16,7 +16,7 @@ from clients.training import Batch, Column, Objective, Trained, batches, learnin
 from federation.data.samples import Samples
 from federation.learning.experts import Expert, specialised
 from federation.models import ElasticFamily, Size
-from federation.models.family import Slope
+from federation.models.family import Gradient
 from federation.models.sizes import turns
 from federation.scenario import LocalTraining, Scenario
 from federation.task import Task
@@ -31,12 +31,12 @@ class Term:
 
     Attributes:
         columns: what it needs of each sample.
-        slopes: its slopes along a model's outputs, from these and the rows of its columns.
+        gradients: its gradients along a model's outputs, from these and the rows of its columns.
         forwards: what it costs beside, in forward passes of each visited sample.
     """
 
     columns: Sequence[Column]
-    slopes: Callable[[Float[Tensor, "clients batch outputs"], Batch], Float[Tensor, "clients batch outputs"]]
+    gradients: Callable[[Float[Tensor, "clients batch outputs"], Batch], Float[Tensor, "clients batch outputs"]]
     forwards: float
 
 
@@ -121,13 +121,13 @@ def supervised(
         smaller: of each step, the size that learns what the models say, if any does.
     """
 
-    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
+    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Gradient]]:
         inputs, targets, *beside = batch
-        outputs, pull = family.pullback(model, inputs)
-        row_losses, slopes = task.slopes(outputs + shift, targets)
+        outputs, vjp = family.vjp(model, inputs)
+        row_losses, gradients = task.gradients(outputs + shift, targets)
         if term:
-            slopes = slopes + term.slopes(outputs, beside)
-        found = pull(slopes * weights.unsqueeze(-1))
+            gradients = gradients + term.gradients(outputs, beside)
+        found = vjp(gradients * weights.unsqueeze(-1))
         small = next(smaller) if smaller else None
         if small is None:
             return row_losses, found

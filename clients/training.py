@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from federation.models.family import Product, Slope, written_out
+from federation.models.family import Gradient, Product, written_out
 from federation.randomness import Streams
 from federation.scenario import LocalTraining
 from federation.tensors import Parameters, resident
@@ -35,18 +35,18 @@ class Objective(Protocol):
 
     def __call__(
         self, model: Parameters, batch: Batch, weights: Float[Tensor, "clients batch"]
-    ) -> tuple[Float[Tensor, "clients batch"], Mapping[str, Slope]]:
-        """Losses of the rows, and the slopes of their weighted sum along the weights of each client's model."""
+    ) -> tuple[Float[Tensor, "clients batch"], Mapping[str, Gradient]]:
+        """Losses of the rows, and the gradients of their weighted sum along the weights of each client's model."""
 
 
 def by_autograd(losses: RowLosses) -> Objective:
     """The objective of any losses, by automatic differentiation."""
 
-    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
+    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Gradient]]:
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in model.items()}
         row_losses = losses(leaves, batch)
-        slopes = torch.autograd.grad((row_losses * weights).sum(), list(leaves.values()))
-        return row_losses.detach(), dict(zip(leaves, slopes, strict=True))
+        gradients = torch.autograd.grad((row_losses * weights).sum(), list(leaves.values()))
+        return row_losses.detach(), dict(zip(leaves, gradients, strict=True))
 
     return objective
 
@@ -157,13 +157,13 @@ def train(
     plain = not (local.weight_decay or proximal or local.momentum)
     everyone = active.all(0).tolist()
     for step, batch in enumerate(plan.of(columns, device)):
-        row_losses, slopes = objective(model, batch, weights[:, step])
+        row_losses, gradients = objective(model, batch, weights[:, step])
         losses.append(row_losses)
-        for name, slope in slopes.items():
-            if plain and everyone[step] and isinstance(slope, Product):
-                model[name] = slope.descend(model[name], rate)
+        for name, gradient in gradients.items():
+            if plain and everyone[step] and isinstance(gradient, Product):
+                model[name] = gradient.descend(model[name], rate)
                 continue
-            written = written_out(slope)
+            written = written_out(gradient)
             weight = model[name] = _laid_out_like(written, model[name])
             if local.weight_decay:
                 written = written.add(weight, alpha=local.weight_decay)
@@ -194,9 +194,9 @@ def _taken(
     return together.index_select(0, (rows + before).flatten().to(device)).view(shape)
 
 
-def _laid_out_like(slope: Tensor, weight: Tensor) -> Tensor:
-    """The weight in the memory order of its slope, copied once: so that each update runs along memory."""
-    return weight if weight.stride() == slope.stride() else torch.empty_like(slope).copy_(weight)
+def _laid_out_like(gradient: Tensor, weight: Tensor) -> Tensor:
+    """The weight in the memory order of its gradient, copied once: so that each update runs along memory."""
+    return weight if weight.stride() == gradient.stride() else torch.empty_like(gradient).copy_(weight)
 
 
 def _along(flags: Bool[Tensor, " clients"], like: Tensor) -> Bool[Tensor, "clients ..."]:

@@ -60,19 +60,19 @@ class Task(Frozen):
             return flat.view(targets.shape)
         return 0.5 * (outputs - targets).square().sum(-1)
 
-    def slopes(
+    def gradients(
         self, outputs: Float[Tensor, "clients rows outputs"], targets: Tensor
     ) -> tuple[Float[Tensor, "clients rows"], Float[Tensor, "clients rows outputs"]]:
-        """Losses of each row, and their slopes along the outputs."""
+        """Losses of each row, and their gradients along the outputs."""
         if not self.classifies:
             return self.losses(outputs, targets), outputs - targets
         # Classes before rows: the kernels then run along rows, several times faster for few classes.
         logs = outputs.transpose(1, 2).log_softmax(1)
         true = targets.unsqueeze(1)
         losses = -logs.gather(1, true).squeeze(1)
-        slopes = logs.exp_()
-        slopes.scatter_add_(1, true, torch.full_like(losses, -1.0).unsqueeze(1))
-        return losses, slopes.transpose(1, 2)
+        gradients = logs.exp_()
+        gradients.scatter_add_(1, true, torch.full_like(losses, -1.0).unsqueeze(1))
+        return losses, gradients.transpose(1, 2)
 
     def answers(self, outputs: Float[Tensor, "*rows outputs"]) -> Float[Tensor, "*rows outputs"]:
         """What a model says: probabilities of the classes, or the predicted values."""
@@ -110,13 +110,13 @@ class Task(Frozen):
         beliefs: Float[Tensor, "*rows beliefs"],
         variance: Tensor | float = 1.0,
     ) -> tuple[Float[Tensor, "*rows"], Float[Tensor, "*rows outputs"]]:
-        """KL(p || q) in nats of what a model says from what others believe, and its slopes along the outputs.
+        """KL(p || q) in nats of what a model says from what others believe, and its gradients along the outputs.
 
         A mixture of Gaussians is taken as the Gaussian N(m, v I) of its mean and variance. Then KL is
         (outputs / 2) (log v / s + s / v - 1) + |f - m|^2 / 2v for a model N(f, s I): among equal variances, the squared
         jump between the two over twice the variance.
         Args:
-            beliefs: a mixture of others' `beliefs`; it is given, and has no slope.
+            beliefs: a mixture of others' `beliefs`; it is given, and has no gradient.
             variance: s, of each row's model, or of all.
         """
         if self.classifies:

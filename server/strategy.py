@@ -17,7 +17,7 @@ from federation.task import Task
 from federation.tensors import Parameters
 from federation.timing.pacing import PacingRule, Synchronous
 from federation.wire.contribution import EVERYWHERE, Contribution
-from federation.wire.records import ACTION, CONFIG, ForgottenError, Order, read_contribution
+from federation.wire.records import ACTION, CONFIG, ForgottenError, Order, read_contribution, to_arrays
 from server.buffer import caught_up
 from server.checkpoint import Checkpoint, Checkpoints
 from server.history import RoundRecord, trained_sums
@@ -177,7 +177,16 @@ class ManifoldStrategy(Strategy):
         if step != ROLL_CALL:
             total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
             self._finish(step, total, tuple(refused))
-        return None, None
+        return self._seen(step)
+
+    def _seen(self, step: Step) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """What Flower sees of a round: the model that all clients train, where there is one, and the round's sums."""
+        if step == ROLL_CALL:
+            return None, None
+        record, models = self.history[-1], side(step.phase).models(self.state)
+        loss = {} if record.loss is None else {"loss": record.loss}
+        arrays = to_arrays(models[EVERYWHERE].parameters) if EVERYWHERE in models else None
+        return arrays, MetricRecord({"clients": record.answered, "refused": len(record.refused), **loss})
 
     def _sorted_out(self, replies: Iterable[Message], step: Step) -> tuple[list[Contribution], list[str]]:
         """The contributions that can be used, and the causes why the others can not."""

@@ -41,7 +41,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     members = Expert.of(under("model", first.tensors)).members
     variance = torch.stack([order.tensors[VARIANCES][0] for order in orders for _ in range(members)]).view(-1, 1)
 
-    def slopes(outputs: Tensor, batch: Batch) -> Float[Tensor, "clients batch outputs"]:
+    def gradients(outputs: Tensor, batch: Batch) -> Float[Tensor, "clients batch outputs"]:
         scores, beliefs = batch
         own = variance.to(outputs)
         weights = strength * own  # the task's losses are in units of the variance
@@ -51,7 +51,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 
     columns = [[m.memory[name] for m in cohort for _ in range(members)] for name in (SCORES, BELIEFS)]
     return train_members(
-        orders, cohort, scenario, task, address, Term(columns, slopes, others / scenario.local.epochs / 3)
+        orders, cohort, scenario, task, address, Term(columns, gradients, others / scenario.local.epochs / 3)
     )
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from clients.global_training import answered, fitted, plain, received
 from clients.member import Member
 from clients.training import Batch, Objective, learning_rate
-from federation.models.family import Slope, written_out
+from federation.models.family import Gradient, written_out
 from federation.phases.ditto import Ditto
 from federation.scenario import Scenario
 from federation.task import Task
@@ -37,9 +37,9 @@ def pulled(plain: Objective, anchor: Parameters, mu: float, rate: float) -> Obje
     """
     there = {name: tensor.to(accelerator()) for name, tensor in anchor.items()}
 
-    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
-        losses, slopes = plain(model, batch, weights)
-        total = {n: written_out(slope).add(model[n] - there[n], alpha=mu) for n, slope in slopes.items()}
-        return losses, {name: slope / (1 + rate * mu) for name, slope in total.items()}
+    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Gradient]]:
+        losses, gradients = plain(model, batch, weights)
+        total = {n: written_out(gradient).add(model[n] - there[n], alpha=mu) for n, gradient in gradients.items()}
+        return losses, {name: gradient / (1 + rate * mu) for name, gradient in total.items()}
 
     return objective

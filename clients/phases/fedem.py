@@ -12,7 +12,7 @@ from clients.member import Member
 from clients.proposals import agreed
 from clients.shares import reported
 from clients.training import Batch, Objective
-from federation.models.family import Slope
+from federation.models.family import Gradient
 from federation.phases.fedem import Fedem
 from federation.scenario import Scenario
 from federation.task import Task
@@ -54,7 +54,7 @@ def responsibilities(
 def reweighted(plain: Objective) -> Objective:
     """An objective whose rows weigh as much as the last column says."""
 
-    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
+    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Gradient]]:
         *columns, factors = batch
         return plain(model, columns, weights * factors)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from clients.global_training import answered, fitted, plain, received
 from clients.member import Member
 from clients.training import Batch, Objective
-from federation.models.family import Slope
+from federation.models.family import Gradient
 from federation.phases.fedrep import Fedrep
 from federation.scenario import Scenario
 from federation.task import Task
@@ -34,9 +34,9 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 def only(plain: Objective, names: Sequence[str]) -> Objective:
     """An objective of some of the tensors; the others rest."""
 
-    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
-        losses, slopes = plain(model, batch, weights)
-        return losses, {name: slopes[name] for name in names}
+    def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Gradient]]:
+        losses, gradients = plain(model, batch, weights)
+        return losses, {name: gradients[name] for name in names}
 
     return objective
 

@@ -12,7 +12,7 @@ from clients.global_training import answered, fitted, plain, received
 from clients.member import Member
 from clients.proposals import agreed, propose
 from clients.training import Batch, Objective
-from federation.models.family import Slope, written_out
+from federation.models.family import Gradient, written_out
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, accelerator, prefixed, stacked, unstacked
@@ -48,12 +48,12 @@ class Corrected:
         self._added = {name: tensor.to(accelerator()) for name, tensor in added.items()}
         self._sums = {name: torch.zeros_like(tensor) for name, tensor in self._added.items()}
 
-    def __call__(self, model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Slope]]:
-        losses, slopes = self._plain(model, batch, weights)
-        written = {name: written_out(slope) for name, slope in slopes.items()}
-        for name, slope in written.items():
-            self._sums[name] += slope
-        return losses, {name: slope + self._added[name] for name, slope in written.items()}
+    def __call__(self, model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Gradient]]:
+        losses, gradients = self._plain(model, batch, weights)
+        written = {name: written_out(gradient) for name, gradient in gradients.items()}
+        for name, gradient in written.items():
+            self._sums[name] += gradient
+        return losses, {name: gradient + self._added[name] for name, gradient in written.items()}
 
     def mean(self, steps: Float[Tensor, " clients"]) -> dict[str, Tensor]:
         """Each client's mean gradients over its steps; one that rests has none."""

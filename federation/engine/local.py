@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import inf, prod
+from pathlib import Path
 
 import numpy as np
 from flwr.app import Array, Context, Error, Message, RecordDict
@@ -245,7 +246,8 @@ def refusal(message: Message, cause: str, code: int = ErrorCode.CLIENT_APP_RAISE
 def described(node: int, error: Exception) -> str:
     """Which client failed, with what, and where."""
     where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"client {node - 1}: {type(error).__name__}: {error} ({where.name}, line {where.lineno})"
+    file = "/".join(Path(where.filename).parts[-2:])
+    return f"client {node - 1}: {type(error).__name__}: {error} ({file}, line {where.lineno}, in {where.name})"
 
 
 def payload(message: Message) -> int:

@@ -95,9 +95,9 @@ class OrientedGradients(FeatureMap):
         across = framed[..., 1:-1, 2:] - framed[..., 1:-1, :-2]
         down = framed[..., 2:, 1:-1] - framed[..., :-2, 1:-1]
         angles = [2 * pi * n / self.directions for n in range(self.directions)]
-        slopes = torch.cat([(across * cos(a) + down * sin(a)).relu() for a in angles], 1)
+        gradients = torch.cat([(across * cos(a) + down * sin(a)).relu() for a in angles], 1)
         patch = [min(self.patch, side) for side in inputs.shape[2:]]
-        means, changes = F.avg_pool2d(inputs, patch), F.avg_pool2d(slopes, patch).sqrt()
+        means, changes = F.avg_pool2d(inputs, patch), F.avg_pool2d(gradients, patch).sqrt()
         return torch.cat([means, changes], 1).flatten(1)
 
 

@@ -13,41 +13,41 @@ from pydantic import Field
 from torch import Tensor
 
 from federation.models.net2net import deepened, widened
-from federation.rules import Frozen, Rule
+from federation.rules import Frozen, InputError, Rule
 from federation.task import Task
 from federation.tensors import CACHE, Parameters, Shapes, corner
 
 
 @dataclass(frozen=True)
 class Product:
-    """The slope along a layer's weights as its factors, left^T right for each client: a plain descent adds it to the
+    """The gradient along a layer's weights as its factors, left^T right for each client: a plain descent adds it to the
     weights without ever writing it down, which halves what a step moves through memory."""
 
     left: Float[Tensor, "clients samples outputs"]
     right: Float[Tensor, "clients samples inputs"]
 
     def written(self) -> Float[Tensor, "clients outputs inputs"]:
-        """The slope itself, laid out as the layer reads its weights best."""
+        """The gradient itself, laid out as the layer reads its weights best."""
         return torch.bmm(self.right.transpose(1, 2), self.left).transpose(1, 2)
 
     def descend(self, weight: Float[Tensor, "clients outputs inputs"], rate: float) -> Tensor:
-        """weight - rate * slope: in place if the weight is laid out as `written` is, as what comes back always is."""
+        """weight - rate * gradient: in place if the weight is laid out as `written` is, as the result always is."""
         along = weight.transpose(1, 2).contiguous()
         return along.baddbmm_(self.right.transpose(1, 2), self.left, alpha=-rate).transpose(1, 2)
 
 
-Slope = Tensor | Product
+Gradient = Tensor | Product
 
-Pull = Callable[[Tensor], Mapping[str, Slope]]
-"""Slopes of a loss along a model's outputs -> its slopes along the model's weights."""
+Pull = Callable[[Tensor], Mapping[str, Gradient]]
+"""Gradients of a loss along a model's outputs -> its gradients along the model's weights."""
 
 Along = Callable[[Tensor], Tensor]
-"""A model's outputs -> the slopes of a loss along them."""
+"""A model's outputs -> the gradients of a loss along them."""
 
 
-def written_out(slope: Slope) -> Tensor:
-    """The slope as one tensor."""
-    return slope.written() if isinstance(slope, Product) else slope
+def written_out(gradient: Gradient) -> Tensor:
+    """The gradient as one tensor."""
+    return gradient.written() if isinstance(gradient, Product) else gradient
 
 
 class Size(Frozen):
@@ -131,20 +131,20 @@ class ElasticFamily(Rule):
     def skips(self) -> bool:
         """Whether a block adds to what it reads; else it replaces it."""
 
-    def pullback(
+    def vjp(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
     ) -> tuple[Float[Tensor, "clients samples outputs"], Pull]:
-        """The outputs of `apply`, and the map from slopes of a loss along the outputs to its slopes along the weights.
+        """The outputs of `apply`, and the map from a loss's gradients along the outputs to those along the weights.
 
         By automatic differentiation; a family may know a faster way to the same.
         """
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
         outputs = self.apply(leaves, inputs)
 
-        def pull(slopes: Tensor) -> dict[str, Slope]:
-            return dict(zip(leaves, torch.autograd.grad(outputs, list(leaves.values()), slopes), strict=True))
+        def vjp(gradients: Tensor) -> dict[str, Gradient]:
+            return dict(zip(leaves, torch.autograd.grad(outputs, list(leaves.values()), gradients), strict=True))
 
-        return outputs.detach(), pull
+        return outputs.detach(), vjp
 
     @torch.no_grad()
     def asked(
@@ -157,20 +157,20 @@ class ElasticFamily(Rule):
         return torch.cat([self.apply(parameters, part.expand(models, *part.shape)) for part in parts], 1)
 
     def row_squares(
-        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"], slopes: Along
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"], gradients: Along
     ) -> Float[Tensor, "clients samples"]:
-        """Squared norm of the slopes along all weights, of each row alone.
+        """Squared norm of the gradients along all weights, of each row alone.
 
         Each row has a model of its own here; a family may know a way without so many copies.
         """
         table = inputs.shape[:2]
         each = {name: tensor.repeat_interleave(table[1], 0) for name, tensor in parameters.items()}
-        outputs, pull = self.pullback(each, inputs.flatten(0, 1).unsqueeze(1))
-        found = pull(slopes(outputs.view(*table, -1)).reshape(outputs.shape))
+        outputs, vjp = self.vjp(each, inputs.flatten(0, 1).unsqueeze(1))
+        found = vjp(gradients(outputs.view(*table, -1)).reshape(outputs.shape))
         return torch.stack([written_out(t).flatten(1).square().sum(1) for t in found.values()]).sum(0).view(table)
 
     def working_set(self, task: Task, batch: int, size: Size = FULL) -> int:
-        """Bytes that one step of one client goes through: its weights, its batch's activations and their slopes."""
+        """Bytes that one step of one client goes through: its weights, its batch's activations and their gradients."""
         return 4 * (self.parameters(task, size) + 2 * batch * self.activations(task, size))
 
     def at_once(self, task: Task, batch: int, within: int) -> int:
@@ -215,7 +215,7 @@ class ElasticFamily(Rule):
     ) -> dict[str, Tensor]:
         """The same function as a model of a wider family: units are copied and copies share their outgoing weights.
 
-        Equal shares leave copies alike for ever, for they get equal slopes; uneven ones tell them apart at once.
+        Equal shares leave copies alike for ever, for they get equal gradients; uneven ones tell them apart at once.
         A leading clients axis is kept. Source: Net2WiderNet, Chen et al. (2016).
 
         Args:
@@ -256,10 +256,18 @@ class ElasticFamily(Rule):
         return sum(prod(shape) for shape in self.shapes(task, size).values())
 
     def sized_to(self, task: Task, parameters: int) -> Self:
-        """The family whose full model is closest to this number of parameters."""
+        """The family whose full model is closest to this number of parameters.
+
+        Raises:
+            InputError: the family cannot be made as wide.
+        """
         low, high = 0.02, 1.0
-        while self.widened(high).parameters(task) < parameters:
+        while (here := self.widened(high).parameters(task)) < parameters:
             high *= 2
+            if self.widened(high).parameters(task) <= here:
+                raise InputError(
+                    f"model: {self.kind()} has {here:,} parameters at any width; {parameters:,} are asked for"
+                )
         for _ in range(40):
             middle = sqrt(low * high)
             low, high = (middle, high) if self.widened(middle).parameters(task) < parameters else (low, middle)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from federation.models.family import FULL, Along, ElasticFamily, Product, Pull, Size, Slope, share
+from federation.models.family import FULL, Along, ElasticFamily, Gradient, Product, Pull, Size, share
 from federation.task import Task
 from federation.tensors import Parameters, Shapes
 
@@ -72,16 +72,16 @@ class Mlp(ElasticFamily):
             entering.append(entering[-1] + leaving[-1] if adds else leaving[-1])
         return entering, leaving
 
-    def pullback(
+    def vjp(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
     ) -> tuple[Float[Tensor, "clients samples outputs"], Pull]:
         layers = _hidden_layers(parameters)
         (*entering, last), leaving = self._passed(parameters, inputs)
         outputs = _linear(parameters, "head", last)
 
-        def pull(slopes: Tensor) -> dict[str, Slope]:
-            found = _linear_slopes("head", last, slopes)
-            along = torch.bmm(slopes, parameters["head.weight"])
+        def vjp(gradients: Tensor) -> dict[str, Gradient]:
+            found = _linear_slopes("head", last, gradients)
+            along = torch.bmm(gradients, parameters["head.weight"])
             for layer, before, after in zip(reversed(layers), reversed(entering), reversed(leaving), strict=True):
                 through = torch.ops.aten.threshold_backward(along, after, 0)
                 found |= _linear_slopes(layer, before, through)
@@ -90,17 +90,17 @@ class Mlp(ElasticFamily):
                     along = torch.baddbmm(along, through, weight, beta=int(self.residual))
             return found
 
-        return outputs, pull
+        return outputs, vjp
 
     def row_squares(
-        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"], slopes: Along
+        self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"], gradients: Along
     ) -> Float[Tensor, "clients samples"]:
-        """A row's slope along a layer is one outer product, whose norm is that of its factors.
+        """A row's gradient along a layer is one outer product, whose norm is that of its factors.
 
         Source: Goodfellow (2015), Efficient per-example gradient computations.
         """
-        outputs, pull = self.pullback(parameters, inputs)
-        products = [slope for slope in pull(slopes(outputs)).values() if isinstance(slope, Product)]
+        outputs, vjp = self.vjp(parameters, inputs)
+        products = [gradient for gradient in vjp(gradients(outputs)).values() if isinstance(gradient, Product)]
         each = [one.left.square().sum(2) * (1 + one.right.square().sum(2)) for one in products]  # 1: the bias
         return torch.stack(each).sum(0)
 
@@ -128,10 +128,10 @@ def _linear(
 
 
 def _linear_slopes(
-    name: str, inputs: Float[Tensor, "clients samples units"], slopes: Float[Tensor, "clients samples outputs"]
-) -> dict[str, Slope]:
-    """Slopes along the weights of `_linear`, from those along its outputs."""
-    return {f"{name}.weight": Product(slopes, inputs), f"{name}.bias": slopes.sum(1)}
+    name: str, inputs: Float[Tensor, "clients samples units"], gradients: Float[Tensor, "clients samples outputs"]
+) -> dict[str, Gradient]:
+    """Gradients along the weights of `_linear`, from those along its outputs."""
+    return {f"{name}.weight": Product(gradients, inputs), f"{name}.bias": gradients.sum(1)}
 
 
 def side_by_side(one: Parameters, other: Parameters) -> dict[str, Tensor]:

@@ -163,7 +163,7 @@ def _shortened(scenario: Scenario) -> Scenario:
 
 
 def _client_at_work(opened: Opened, some: Sequence[int]) -> int:
-    """Bytes of one member of a cohort: model, velocity and slopes, an epoch of samples laid out, a batch at work."""
+    """Bytes of one member of a cohort: model, velocity and gradients, an epoch of samples laid out, a batch at work."""
     scenario, federation = opened.scenario, opened.federation()
     samples = ceil(sum(federation.clients[client].train.nbytes for client in some) / len(some))
     return 2 * _weights(opened) + samples + scenario.model.working_set(federation.task, scenario.local.batch_size)

@@ -67,7 +67,7 @@ CONSTANT = net(1.0, 0.0, 3.0)
 
 
 def test_one_step_at_a_boundary_goes_down_the_loss_and_the_divergence():
-    """f = 1, y = 0, q = N(3, 1/4), b = 1: the slope along f is 1 + strength b (1/4 / 1/4) (1 - 3) = 1 - 2 strength."""
+    """f = 1, y = 0, q = N(3, 1/4), b = 1: df is 1 + strength b (1/4 / 1/4) (1 - 3) = 1 - 2 strength."""
     done = coupling.contribute(
         [order(0.25, [CONSTANT], [OWN, NEIGHBOUR])], [member(0, [1.0], [0.0], EVEN)], SCENARIO, VALUE
     )

@@ -62,8 +62,8 @@ def test_the_slopes_are_those_of_the_task_s_loss_and_of_the_divergence_from_what
 def test_a_slice_that_says_the_same_has_nothing_to_learn(family, task):
     inputs, _ = batch(task)
     start = models(family, task)
-    slopes = taught(family, task, start, inputs, family.apply(start, inputs), torch.ones(2, 7))
-    assert max(float(written_out(slope).abs().max()) for slope in slopes.values()) < 1e-6
+    gradients = taught(family, task, start, inputs, family.apply(start, inputs), torch.ones(2, 7))
+    assert max(float(written_out(gradient).abs().max()) for gradient in gradients.values()) < 1e-6
 
 
 @every_model

@@ -87,7 +87,7 @@ def test_the_loss_is_the_mean_over_all_visits():
 def test_momentum_adds_the_last_slopes():
     local = LocalTraining(learning_rate=0.1, momentum=0.5)
     done = trained(line([[1.0]], [[0.0]]), in_order([[0], [0]]), local, [1.0])
-    # slope 1, w = 0.9; slope 0.9 + 0.5 * 1, w = 0.9 - 0.14
+    # gradient 1, w = 0.9; gradient 0.9 + 0.5 * 1, w = 0.9 - 0.14
     assert done.parameters["w"].tolist() == pytest.approx([0.76])
 
 
@@ -100,7 +100,7 @@ def test_weight_decay_pulls_to_zero():
 def test_the_proximal_term_pulls_to_the_start():
     columns, plan = line([[1.0]], [[0.0]]), in_order([[0], [0]])
     done = trained(columns, plan, TENTH, [1.0], proximal=2.0)
-    # no pull at the start: w = 0.9; then slope 0.9 + 2 * (0.9 - 1)
+    # no pull at the start: w = 0.9; then gradient 0.9 + 2 * (0.9 - 1)
     assert done.parameters["w"].tolist() == pytest.approx([0.9 - 0.1 * (0.9 - 0.2)])
 
 

@@ -24,11 +24,11 @@ def deeper(family: ElasticFamily, more: int) -> ElasticFamily:
     return family.model_copy(update={"blocks": family.blocks + more})
 
 
-def slopes(family, model, rows) -> dict[str, torch.Tensor]:
+def gradients(family, model, rows) -> dict[str, torch.Tensor]:
     """Of the sum of all outputs, each with a factor of its own."""
-    outputs, pull = family.pullback(model, rows)
+    outputs, vjp = family.vjp(model, rows)
     along = torch.arange(1.0, outputs.shape[2] + 1, dtype=outputs.dtype).expand_as(outputs).contiguous()
-    return {name: written_out(slope) for name, slope in pull(along).items()}
+    return {name: written_out(gradient) for name, gradient in vjp(along).items()}
 
 
 @every_draw
@@ -77,14 +77,14 @@ def test_copies_with_equal_shares_stay_alike_and_those_with_uneven_ones_do_not(f
     units = model[first].shape[0]
     for seed, alike in ((None, True), (0, False)):
         grown = {n: t.double() for n, t in single(family.widen(model, task, wider, drawn(seed))).items()}
-        along = slopes(wider, grown, rows)[first][0]
+        along = gradients(wider, grown, rows)[first][0]
         assert torch.allclose(along[:units], along[units:], rtol=1e-6, atol=1e-9) is alike
 
 
 @every_family
 def test_most_units_of_a_new_block_learn_at_once(family, task):
     deep, rows = deeper(family, 1), rows_of(task, 1, 20)
-    along = slopes(deep, single(family.deepen(model_of(family, task), task, deep)), rows)
+    along = gradients(deep, single(family.deepen(model_of(family, task), task, deep)), rows)
     assert float((along[f"block{family.blocks}.bias"] != 0).float().mean()) > 0.5
 
 

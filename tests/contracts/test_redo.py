@@ -50,8 +50,8 @@ def test_they_learn_from_the_next_step_on(family, task):
     models, rows = with_dead_units(family, task), rows_of(task, 2, 50)
 
     def heard(model: Parameters) -> bool:
-        outputs, pull = family.pullback(model, rows)
-        return bool(written_out(pull(torch.ones_like(outputs))["head.weight"])[0, :, DEAD].any())
+        outputs, vjp = family.vjp(model, rows)
+        return bool(written_out(vjp(torch.ones_like(outputs))["head.weight"])[0, :, DEAD].any())
 
     assert not heard(models)
     assert heard(anew(family, task, models, dormant(models)))

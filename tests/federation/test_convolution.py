@@ -29,8 +29,8 @@ def test_products_of_patches_are_grouped_convolutions_and_have_their_slopes(
     groups, products = (way(*read, strides) for way in (as_groups, as_products))
     torch.testing.assert_close(products, groups)
     along = normal(*groups.shape)
-    slopes = (torch.autograd.grad(said, read, along) for said in (groups, products))
-    for one, other in zip(*slopes, strict=True):
+    gradients = (torch.autograd.grad(said, read, along) for said in (groups, products))
+    for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(other, one)
 
 

@@ -91,9 +91,9 @@ def test_a_channel_is_dormant_where_it_is_silent_at_all_places():
 
 
 def test_the_fisher_trace_of_a_linear_gaussian_model_is_the_mean_square_of_its_inputs():
-    """f = W relu(x) + b with x > 0 and one unit an input: the slopes along W and b are (f - y) (x, 1), E (f - y)^2 = 1.
+    """f = W relu(x) + b with x > 0 and one unit an input: the gradients are (f - y) (x, 1), E (f - y)^2 = 1.
 
-    The stem is held by a head of zeros, which lets no slope through.
+    The stem is held by a head of zeros, which lets no gradient through.
     """
     family = Mlp(width=4, blocks=0)
     model = {

@@ -96,9 +96,9 @@ def test_slopes_are_those_of_the_losses(kind):
     targets = torch.randint(3, (2, 5), generator=draw) if task.classifies else torch.randn(2, 5, 3, generator=draw)
     expected = task.losses(outputs, targets)
     [gradient] = torch.autograd.grad(expected.sum(), outputs)
-    losses, slopes = task.slopes(outputs.detach(), targets)
+    losses, gradients = task.gradients(outputs.detach(), targets)
     torch.testing.assert_close(losses, expected.detach(), rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(slopes, gradient, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(gradients, gradient, rtol=1e-12, atol=1e-12)
 
 
 # --- what others believe ---------------------------------------------------------------------------------------------
@@ -118,9 +118,9 @@ def test_the_divergence_of_a_standard_normal_from_another_normal(mean, variance,
 
 def test_among_equal_variances_the_divergence_is_the_squared_jump_over_twice_the_variance():
     beliefs = VALUES.beliefs(torch.tensor([[1.0, 3.0]]), 0.25)
-    divergence, slopes = VALUES.divergences(torch.tensor([[0.0, 1.0]]), beliefs, torch.tensor([0.25]))
+    divergence, gradients = VALUES.divergences(torch.tensor([[0.0, 1.0]]), beliefs, torch.tensor([0.25]))
     assert float(divergence) == pytest.approx((1 + 4) / (2 * 0.25), rel=1e-5)
-    assert slopes[0].tolist() == pytest.approx([-4.0, -8.0], rel=1e-5)
+    assert gradients[0].tolist() == pytest.approx([-4.0, -8.0], rel=1e-5)
 
 
 def test_the_divergence_of_even_odds_from_one_to_three_is_half_the_log_of_four_thirds():
@@ -148,14 +148,14 @@ def test_the_slopes_of_divergences_are_theirs_along_the_outputs_alone(task):
     others = task.answers(torch.randn(2, 5, task.outputs, generator=draw, dtype=torch.float64))
     variance = torch.tensor([[0.5], [2.0]], dtype=torch.float64)
     beliefs = task.beliefs(others, variance)
-    divergences, slopes = task.divergences(outputs, beliefs, variance)
+    divergences, gradients = task.divergences(outputs, beliefs, variance)
     [gradient] = torch.autograd.grad(divergences.sum(), outputs)
-    torch.testing.assert_close(slopes.detach(), gradient, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(gradients.detach(), gradient, rtol=1e-10, atol=1e-10)
     assert bool((divergences >= 0).all())
 
 
 def test_one_s_own_belief_is_no_divergence():
     outputs, variance = torch.tensor([[1.0, -2.0]]), torch.tensor([0.3])
-    divergence, slopes = VALUES.divergences(outputs, VALUES.beliefs(outputs, variance), variance)
+    divergence, gradients = VALUES.divergences(outputs, VALUES.beliefs(outputs, variance), variance)
     assert float(divergence) == pytest.approx(0.0, abs=1e-5)
-    assert slopes.tolist() == [[0.0, 0.0]]
+    assert gradients.tolist() == [[0.0, 0.0]]

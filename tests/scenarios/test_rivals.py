@@ -325,15 +325,15 @@ def constant(gradient: float):
 def test_a_corrected_gradient_has_the_constant_added_and_the_mean_has_not():
     corrected = Corrected(constant(3.0), {"w": torch.tensor([[10.0, 20.0]])})
     for _ in range(4):
-        _, slopes = corrected({}, [], torch.ones(1, 1))
-        assert slopes["w"].tolist() == [[13.0, 23.0]]
+        _, gradients = corrected({}, [], torch.ones(1, 1))
+        assert gradients["w"].tolist() == [[13.0, 23.0]]
     assert corrected.mean(torch.tensor([4.0]))["w"].tolist() == [[3.0, 3.0]]
 
 
 def test_a_pulled_step_is_the_implicit_one():
     near = pulled(constant(3.0), {"w": torch.tensor([1.0, 2.0])}, mu=5.0, rate=0.2)
-    _, slopes = near({"w": torch.tensor([[2.0, 2.0]])}, [], torch.ones(1, 1))
-    assert slopes["w"].tolist() == [[(3 + 5 * 1) / 2, 3 / 2]]
+    _, gradients = near({"w": torch.tensor([[2.0, 2.0]])}, [], torch.ones(1, 1))
+    assert gradients["w"].tolist() == [[(3 + 5 * 1) / 2, 3 / 2]]
 
 
 def test_responsibilities_are_bayes_rule():
