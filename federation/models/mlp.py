@@ -80,11 +80,11 @@ class Mlp(ElasticFamily):
         outputs = _linear(parameters, "head", last)
 
         def vjp(gradients: Tensor) -> dict[str, Gradient]:
-            found = _linear_slopes("head", last, gradients)
+            found = _linear_gradients("head", last, gradients)
             along = torch.bmm(gradients, parameters["head.weight"])
             for layer, before, after in zip(reversed(layers), reversed(entering), reversed(leaving), strict=True):
                 through = torch.ops.aten.threshold_backward(along, after, 0)
-                found |= _linear_slopes(layer, before, through)
+                found |= _linear_gradients(layer, before, through)
                 if layer != "stem":
                     weight = parameters[f"{layer}.weight"]
                     along = torch.baddbmm(along, through, weight, beta=int(self.residual))
@@ -127,7 +127,7 @@ def _linear(
     return torch.baddbmm(bias, inputs, parameters[f"{name}.weight"].transpose(1, 2))
 
 
-def _linear_slopes(
+def _linear_gradients(
     name: str, inputs: Float[Tensor, "clients samples units"], gradients: Float[Tensor, "clients samples outputs"]
 ) -> dict[str, Gradient]:
     """Gradients along the weights of `_linear`, from those along its outputs."""

@@ -42,7 +42,7 @@ def models(family, task: Task, clients: int = 2) -> dict[str, torch.Tensor]:
 
 
 @every_model
-def test_the_slopes_are_those_of_the_task_s_loss_and_of_the_divergence_from_what_the_whole_says(family, task):
+def test_the_gradients_are_those_of_the_task_s_loss_and_of_the_divergence_from_what_the_whole_says(family, task):
     inputs, targets = batch(task)
     weights, start = torch.rand(2, 7), models(family, task)
     _, found = supervised(family, task, smaller=repeat(SMALL))(start, [inputs, targets], weights)

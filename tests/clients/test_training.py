@@ -84,7 +84,7 @@ def test_the_loss_is_the_mean_over_all_visits():
     assert done.visited.tolist() == [2]
 
 
-def test_momentum_adds_the_last_slopes():
+def test_momentum_adds_the_last_gradients():
     local = LocalTraining(learning_rate=0.1, momentum=0.5)
     done = trained(line([[1.0]], [[0.0]]), in_order([[0], [0]]), local, [1.0])
     # gradient 1, w = 0.9; gradient 0.9 + 0.5 * 1, w = 0.9 - 0.14

@@ -139,18 +139,18 @@ def test_a_cohort_computes_and_learns_what_its_members_do_alone(family, task, dt
         name: t.to(dtype).requires_grad_()
         for name, t in stacked([model_of(family, task, s) for s in (0, 1, 2)]).items()
     }
-    rows, gradients = (
+    rows, along = (
         rows_of(task, 3, 4).to(dtype),
         torch.randn(3, 4, task.outputs, generator=torch.Generator().manual_seed(2)),
     )
     together = family.apply(cohort, rows)
     gradients = dict(
-        zip(cohort, torch.autograd.grad((together * gradients / 100).sum(), list(cohort.values())), strict=True)
+        zip(cohort, torch.autograd.grad((together * along / 100).sum(), list(cohort.values())), strict=True)
     )
     for member in range(3):
         single = {name: t[member : member + 1].detach().clone().requires_grad_() for name, t in cohort.items()}
         outputs = family.apply(single, rows[member : member + 1])
-        own = torch.autograd.grad((outputs * gradients[member] / 100).sum(), list(single.values()))
+        own = torch.autograd.grad((outputs * along[member] / 100).sum(), list(single.values()))
         torch.testing.assert_close(together[member], outputs[0], rtol=tolerance, atol=tolerance)
         for name, gradient in zip(single, own, strict=True):
             torch.testing.assert_close(gradients[name][member], gradient[0], rtol=tolerance, atol=tolerance)
@@ -158,15 +158,15 @@ def test_a_cohort_computes_and_learns_what_its_members_do_alone(family, task, dt
 
 @every_size
 @every_family
-def test_slopes_pulled_back_are_those_of_automatic_differentiation(family, task, size):
+def test_gradients_by_vjp_are_those_of_automatic_differentiation(family, task, size):
     models = family.slice(stacked([model_of(family, task, s) for s in (0, 1)]), task, size)
     leaves = {name: t.double().requires_grad_() for name, t in models.items()}
     rows = rows_of(task, 2, 3).double()
-    gradients = torch.randn(2, 3, task.outputs, generator=torch.Generator().manual_seed(2)).double()
+    along = torch.randn(2, 3, task.outputs, generator=torch.Generator().manual_seed(2)).double()
     expected = family.apply(leaves, rows)
-    gradients = torch.autograd.grad((expected * gradients).sum(), list(leaves.values()))
+    gradients = torch.autograd.grad((expected * along).sum(), list(leaves.values()))
     outputs, vjp = family.vjp(leaves, rows)
-    pulled = {name: s.written() if isinstance(s, Product) else s for name, s in vjp(gradients).items()}
+    pulled = {name: s.written() if isinstance(s, Product) else s for name, s in vjp(along).items()}
     torch.testing.assert_close(outputs, expected.detach(), rtol=1e-12, atol=1e-12)
     assert pulled.keys() == leaves.keys()
     for name, gradient in zip(leaves, gradients, strict=True):
@@ -175,7 +175,7 @@ def test_slopes_pulled_back_are_those_of_automatic_differentiation(family, task,
 
 @every_size
 @every_family
-def test_squares_of_rows_are_those_of_the_slopes_of_each_row_alone(family, task, size):
+def test_squares_of_rows_are_those_of_the_gradients_of_each_row_alone(family, task, size):
     models = family.slice(stacked([model_of(family, task, s) for s in (0, 1)]), task, size)
     models, rows = {name: t.double() for name, t in models.items()}, rows_of(task, 2, 3).double()
     squares = family.row_squares(models, rows, lambda outputs: 2 * outputs)

@@ -12,7 +12,7 @@ small, side = st.integers(1, 3), st.integers(1, 7)
 
 
 @given(small, small, small, small, side, side, st.sampled_from([1, 3, 5]), st.integers(1, 2))
-def test_products_of_patches_are_grouped_convolutions_and_have_their_slopes(
+def test_products_of_patches_are_grouped_convolutions_and_have_their_gradients(
     clients, samples, channels, units, height, width, kernel, stride
 ):
     draw = torch_generator(0, "convolution")

@@ -90,7 +90,7 @@ def test_targets_are_whole_numbers_or_real():
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_slopes_are_those_of_the_losses(kind):
+def test_gradients_are_those_of_the_losses(kind):
     task, draw = Task(kind=kind, input_shape=(4,), outputs=3), torch.Generator().manual_seed(0)
     outputs = torch.randn(2, 5, 3, generator=draw, dtype=torch.float64).requires_grad_()
     targets = torch.randint(3, (2, 5), generator=draw) if task.classifies else torch.randn(2, 5, 3, generator=draw)
@@ -142,7 +142,7 @@ def test_a_class_that_others_never_saw_is_not_ruled_out():
 
 
 @pytest.mark.parametrize("task", [CLASSES, VALUES], ids=["classes", "values"])
-def test_the_slopes_of_divergences_are_theirs_along_the_outputs_alone(task):
+def test_the_gradients_of_divergences_are_theirs_along_the_outputs_alone(task):
     draw = torch.Generator().manual_seed(0)
     outputs = torch.randn(2, 5, task.outputs, generator=draw, dtype=torch.float64).requires_grad_()
     others = task.answers(torch.randn(2, 5, task.outputs, generator=draw, dtype=torch.float64))
