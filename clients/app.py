@@ -14,7 +14,7 @@ from federation.engine import Asked, Served
 from federation.models import ElasticFamily
 from federation.opening import Opened, open_run
 from federation.tensors import nbytes
-from federation.wire.contribution import EVERYWHERE, WEIGHT, Answers, Contribution, Weighed, coverage_mean
+from federation.wire.contribution import EVERYWHERE, LARGEST, WEIGHT, Answers, Contribution, Weighed, coverage_mean
 from federation.wire.records import (
     ACTION,
     ARRAYS,
@@ -108,10 +108,11 @@ def _pieces(asked: Asked, kept: list[int]) -> list[list[int]]:
 
 def _sorted_out(asked: Asked, answers: Answers) -> tuple[list[int], dict[int, str]]:
     """Members whose answer can be used, and the nodes whose answer can not."""
-    finite = answers.finite()
-    bad = [node for node, good in zip(asked.nodes, finite, strict=True) if not good]
-    kept = [member for member, good in enumerate(finite) if good]
-    return kept, {node: f"client {node - 1}: NaN or infinity in its result" for node in bad}
+    sound = answers.sound()
+    bad = [node for node, good in zip(asked.nodes, sound, strict=True) if not good]
+    kept = [member for member, good in enumerate(sound) if good]
+    cause = f"NaN, infinity or weights beyond {LARGEST:g} in its result"
+    return kept, {node: f"client {node - 1}: {cause}" for node in bad}
 
 
 def _answers(orders: Sequence[Order], cohort: Sequence[Member], opened: Opened) -> Answers:

@@ -1,28 +1,84 @@
-"""Bounds of what a client may send."""
+"""What a client may send: the shape and the range of each sum that a phase asks for."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from federation.tensors import Parameters
-from federation.wire.contribution import WEIGHT
+from federation.wire.contribution import LARGEST, WEIGHT
 
 METRICS = ("metric/loss", "metric/visited", "metric/multiplies", "metric/divergence", "metric/probed", "metric/moved")
 """One number each, that come beside a model; all but the loss count something."""
 
-MOST_SAMPLES, LARGEST = 1e9, 1e6
-"""Bounds of the samples of a reply, and of the weights of a model, far beyond any that were ever of use."""
+MOST_NATS = 21.0
+"""Bound of the loss of a sample's class, whose likelihood counts as no less than 1e-9."""
+
+MOST_SAMPLES, MOST = 1e9, 1e24
+"""Bounds of the samples of a reply, and of any sum, far beyond any that were ever of use."""
 
 
-def check_values(who: str, sums: Parameters, expected: Collection[str]) -> None:
-    """Refuse sums that nobody asked for, weights that are none, and models out of all bounds."""
+@dataclass(frozen=True)
+class Sum:
+    """One sum of an answer.
+
+    Attributes:
+        shape: of the tensor.
+        least, most: of each of its numbers.
+        counts: whether its numbers count samples of the client, which has no more of them than its census told.
+    """
+
+    shape: tuple[int, ...]
+    least: float = -MOST
+    most: float = MOST
+    counts: bool = False
+
+
+Answer = Mapping[str, Sum | tuple[int, ...]]
+"""Each sum of an answer by name; a shape alone stands for numbers of any size."""
+
+
+def counts(*shape: int) -> Sum:
+    """Numbers of samples."""
+    return Sum(shape, 0.0, MOST_SAMPLES, counts=True)
+
+
+def no_less_than_zero(*shape: int) -> Sum:
+    """Numbers that cannot be negative, such as losses of classes and squared errors."""
+    return Sum(shape, 0.0)
+
+
+def declared(asked: Sum | tuple[int, ...]) -> Sum:
+    """The sum that an answer asks for."""
+    return asked if isinstance(asked, Sum) else Sum(asked)
+
+
+def check_values(who: str, sums: Parameters, answer: Answer) -> None:
+    """Refuse sums that nobody asked for, numbers out of their range, and models out of all bounds.
+
+    Raises:
+        ValueError: what is wrong; begins with `who`.
+    """
     for name, tensor in sums.items():
-        if name not in expected and (name not in METRICS or tensor.dim()):
+        if name not in answer and (name not in METRICS or tensor.dim()):
             raise ValueError(f"{who}: {name} {list(tensor.shape)} was not asked for")
-        counts = name.startswith("metric/") and name != METRICS[0]
-        if counts and (least := float(tensor.min())) < 0:
-            raise ValueError(f"{who}: {name} is {least:g}, expected no less than 0")
+        if not tensor.is_floating_point():
+            raise ValueError(f"{who}: {name} is of {tensor.dtype}, expected floating point")
+        told = declared(answer.get(name, Sum((), 0.0 if name != METRICS[0] else -MOST)))
+        if tensor.numel() and not told.least <= (least := float(tensor.min())):
+            raise ValueError(f"{who}: {name} is {least:g}, expected no less than {told.least:g}")
+        if tensor.numel() and not (most := float(tensor.max())) <= told.most:
+            raise ValueError(f"{who}: {name} is {most:g}, expected no more than {told.most:g}")
         if f"{WEIGHT}/{name}" in sums:
             weight = float(sums[f"{WEIGHT}/{name}"])
-            if not 0 <= weight <= MOST_SAMPLES:
-                raise ValueError(f"{who}: its weight is {weight:g}, expected its samples, at most {MOST_SAMPLES:g}")
             if tensor.numel() and float(tensor.abs().max()) > weight * LARGEST:
                 raise ValueError(f"{who}: {name} holds weights beyond {LARGEST:g}")
+
+
+def at_most(who: str, sums: Parameters, part: str, whole: str, times: float = 1.0) -> None:
+    """Refuse numbers that are more than so many times another one.
+
+    Raises:
+        ValueError: they are; begins with `who`.
+    """
+    most, found = times * float(sums[whole].sum()), float(sums[part].max())
+    if found > most * (1 + 1e-6) + 1e-6:
+        raise ValueError(f"{who}: {part} is {found:g}, expected no more than {most:g} by its {whole}")

@@ -47,6 +47,7 @@ class Checkpoint:
         node_of: the node of each client.
         aware: clients that remember what they were told, by phase.
         turns: rounds in which clients were last asked, and last counted, where that matters to them.
+        strikes: refused replies in a row of each node.
         empty: rounds in a row without any answer.
         simulated: what the clients of a simulation remember. Deployed ones are told again.
     """
@@ -56,6 +57,7 @@ class Checkpoint:
     node_of: Mapping[int, int] = field(default_factory=dict)
     aware: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     turns: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    strikes: Mapping[int, int] = field(default_factory=dict)
     empty: int = 0
     simulated: Memories | None = None
 

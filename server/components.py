@@ -10,9 +10,10 @@ from federation.phases.ifca import Ifca
 from federation.randomness import torch_generator
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, Shapes, prefixed, stacked, under
+from federation.tensors import Parameters, prefixed, stacked, under
 from federation.wire.contribution import Contribution
 from federation.world.predictors import ModelMixture, OwnTensors, Predictor
+from server.bounds import Answer, counts
 from server.global_model import kept
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import Model, ServerState
@@ -53,10 +54,10 @@ class Components(ServerSide):
         samples = self._samples(state, scenario)
         return samples / samples.sum() if bool(samples.sum() > 0) else torch.full_like(samples, 1 / len(samples))
 
-    def share_answer(self, now: Now) -> Shapes:
+    def share_answer(self, now: Now) -> Answer:
         """What says how a client's shares change."""
         components = len(self._samples(now.state, now.scenario))
-        return {"metric/left": (components,), "metric/joined": (components,)}
+        return {"metric/left": counts(components), "metric/joined": counts(components)}
 
     def next(self, now: Now, components: Parameters, total: Contribution) -> ServerState:
         """The state with new components, and with the shares of those that have answered."""

@@ -6,9 +6,10 @@ from dataclasses import replace
 from federation.models import Size
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, Shapes, prefixed
+from federation.tensors import Parameters, prefixed
 from federation.wire.contribution import EVERYWHERE, Contribution
 from federation.world.predictors import GlobalModel, OwnTensors, Predictor
+from server.bounds import Answer
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import Model, ServerState
 from server.training import aggregated, weighted_answer
@@ -23,7 +24,7 @@ class GlobalModelTraining(ServerSide):
     def told(self, now: Now, kind: Kind) -> Told:
         return Told(prefixed("model", now.state.prior.parameters))
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
         return weighted_answer(now.state.prior.parameters)
 
     def advance(self, now: Now, total: Contribution) -> ServerState:

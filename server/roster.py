@@ -9,6 +9,9 @@ from federation.scenario import Scenario
 from server.phases import side
 from server.phases.contract import Kind, Now, Step
 
+STRIKES = 3
+"""Refused replies in a row after which a client is asked no more."""
+
 
 class Roster:
     """Clients are numbered from zero; a node is Flower's, which may change for a client that was away.
@@ -20,6 +23,7 @@ class Roster:
         samples: of each deployed client, by its census.
         turns: of each client that proposes something, the last round of the phase in which it was asked, and the last
             whose answer was counted, or -1.
+        strikes: refused replies in a row of each node.
     """
 
     def __init__(self, scenario: Scenario, clients: int) -> None:
@@ -28,6 +32,7 @@ class Roster:
         self.online: set[int] = set()
         self.samples: dict[int, float] = {}
         self.turns: dict[int, tuple[int, int]] = {}
+        self.strikes: dict[int, int] = {}
         self._aware: dict[str, set[int]] = {}
 
     @property
@@ -35,10 +40,13 @@ class Roster:
         """The clients that remember what a phase has told them, by its name."""
         return {name: tuple(sorted(clients)) for name, clients in self._aware.items()}
 
-    def recall(self, node_of: Mapping[int, int], aware: Mapping[str, Iterable[int]]) -> None:
+    def recall(
+        self, node_of: Mapping[int, int], aware: Mapping[str, Iterable[int]], strikes: Mapping[int, int] | None = None
+    ) -> None:
         """Go on where another run of the same clients has stopped, on the same nodes."""
         self.node_of = dict(node_of)
         self._aware |= {name: set(clients) for name, clients in aware.items()}
+        self.strikes = dict(strikes or {})
 
     def asked(self, step: Step, clients: Iterable[int]) -> None:
         """These are asked in a round."""
@@ -61,6 +69,16 @@ class Roster:
             for clients in self._aware.values():
                 clients.discard(client)
 
+    def strike(self, node: int) -> bool:
+        """A reply of a node was refused; whether it is asked no more from now on."""
+        self.strikes[node] = self.strikes.get(node, 0) + 1
+        return self.strikes[node] == STRIKES
+
+    def pardon(self, nodes: Iterable[int]) -> None:
+        """Replies of these nodes can be used."""
+        for node in nodes:
+            self.strikes.pop(node, None)
+
     def missing(self, clients: Collection[int]) -> list[int]:
         """Those who have answered before, but are not among these."""
         return sorted(self.node_of.keys() - set(clients))
@@ -78,7 +96,7 @@ class Roster:
             busy: nodes that are at work for a round before.
         """
         self.online = set(online)
-        there = self.online - set(busy)
+        there = {node for node in self.online - set(busy) if self.strikes.get(node, 0) < STRIKES}
         able = side(now.step.phase).able(now, self.node_of.keys())
         known = sorted(number for number in able if self.node_of[number] in there)
         seen = there if now.step.phase.needs_region else set(self.node_of.values())

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord
 from flwr.serverapp import Grid
@@ -25,11 +26,11 @@ from server.orders import order
 from server.phases import side
 from server.phases.contract import Kind, Now, Step
 from server.plasticity import dormant_shares
-from server.roster import Roster
+from server.roster import STRIKES, Roster
 from server.schedule import ROLL_CALL, schedule
 from server.state import Model, ServerState, initial, rejoined
 from server.training import residual
-from server.validation import check, check_sender, check_weights
+from server.validation import check, check_counts, check_sender
 
 Observer = Callable[[RoundRecord, ServerState], None]
 """Told of each finished round, once it can no longer be lost."""
@@ -38,8 +39,14 @@ Score = Callable[[ServerState], float]
 """How well the federation would answer if it stopped now."""
 
 
+Next = tuple[Contribution, ServerState, float | None, tuple[ServerState, tuple[str, ...]]]
+"""The sum that was used, the state that it made, what clients report of it, and what became of it between rounds."""
+
 PATIENCE = 3
 """Rounds of training in a row that may pass without any answer."""
+
+FAULTS = (ValueError, ArithmeticError, LookupError, RuntimeError)
+"""What sums that are well formed, and make no sense together, may raise."""
 
 RETRIES = 3
 """How often those who are missing are asked again, after a pause, where the quorum does not hold."""
@@ -110,7 +117,7 @@ class ManifoldStrategy(Strategy):
         self._grid, self._timeout, known = Waiting(grid), timeout, self._resumed
         if self._grid.simulated is not None and known.simulated is not None:
             self._grid.simulated.remember(known.simulated)
-            self._roster.recall(known.node_of, known.aware)
+            self._roster.recall(known.node_of, known.aware, known.strikes)
         elif self.history and self._left:
             self._left.insert(0, ROLL_CALL)
         rounds = min(num_rounds or len(self._left), len(self._left))
@@ -175,8 +182,7 @@ class ManifoldStrategy(Strategy):
             self._report(step, accepted, refused)
             self._check_failures(step, accepted, refused)
         if step != ROLL_CALL:
-            total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
-            self._finish(step, total, tuple(refused))
+            self._finish(step, accepted, refused)
         return self._seen(step)
 
     def _seen(self, step: Step) -> tuple[ArrayRecord | None, MetricRecord | None]:
@@ -198,9 +204,14 @@ class ManifoldStrategy(Strategy):
                     raise ValueError(f"client {min(twice)}: answers twice")
                 accepted.append(contribution)
                 counted.update(contribution.clients)
+                self._roster.pardon(nodes)
                 self._roster.node_of.update(zip(contribution.clients, nodes, strict=True))
+            except ForgottenError as error:
+                refused.append(str(error))
             except (ValueError, KeyError) as error:
                 refused.append(str(error))
+                if self._roster.strike(self._grid.sender(reply)):
+                    LOG.warning("%s: asked no more, after %d refused replies in a row: %s", step, STRIKES, error)
         return accepted, refused
 
     def _quorum(self, step: Step) -> int:
@@ -221,25 +232,21 @@ class ManifoldStrategy(Strategy):
         if self._grid.simulated is None and step.phase.asks_all and missing:
             LOG.warning("%s: goes on without clients %s", step, ", ".join(map(str, missing)))
 
-    def _finish(self, step: Step, total: Contribution, refused: tuple[str, ...]) -> None:
+    def _finish(self, step: Step, accepted: list[Contribution], refused: list[str]) -> None:
         """The next state, and the record of the round; both are written down before anybody is told."""
+        now, phase = self._now(step), side(step.phase)
+        total, after, held_out, (self.state, news) = self._next(now, accepted, refused)
         self._roster.answered(step, total.clients)
-        now, phase, news = self._now(step), side(step.phase), tuple[str, ...]()
-        if not self._idle(step):
-            self.state = phase.advance(now, total)
-        trained = phase.models(self.state)
+        trained = phase.models(after)
         moved = residual(phase.models(now.state), trained) if total.clients else None
-        held_out = phase.held_out(self._now(step), total)
         asleep = dormant_shares(total, trained) if step.phase.elastic else {}
-        if total.clients:
-            self.state, news = phase.between(self._now(step), now.state, total)
         loss, visited, multiplies = trained_sums(total)
         silent = 0 if self._grid.keeps else max(0, len(self._asked) - len(total.clients) - len(refused))
         record = RoundRecord(
             len(self.history) + 1,
             step.phase.name,
             len(total.clients),
-            refused,
+            tuple(refused),
             loss,
             visited,
             multiplies,
@@ -260,6 +267,34 @@ class ManifoldStrategy(Strategy):
             self._checkpoints.keep(self._checkpoint)
         self._observe(record, self.state)
 
+    def _next(self, now: Now, accepted: list[Contribution], refused: list[str]) -> Next:
+        """What a round makes of the sums. Whoever's sums cannot be used together with the others' is refused, too.
+
+        Raises:
+            RoundLostError: no one contribution is the cause.
+        """
+        try:
+            return self._made(now, accepted)
+        except FAULTS as error:
+            cause = " ".join(str(error).split())
+            if self._grid.simulated is not None and not isinstance(error, ValueError):
+                raise
+            for culprit in accepted if len(accepted) > 1 else ():
+                with suppress(*FAULTS):
+                    made = self._made(now, [other for other in accepted if other is not culprit])
+                    refused.append(f"client {culprit.clients[0]}: {now.step} fails with its sums: {cause}")
+                    return made
+            raise RoundLostError(f"{now.step}: {cause}") from error
+
+    def _made(self, now: Now, accepted: list[Contribution]) -> Next:
+        """What the phase makes of some sums."""
+        total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
+        phase, step = side(now.step.phase), now.step
+        state = now.state if self._idle(step) else phase.advance(now, total)
+        held_out = phase.held_out(now.after(state), total)
+        later = phase.between(now.after(state), now.state, total) if total.clients else (state, ())
+        return total, state, held_out, later
+
     def _settled(self) -> bool:
         """Whether nobody is at work for a round that goes on: between two phases all who are late are given up."""
         done = len(self.history)
@@ -273,6 +308,7 @@ class ManifoldStrategy(Strategy):
             self._roster.node_of,
             self._roster.aware,
             self._roster.turns,
+            self._roster.strikes,
             self._empty,
             self._grid.simulated.memories() if self._grid.simulated is not None else None,
         )
@@ -335,7 +371,7 @@ class ManifoldStrategy(Strategy):
             check_sender(contribution.clients, nodes, sender, roster.node_of, roster.online)
         check(contribution, self._now(step))
         if self._grid.simulated is None:
-            check_weights(contribution, roster.samples)
+            check_counts(contribution, self._now(step), roster.samples)
         if round_ == step.round:
             return contribution, nodes
         models = side(step.phase).models

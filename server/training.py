@@ -9,8 +9,9 @@ import torch
 from federation.learning.experts import Expert, specialised
 from federation.learning.fixed_point import Watch
 from federation.models import Size
-from federation.tensors import Parameters, Shapes, shapes
+from federation.tensors import Parameters, shapes
 from federation.wire.contribution import WEIGHT, Contribution
+from server.bounds import Answer, Sum, counts, no_less_than_zero
 from server.history import residual_variance
 from server.phases.contract import Now, ServerSide
 from server.state import Model, ServerState
@@ -25,7 +26,7 @@ class RegionTraining(ServerSide):
     def homes(self, now: Now, clients: Collection[int]) -> set[int]:
         return {self.region(now, client) for client in clients}
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
         if not 0 <= region < len(now.state.experts):
             raise ValueError(f"a model of region {region}, of {len(now.state.experts)}")
         return elastic_answer(now, now.state.expert(region), size)
@@ -46,18 +47,18 @@ def aggregated(now: Now, model: Model, sums: Parameters) -> Model:
     return Model(parameters, state, model.variance if variance is None else variance)
 
 
-def weighted_answer(model: Parameters) -> Shapes:
+def weighted_answer(model: Parameters) -> dict[str, Sum]:
     """A model that one client sends: its weighted terms, with the weight of each."""
     found = shapes(model)
-    return found | {f"{WEIGHT}/{name}": () for name in found}
+    return {name: Sum(shape) for name, shape in found.items()} | {f"{WEIGHT}/{name}": counts() for name in found}
 
 
-def elastic_answer(now: Now, expert: Expert, size: Size) -> Shapes:
+def elastic_answer(now: Now, expert: Expert, size: Size) -> Answer:
     """A model of a size, with what its hidden units say where that is looked for."""
     family, own = specialised(now.scenario.model, now.task, expert.outputs, expert.members)
     layers = family.layers(own) if now.scenario.plasticity.samples else {}
     units = {
-        f"metric/{what}/{layer}": (expert.members, units)
+        f"metric/{what}/{layer}": no_less_than_zero(expert.members, units)
         for layer, units in layers.items()
         for what in ("awake", "seen")
     }

@@ -1,14 +1,20 @@
 """What comes from the network is checked against what was asked, before any arithmetic."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from federation.models import Size
 from federation.models.family import FULL
-from federation.tensors import Parameters, Shapes
+from federation.phases.census import Census
+from federation.tensors import Parameters
 from federation.wire.contribution import EVERYWHERE, WEIGHT, Contribution
-from server.bounds import MOST_SAMPLES
+from server.bounds import Answer, declared
 from server.phases import side
 from server.phases.contract import Now
+
+CENSUS = Census().name
+COUNT = re.compile(r"(^|/)count(/|$)")
+"""Name of a sum that counts samples in a chart, whose labels are not known beforehand."""
 
 
 def check(contribution: Contribution, now: Now) -> None:
@@ -58,22 +64,27 @@ def check_sender(
         raise ValueError(f"node {sender}: answers for client {client}, but is client {other[0]}")
 
 
-def check_weights(contribution: Contribution, samples: dict[int, float]) -> None:
+def check_counts(contribution: Contribution, now: Now, samples: dict[int, float]) -> None:
     """Hold a deployed client to the number of samples that its census told, which is noted in `samples`.
 
     Raises:
-        ValueError: its model weighs more.
+        ValueError: it counts more: more to train on, or more with those that it holds out.
     """
     (client,) = contribution.clients
-    everywhere = contribution.everywhere()
-    if "samples" in everywhere:
-        samples[client] = float(everywhere["samples"])
+    if now.step.phase.name == CENSUS:
+        samples[client] = float(contribution.everywhere()["samples"])
+    if client not in samples:
         return
-    for sums in contribution.sums.values():
-        weights = [float(tensor) for name, tensor in sums.items() if name.startswith(f"{WEIGHT}/")]
-        if weights and max(weights) > samples.get(client, MOST_SAMPLES):
-            told = samples[client]
-            raise ValueError(f"client {client}: its model weighs {max(weights):g} samples, its census told {told:g}")
+    told, phase = samples[client], side(now.step.phase)
+    for region, sums in contribution.sums.items():
+        answer = phase.answer(now, region, _sizes(region, client, now).pop())
+        for name, tensor in sums.items():
+            if not declared(answer.get(name, ())).counts and not COUNT.search(name):
+                continue
+            weighs, count = name.startswith(f"{WEIGHT}/"), float(tensor.max()) if tensor.numel() else 0.0
+            if count > (told if weighs else told / (1 - now.scenario.held_out) + 1):
+                what = "its model weighs" if weighs else f"{name} counts"
+                raise ValueError(f"client {client}: {what} {count:g} samples, its census told {told:g}")
 
 
 def _sizes(region: int, client: int, now: Now) -> set[Size]:
@@ -83,7 +94,8 @@ def _sizes(region: int, client: int, now: Now) -> set[Size]:
     return {now.state.size(region, client, now.scenario), FULL}
 
 
-def _misfits(sums: Parameters, expected: Shapes) -> list[tuple[str, object, tuple[int, ...]]]:
+def _misfits(sums: Parameters, expected: Answer) -> list[tuple[str, object, tuple[int, ...]]]:
     """Name, shape (or nothing) and expected shape of each sum that does not fit."""
     got = {name: list(sums[name].shape) if name in sums else "nothing" for name in expected}
-    return [(name, got[name], shape) for name, shape in expected.items() if got[name] != list(shape)]
+    wanted = {name: declared(asked).shape for name, asked in expected.items()}
+    return [(name, got[name], shape) for name, shape in wanted.items() if got[name] != list(shape)]

@@ -19,6 +19,9 @@ from federation.tensors import Parameters, corner, nbytes, weighted_sum
 EVERYWHERE = -1
 """The region under which sums that concern the whole federation are kept."""
 
+LARGEST = 1e6
+"""Bound of a model's weights, far beyond any that were ever of use."""
+
 WEIGHT = "weight"
 """Prefix of the sums of weights, one beside each sum of weighted parameters: a number, or one for each coordinate."""
 
@@ -63,8 +66,8 @@ class Contribution:
 class Answers(Protocol):
     """What the members of one cohort send, before it is added up; members are counted from zero."""
 
-    def finite(self) -> Sequence[bool]:
-        """Of each member, whether it sends neither NaN nor infinity."""
+    def sound(self) -> Sequence[bool]:
+        """Of each member, whether it sends neither NaN nor infinity, and no model with weights beyond `LARGEST`."""
 
     def total(self, members: Sequence[int]) -> Contribution:
         """The sum over some members. Of a single one: what travels."""
@@ -79,7 +82,7 @@ class Listed:
 
     contributions: Sequence[Contribution]
 
-    def finite(self) -> Sequence[bool]:
+    def sound(self) -> Sequence[bool]:
         return [contribution.finite() for contribution in self.contributions]
 
     def total(self, members: Sequence[int]) -> Contribution:
@@ -106,9 +109,10 @@ class Weighed:
     weights: Float[Tensor, " clients"]
     metrics: Mapping[str, Float[Tensor, "clients ..."]]
 
-    def finite(self) -> Sequence[bool]:
-        flags = torch.stack([_finite(t).cpu() for t in (*self.parameters.values(), *self.metrics.values())]).all(0)
-        return [bool(flag) for flag in flags]
+    def sound(self) -> Sequence[bool]:
+        flags = [_finite(metric).cpu() for metric in self.metrics.values()]
+        flags += [_within(stack).cpu() for stack in self.parameters.values() if stack.numel()]
+        return [bool(flag) for flag in torch.stack(flags).all(0)]
 
     def total(self, members: Sequence[int]) -> Contribution:
         homes: dict[int, list[int]] = {}
@@ -137,6 +141,12 @@ def _finite(stack: Float[Tensor, "clients ..."]) -> Bool[Tensor, " clients"]:
     rows = stack.unsqueeze(1)
     good = rows.sum(tuple(range(1, rows.dim()))).isfinite()
     return good if bool(good.all()) else rows.isfinite().flatten(1).all(1)
+
+
+def _within(stack: Float[Tensor, "clients ..."]) -> Bool[Tensor, " clients"]:
+    """Of each client, whether all its numbers are finite and within `LARGEST`."""
+    least, most = stack.reshape(len(stack), -1).aminmax(dim=1)
+    return (least >= -LARGEST) & (most <= LARGEST)
 
 
 def _wide(tensor: Tensor) -> Tensor:

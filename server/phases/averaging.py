@@ -5,8 +5,9 @@ from dataclasses import replace
 from federation.learning.experts import Expert
 from federation.models import Size
 from federation.phases.averaging import Averaging as Value
-from federation.tensors import Parameters, Shapes, prefixed, single
+from federation.tensors import Parameters, prefixed, single
 from federation.wire.contribution import EVERYWHERE, WEIGHT, Contribution, filled
+from server.bounds import Answer
 from server.global_model import GlobalModelTraining
 from server.phases.contract import Kind, Now, Told
 from server.state import ServerState
@@ -23,7 +24,7 @@ class Averaging(GlobalModelTraining):
         tensors = prefixed("model", now.scenario.model.slice(turned, now.task, kind.size)) | calibration_tensors(now)
         return Told(tensors, {"learning_rate": 1.0, "region": EVERYWHERE})
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
         return elastic_answer(now, Expert(now.state.prior.parameters), size)
 
     def advance(self, now: Now, total: Contribution) -> ServerState:

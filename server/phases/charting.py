@@ -4,18 +4,24 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from federation.manifold import Chart
 from federation.manifold.dimension import SPACING
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, Shapes, shapes, under
+from federation.tensors import Parameters, under
 from federation.wire.contribution import Contribution
 from federation.world.predictors import OwnTensors, Predictor
+from server.bounds import MOST, MOST_SAMPLES, Answer
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.settling import settled
 from server.state import Charted, ServerState, world_model
 from server.telling import encoder_tensors
+
+ROUNDING = 1e-4
+"""Of moments that travel in float32, as a share of their trace."""
 
 
 class Charting(ServerSide):
@@ -27,11 +33,11 @@ class Charting(ServerSide):
     def homes(self, now: Now, clients: Collection[int]) -> set[int]:
         return set(clients)
 
-    def check(self, now: Now, who: str, sums: Parameters, answer: Shapes) -> None:
+    def check(self, now: Now, who: str, sums: Parameters, answer: Answer) -> None:
         encoders = now.state.encoders
         for number, encoder in enumerate(encoders):
-            found = shapes(under(str(number), sums))
-            check_chart(who, found, encoder(torch.zeros(1, *now.task.input_shape)).shape[1])
+            latent = encoder(torch.zeros(1, *now.task.input_shape)).shape[1]
+            check_chart(who, under(str(number), sums), latent, now)
         if strange := [name for name in sums if name.split("/")[0] not in map(str, range(len(encoders)))]:
             raise ValueError(f"{who}: {strange[0]} is a chart under no encoder in question")
 
@@ -49,19 +55,51 @@ class Charting(ServerSide):
         return None if state.atlas is None else world_model(state, scenario, task)
 
 
-def check_chart(who: str, found: Shapes, latent: int) -> None:
-    """count/c is one number, sum/c a vector of encoder space, second/c a square of it; the spacing is two numbers.
+def check_chart(who: str, sums: Parameters, latent: int, now: Now) -> None:
+    """Of each label that it holds, a chart has count/label, one number, sum/label, a vector of encoder space, and
+    second/label, a square of it, which are the moments of as many samples as it says; the spacing is two numbers.
 
     Raises:
-        ValueError: something else is there.
+        ValueError: something else is there, or no samples have such moments.
     """
-    wanted: Shapes = {"count": (), "sum": (latent,), "second": (latent, latent)}
-    for name, shape in found.items():
-        if name in SPACING and shape == ():
-            continue
-        kind, _, label = name.partition("/")
-        if not label.isdigit() or shape != wanted.get(kind):
-            raise ValueError(f"{who}: {name} of its chart is {list(shape)}, expected {list(wanted.get(kind, ()))}")
+    rule, task = now.scenario.charts, now.task
+    labels = range(task.outputs if task.classifies and rule.by_label else 1)
+    known = {f"{part}/{label}" for label in labels for part in ("count", "sum", "second")}
+    for name, tensor in sums.items():
+        if name in SPACING:
+            if tensor.shape or not 0 <= float(tensor) <= MOST:
+                raise ValueError(f"{who}: {name} of its chart is no number from 0")
+        elif name not in known:
+            raise ValueError(f"{who}: {name} is no part of a chart of the labels 0 to {len(labels) - 1}")
+    for label in sorted({name.rpartition("/")[2] for name in sums.keys() & known}):
+        what = f"{who}: its chart of label {label}"
+        parts = [sums.get(f"{part}/{label}") for part in ("count", "sum", "second")]
+        count, total, second = parts
+        if count is None or total is None or second is None:
+            raise ValueError(f"{what} lacks count, sum or second")
+        if (count.shape, total.shape, second.shape) != ((), (latent,), (latent, latent)):
+            raise ValueError(f"{what} has another shape than {latent} dimensions")
+        _check_moments(what, float(count), total.double(), second.double(), rule.min_count)
+
+
+def _check_moments(
+    what: str, count: float, total: Float[Tensor, " latent"], second: Float[Tensor, "latent latent"], least: int
+) -> None:
+    """Whether some samples have these moments, up to the rounding of float32.
+
+    Raises:
+        ValueError: none have; begins with `what`.
+    """
+    if not least <= count <= MOST_SAMPLES:
+        raise ValueError(f"{what} counts {count:g} samples, expected {least} or more")
+    size = float(second.diagonal().abs().sum())
+    if not max(size, float(total.abs().max())) <= MOST:
+        raise ValueError(f"{what} has moments beyond {MOST:g}")
+    if float((second - second.T).abs().max()) > ROUNDING * size:
+        raise ValueError(f"{what} has second moments that are not symmetric")
+    scatter = second - torch.outer(total, total) / count
+    if float(torch.linalg.eigvalsh(scatter)[0]) < -ROUNDING * size:
+        raise ValueError(f"{what} has second moments that no samples have")
 
 
 def _charts(total: Contribution, encoder: int, clients: int) -> tuple[Chart, ...]:

@@ -7,8 +7,9 @@ from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Shapes, prefixed
+from federation.tensors import prefixed
 from federation.wire.contribution import Contribution
+from server.bounds import Answer, counts
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.settling import settled
 from server.state import ServerState
@@ -28,8 +29,8 @@ class Choice(ServerSide):
             tensors |= prefixed(f"charted/{number}", home)
         return Told(tensors)
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
-        return {"gain": (len(now.state.candidates), len(FACTORS)), "count": ()}
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
+        return {"gain": (len(now.state.candidates), len(FACTORS)), "count": counts()}
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         best = int(total.everywhere()["gain"].amax(1).argmax())

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from federation.models import Size
-from federation.tensors import Shapes, prefixed
+from federation.tensors import Parameters, prefixed
 from federation.wire.contribution import Contribution
 from federation.world.composition import candidates, chosen, usable
+from server.bounds import MOST_NATS, Answer, at_most, counts, no_less_than_zero
 from server.phases.contract import Kind, Now, Told
 from server.phases.evidence import FromEvidence
 from server.state import ServerState
@@ -17,9 +18,16 @@ class Composition(FromEvidence):
     def told(self, now: Now, kind: Kind) -> Told:
         return small_networks(now)
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
         tried = len(_options(now))
-        return {"loss": (tried,), "correct": (tried,), "count": ()}
+        correct = counts(tried) if now.task.classifies else no_less_than_zero(tried)
+        return {"loss": no_less_than_zero(tried), "correct": correct, "count": counts()}
+
+    def check(self, now: Now, who: str, sums: Parameters, answer: Answer) -> None:
+        super().check(now, who, sums, answer)
+        if now.task.classifies:
+            at_most(who, sums, "correct", "count")
+            at_most(who, sums, "loss", "count", MOST_NATS)
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         best = chosen(_options(now), total.everywhere(), now.scenario.composition.gain)

@@ -9,10 +9,10 @@ from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, Shapes
+from federation.tensors import Parameters
 from federation.wire.contribution import EVERYWHERE, Contribution
 from federation.world.predictors import OwnTensors, Predictor
-from server.bounds import check_values
+from server.bounds import Answer, check_values
 from server.state import Model, ServerState
 
 
@@ -131,15 +131,15 @@ class ServerSide(ABC):
         """The regions under which these clients may send sums."""
         return {EVERYWHERE}
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
-        """Name and shape of each sum that one client must send.
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
+        """Each sum that one client must send, by name: its shape, or its shape and the range of its numbers.
 
         Raises:
             ValueError: there is no such region.
         """
         return {}
 
-    def check(self, now: Now, who: str, sums: Parameters, answer: Shapes) -> None:
+    def check(self, now: Now, who: str, sums: Parameters, answer: Answer) -> None:
         """Refuse sums that were not asked for or are out of bounds; their shapes have been checked.
 
         Args:

@@ -7,8 +7,9 @@ import torch
 from federation.learning.experts import trunk_of
 from federation.manifold import Encoder as Fitted
 from federation.models import Size
-from federation.tensors import Shapes, shapes, under
+from federation.tensors import shapes, under
 from federation.wire.contribution import Contribution
+from server.bounds import Answer
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import ServerState
 from server.telling import prior_tensors
@@ -20,7 +21,7 @@ class Encoder(ServerSide):
     def told(self, now: Now, kind: Kind) -> Told:
         return Told(prior_tensors(now.state, now.scenario))
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
         trunk = trunk_of(now.scenario.model, now.state.prior.parameters)
         return shapes(now.scenario.moments(torch.zeros(1, *now.task.input_shape), trunk))
 

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 
 from federation.models import Size
-from federation.tensors import Shapes
 from federation.wire.contribution import Contribution
+from server.bounds import Answer, counts
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import ServerState
 from server.telling import evidence_tensors
@@ -25,8 +25,8 @@ class Evidence(FromEvidence):
     def told(self, now: Now, kind: Kind) -> Told:
         return Told(evidence_tensors(now.state, kind.reached))
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
-        return {"ready": ()}
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
+        return {"ready": counts()}
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         return now.state

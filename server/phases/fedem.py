@@ -4,8 +4,9 @@ import torch
 
 from federation.models import Size
 from federation.phases.fedem import Fedem as Value
-from federation.tensors import Parameters, Shapes, prefixed, under
+from federation.tensors import Parameters, prefixed, under
 from federation.wire.contribution import Contribution, coverage_mean
+from server.bounds import Answer
 from server.components import Components
 from server.phases.contract import Now
 from server.state import ServerState
@@ -17,8 +18,8 @@ class Fedem(Components):
 
     kind = Value
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
-        return weighted_answer(self._apart(now)) | self.share_answer(now)
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
+        return {**weighted_answer(self._apart(now)), **self.share_answer(now)}
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         before = self._apart(now)

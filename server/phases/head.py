@@ -6,8 +6,9 @@ from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Shapes, prefixed
+from federation.tensors import prefixed
 from federation.wire.contribution import Contribution, coverage_mean
+from server.bounds import Answer
 from server.phases.contract import Kind, Now, Told
 from server.phases.evidence import FromEvidence
 from server.state import ServerState
@@ -24,7 +25,7 @@ class Head(FromEvidence):
     def told(self, now: Now, kind: Kind) -> Told:
         return Told(prefixed("model", now.state.head) | calibration_tensors(now))
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
         return weighted_answer(now.state.head)
 
     def advance(self, now: Now, total: Contribution) -> ServerState:

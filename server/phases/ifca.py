@@ -6,8 +6,8 @@ import torch
 
 from federation.models import Size
 from federation.phases.ifca import Ifca as Value
-from federation.tensors import Shapes
 from federation.wire.contribution import Contribution, coverage_mean
+from server.bounds import Answer
 from server.components import Components
 from server.phases.contract import Now
 from server.state import ServerState
@@ -22,9 +22,9 @@ class Ifca(Components):
     def homes(self, now: Now, clients: Collection[int]) -> set[int]:
         return set(range(now.scenario.phase(Value).components))
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
         models = self.components(now.state, now.scenario, now.task)
-        return weighted_answer({name: t[:1] for name, t in models.items()}) | self.share_answer(now)
+        return {**weighted_answer({name: t[:1] for name, t in models.items()}), **self.share_answer(now)}
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         models = self.components(now.state, now.scenario, now.task)

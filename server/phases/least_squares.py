@@ -7,8 +7,9 @@ from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Shapes, prefixed
+from federation.tensors import prefixed
 from federation.wire.contribution import Contribution
+from server.bounds import Answer
 from server.phases.contract import Kind, Now, Told
 from server.phases.evidence import FromEvidence
 from server.state import ServerState
@@ -23,7 +24,7 @@ class LeastSquares(FromEvidence):
     def told(self, now: Now, kind: Kind) -> Told:
         return Told(prefixed("model", now.state.head))
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
         return sums_of(now.state.head)
 
     def advance(self, now: Now, total: Contribution) -> ServerState:

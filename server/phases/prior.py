@@ -5,8 +5,9 @@ from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Shapes, prefixed
+from federation.tensors import prefixed
 from federation.wire.contribution import EVERYWHERE
+from server.bounds import Answer
 from server.global_model import GlobalModelTraining
 from server.phases.contract import Kind, Now, Told
 from server.telling import calibration_tensors
@@ -24,7 +25,7 @@ class Prior(GlobalModelTraining):
         settings = {"learning_rate": now.scenario.prior.learning_rate, "region": EVERYWHERE}
         return Told(prefixed("model", model) | calibration_tensors(now), settings)
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
         return elastic_answer(now, Expert(now.state.prior.parameters), size)
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from federation.models import Size
-from federation.tensors import Shapes
 from federation.wire.contribution import Contribution
+from server.bounds import Answer, Sum
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import ServerState
 from server.telling import chart_tensors
@@ -25,8 +25,8 @@ class Reach(ServerSide):
     def homes(self, now: Now, clients: Collection[int]) -> set[int]:
         return set(clients)
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
-        return {"share": (len(now.state.experts),)}
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
+        return {"share": Sum((len(now.state.experts),), 0.0, 1.0 + 1e-3)}
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         reached = {client: _reached(now, client, sums["share"]) for client, sums in total.sums.items()}

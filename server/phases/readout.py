@@ -13,8 +13,9 @@ from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, Shapes, stacked
+from federation.tensors import Parameters, stacked
 from federation.wire.contribution import Contribution
+from server.bounds import Answer
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import ServerState
 
@@ -32,7 +33,7 @@ class Readout(ServerSide):
         own = now.state.classes[kind.region]
         return Told({} if own is None else {CLASSES: own})
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
         return sums_of(_empty(now, region))
 
     def advance(self, now: Now, total: Contribution) -> ServerState:

@@ -6,8 +6,9 @@ from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Shapes, prefixed
+from federation.tensors import prefixed
 from federation.wire.contribution import Contribution, coverage_mean
+from server.bounds import Answer
 from server.phases.contract import Kind, Now, Told
 from server.phases.evidence import FromEvidence
 from server.state import ServerState
@@ -27,7 +28,7 @@ class Router(FromEvidence):
         alone = now.state.region_of_client.count(kind.region) == 1 and len(now.state.experts) > 1
         return Told(prefixed("model", now.state.router), {"mixloo": now.scenario.router.mixloo * alone})
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
         return weighted_answer(now.state.router)
 
     def advance(self, now: Now, total: Contribution) -> ServerState:

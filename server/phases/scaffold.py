@@ -3,8 +3,9 @@
 import torch
 
 from federation.models import Size
-from federation.tensors import Parameters, Shapes, prefixed, under
+from federation.tensors import Parameters, prefixed, under
 from federation.wire.contribution import Contribution
+from server.bounds import Answer
 from server.global_model import GlobalModelTraining, kept
 from server.phases.contract import Kind, Now, Told
 from server.state import ServerState
@@ -18,8 +19,8 @@ class Scaffold(GlobalModelTraining):
     def told(self, now: Now, kind: Kind) -> Told:
         return Told({**super().told(now, kind).tensors, **prefixed("control", _control(now))})
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
-        return super().answer(now, region, size) | weighted_answer(prefixed("control", _control(now)))
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
+        return {**super().answer(now, region, size), **weighted_answer(prefixed("control", _control(now)))}
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         """c moves by what the clients' own have changed, over the samples of the whole federation."""

@@ -8,9 +8,10 @@ from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, Shapes, prefixed
+from federation.tensors import Parameters, prefixed
 from federation.wire.contribution import Contribution
 from federation.world.confidence import TEMPERATURES, fitted_temperature
+from server.bounds import Answer, counts, no_less_than_zero
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import Model, ServerState
 
@@ -28,9 +29,9 @@ class Selection(ServerSide):
         expert = prefixed("model", now.state.expert(kind.region).tensors())
         return Told(expert | prefixed("readout", now.state.readouts[kind.region]))
 
-    def answer(self, now: Now, region: int, size: Size) -> Shapes:
+    def answer(self, now: Now, region: int, size: Size) -> Answer:
         tried = 1 + len(now.state.readouts[region]["head.bias"])
-        return {"right": (tried,), "losses": (tried, len(TEMPERATURES))}
+        return {"right": counts(tried), "losses": no_less_than_zero(tried, len(TEMPERATURES))}
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         experts = list(now.state.experts)

@@ -10,8 +10,9 @@ from federation.manifold import Chart
 from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, Shapes, count, shapes
+from federation.tensors import Parameters, count
 from federation.wire.contribution import Contribution
+from server.bounds import Answer
 from server.phases.charting import check_chart
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.settling import expert_begun
@@ -40,9 +41,9 @@ class Spawn(ServerSide):
     def homes(self, now: Now, clients: Collection[int]) -> set[int]:
         return set(clients)
 
-    def check(self, now: Now, who: str, sums: Parameters, answer: Shapes) -> None:
+    def check(self, now: Now, who: str, sums: Parameters, answer: Answer) -> None:
         assert now.state.encoder is not None
-        check_chart(who, shapes(sums), now.state.encoder(torch.zeros(1, *now.task.input_shape)).shape[1])
+        check_chart(who, sums, now.state.encoder(torch.zeros(1, *now.task.input_shape)).shape[1], now)
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         novel = {client: Chart.from_sums(total.sums.get(client, {})) for client in total.clients}

@@ -191,7 +191,7 @@ def test_a_cohort_s_total_is_the_sum_of_its_members():
 def test_a_cohort_knows_which_members_are_not_finite(bad):
     models = torch.zeros(3, 2)
     models[1, 1] = bad
-    assert cohort(models, [0, 0, 0]).finite() == [True, False, True]
+    assert cohort(models, [0, 0, 0]).sound() == [True, False, True]
 
 
 def test_a_cohort_s_bytes_are_those_of_its_members():

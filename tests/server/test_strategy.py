@@ -14,18 +14,20 @@ from federation.data.samples import Samples
 from federation.engine import SerialGrid
 from federation.engine.local import refusal
 from federation.opening import open_run, run_config
-from federation.wire.contribution import EVERYWHERE, Contribution
+from federation.phases import named
+from federation.wire.contribution import EVERYWHERE, Contribution, Weighed
 from federation.wire.records import ARRAYS, CONFIG, from_arrays
 from federation.world.confidence import calibration_sums, fitted_calibration
 from federation.world.joining import joined
 from federation.world_model import NOTHING_NOVEL
 from scenarios.runs.engines import HERE
 from server.app import federate
+from server.phases.contract import Now, Step
 from server.schedule import schedule
-from server.state import start_of
+from server.state import initial, start_of
 from server.strategy import ManifoldStrategy, RoundLostError
-from server.validation import check_sender, check_weights
-from tests.small import ROUNDS, term
+from server.validation import check_counts, check_sender
+from tests.small import ROUNDS
 
 CONFIGURATION = run_config("digits", ROUNDS, 0)
 CULPRIT = 3
@@ -89,9 +91,10 @@ def somebody_else(reply):
 )
 def test_a_spoilt_reply_is_refused_named_and_never_stops_a_round(spoil, cause):
     outcome, federation = run(Faulty(spoil))
-    trained = [record for record in outcome.history if record.phase in ("prior", "experts")]
-    assert all(record.answered == len(federation.clients) - 1 for record in trained)
-    assert all(len(record.refused) == 1 and cause in record.refused[0] for record in trained)
+    census, *rounds = outcome.history
+    assert all(record.answered == len(federation.clients) - 1 for record in rounds)
+    assert all(len(record.refused) == 1 and cause in record.refused[0] for record in rounds[:3])
+    assert not any(record.refused for record in (census, *rounds[3:]))  # after three in a row it is asked no more
     assert bool(outcome.world.predict(federation.union_test.inputs).isfinite().all())
 
 
@@ -165,8 +168,9 @@ def test_clients_are_sent_their_own_size_and_steps_cost_what_that_size_costs(ord
 def test_a_model_of_another_size_than_was_sent_is_refused():
     outcome, scenario = tiered(halved)
     assert scenario.sizes.of(CULPRIT, 0).width < 1
-    trained = [record for record in outcome.history if record.phase in ("prior", "experts")]
-    assert all("client 3: " in record.refused[0] and "expected" in record.refused[0] for record in trained)
+    refused = [cause for record in outcome.history for cause in record.refused]
+    assert len(refused) == 3
+    assert all("client 3: " in cause and "expected" in cause for cause in refused)
 
 
 def halved(reply):
@@ -466,8 +470,8 @@ def scaled(weight, model):
     [
         (another_region, "may send them of its own alone"),
         (unasked, "metric/visited [2] was not asked for"),
-        (scaled(-1.0, -1.0), "expected its samples"),
-        (scaled(1e9, 1e9), "expected its samples"),
+        (scaled(-1.0, -1.0), "holds weights beyond"),
+        (scaled(1e9, 1e9), "expected no more than 1e+09"),
         (scaled(1.0, 1e9), "holds weights beyond 1e+06"),
     ],
     ids=["region", "unasked", "negative", "heavy", "large"],
@@ -526,11 +530,22 @@ def test_nothing_is_watched_where_no_bound_is_set():
 
 
 def test_a_deployed_client_is_held_to_its_own_census():
-    samples = {}
-    census = Contribution((2,), {EVERYWHERE: {"samples": torch.tensor(40.0)}})
-    check_weights(census, samples)
+    opened = open_run(CONFIGURATION)
+    task, model = opened.federation().task, initial(opened.scenario, opened.federation().task).prior.parameters
+    samples: dict[int, float] = {}
+
+    def now(phase):
+        return Now(Step(named(phase)(), 0, 1), initial(opened.scenario, task), opened.scenario, task, 5)
+
+    census = {"samples": torch.tensor(40.0), "labels": torch.full((10,), 4.0)}
+    check_counts(Contribution((2,), {EVERYWHERE: census}), now("census"), samples)
     assert samples == {2: 40.0}
-    check_weights(term(2, {"w": torch.ones(3)}, 40.0), samples)
+
+    def weighing(client, weight):
+        models = {name: tensor[None] for name, tensor in model.items()}
+        return Weighed([client], [EVERYWHERE], models, torch.tensor([weight]), {}).total([0])
+
+    check_counts(weighing(2, 40.0), now("prior"), samples)
     with pytest.raises(ValueError, match="client 2: its model weighs 41 samples, its census told 40"):
-        check_weights(term(2, {"w": torch.ones(3)}, 41.0), samples)
-    check_weights(term(3, {"w": torch.ones(3)}, 41.0), samples)  # came later, told none
+        check_counts(weighing(2, 41.0), now("prior"), samples)
+    check_counts(weighing(3, 41.0), now("prior"), samples)  # came later, told none

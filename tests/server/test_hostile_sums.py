@@ -1,0 +1,155 @@
+"""Whatever one client changes in its sums, in any phase: they are refused, or the round is done with them."""
+
+from collections import Counter
+from dataclasses import replace
+from math import inf, nan
+
+import pytest
+import torch
+from flwr.app import ArrayRecord
+
+from clients.app import app
+from federation.engine import SerialGrid
+from federation.opening import open_run, run_config
+from federation.phases import named
+from federation.wire.contribution import Contribution
+from server.strategy import ManifoldStrategy, RoundLostError
+from server.validation import check, check_counts
+from tests.small import ROUNDS
+
+CULPRIT = 3
+SETTINGS = ROUNDS | {"head.ridge": 0.1, "head.rounds": 1, "coupling.rounds": 1, "novelty.spawn_at": 1}
+
+
+class Recording(ManifoldStrategy):
+    """Notes with what each round was made."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.made = []
+
+    def _next(self, now, accepted, refused):
+        self.made.append((now, list(accepted)))
+        return super()._next(now, accepted, refused)
+
+
+def recorded(overrides, phases=None):
+    """The rounds of an undisturbed run of five clients, each of which answers for itself."""
+    config = run_config("digits", overrides, 0)
+    opened = open_run(config)
+    scenario = opened.scenario if phases is None else opened.scenario.model_copy(update={"phases": phases})
+    strategy = Recording(scenario, opened.federation().task, 5)
+    strategy.start(SerialGrid(app, 5, config), ArrayRecord())
+    return strategy
+
+
+@pytest.fixture(scope="module")
+def run():
+    return recorded(SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def rival_runs():
+    """Of the methods whose phases keep more than one model."""
+    runs = []
+    for name in ("scaffold", "ifca", "fedem"):
+        phases = [named("census")().dump(), named(name)(rounds=2).dump()]
+        runs.append(recorded(ROUNDS | {"phases": phases}))
+    return runs
+
+
+VALUES = {
+    "negated": lambda t: -t,
+    "zero": torch.zeros_like,
+    "huge": lambda t: torch.full_like(t.double(), 1e300),
+    "tiny": lambda t: torch.full_like(t.double(), 1e-300),
+    "nan": lambda t: torch.full_like(t, nan),
+    "infinite": lambda t: torch.full_like(t, inf),
+    "x 1e5": lambda t: t * 1e5,
+    "x 1e-5": lambda t: t * 1e-5,
+    "whole numbers": lambda t: t.long(),
+    "an axis more": lambda t: t.unsqueeze(0),
+    "cut": lambda t: t.flatten()[:-1],
+    "flipped": lambda t: t.flip(tuple(range(t.dim()))),
+}
+NAMES = {
+    "renamed": lambda name: f"{name}x",
+    "another label": lambda name: f"{name.rpartition('/')[0]}/99",
+    "a label that is no digit": lambda name: f"{name.rpartition('/')[0]}/²",
+}
+
+
+def variants(contribution):
+    """Each change of each sum, with what it is called."""
+    for region, sums in contribution.sums.items():
+        for name, tensor in sums.items():
+            for change, value in VALUES.items():
+                yield change, {**contribution.sums, region: {**sums, name: value(tensor)}}
+            for change, other in NAMES.items():
+                yield change, {**contribution.sums, region: {**without(sums, name), other(name): tensor}}
+            yield "missing", {**contribution.sums, region: without(sums, name)}
+            yield "another region", {region + 1: sums}
+            yield "far region", {99: sums}
+
+
+def without(sums, name):
+    return {other: tensor for other, tensor in sums.items() if other != name}
+
+
+def tried(strategy):
+    """What became of each variant of the culprit's answer in each round, counted."""
+    found = Counter()
+    for now, accepted in strategy.made:
+        honest = [one for one in accepted if CULPRIT not in one.clients]
+        own = next((one for one in accepted if CULPRIT in one.clients), None)
+        samples = {CULPRIT: 1e9}
+        for change, sums in variants(own) if own else ():
+            changed = Contribution(own.clients, sums)
+            try:
+                check(changed, now)
+                check_counts(changed, now, dict(samples))
+            except (ValueError, KeyError) as refused:
+                assert "client 3" in str(refused), (now.step, change, refused)
+                found[now.step.phase.name, "refused"] += 1
+                continue
+            strategy._grid = Deployed()
+            try:
+                *_, (state, _) = ManifoldStrategy._next(strategy, now, [*honest, changed], [])
+            except RoundLostError as lost:
+                raise AssertionError(f"{now.step}, {change}: {lost}") from lost
+            found[now.step.phase.name, "done"] += 1
+            assert all(bool(t.isfinite().all()) for t in state.prior.parameters.values()), (now.step, change)
+    return found
+
+
+class Deployed:
+    """As the strategy sees a grid that is not in this process."""
+
+    simulated = None
+
+
+def test_no_change_of_a_sum_of_a_world_model_s_phases_ends_a_run(run):
+    found = tried(run)
+    phases = {phase for phase, _ in found}
+    assert {"census", "prior", "encoder", "charting", "experts", "coupling", "reach", "composition"} <= phases
+    assert sum(found.values()) > 1_000
+    for phase in phases:
+        assert found[phase, "refused"] > found[phase, "done"], phase
+
+
+def test_nor_of_a_rival_s(rival_runs):
+    found = sum((tried(run) for run in rival_runs), Counter())
+    assert {"scaffold", "ifca", "fedem"} <= {phase for phase, _ in found}
+    assert sum(found.values()) > 1_000
+
+
+@pytest.mark.parametrize("label", ["99", "²", "-1", "01"])
+def test_a_chart_of_a_label_that_the_task_does_not_have_is_refused(run, label):
+    now, accepted = next((now, made) for now, made in run.made if now.step.phase.name == "charting")
+    own = next(one for one in accepted if CULPRIT in one.clients)
+    sums = dict(own.sums[CULPRIT])
+    known = next(name for name in sums if name.startswith("0/count/")).rpartition("/")[2]
+    for part in ("count", "sum", "second"):
+        sums[f"0/{part}/{label}"] = sums.pop(f"0/{part}/{known}")
+    with pytest.raises(ValueError, match="is no part of a chart of the labels 0 to 9"):
+        check(replace(own, sums={CULPRIT: sums}), now)
