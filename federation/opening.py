@@ -154,7 +154,7 @@ def _replace(fields: dict[str, Any], path: str, value: Any, model: type[BaseMode
     if last not in fields:
         raise InputError(f"unknown key {path!r}; {nearest(last, list(fields))}")
     if last == "kind" and fields["kind"] != value:
-        chosen = family.kinds().get(value) if issubclass(family, Rule) else None
+        chosen = family.kinds().get(str(value)) if issubclass(family, Rule) else None
         fields.clear()
         fields.update(_defaults(chosen) if chosen else {})
     fields[last] = value
@@ -212,7 +212,8 @@ def run_config(reference: str, overrides: Mapping[str, Any], seed: int) -> RunCo
     Paths become absolute, since processes may have other working folders.
     """
     whole = str(Path(reference).resolve()) if _is_path(reference) else reference
-    paths = {key: str(Path(overrides[key]).expanduser().resolve()) for key in PATHS if overrides.get(key)}
+    named = {key: overrides[key] for key in PATHS if isinstance(overrides.get(key), str) and overrides[key]}
+    paths = {key: str(Path(path).expanduser().resolve()) for key, path in named.items()}
     return {"scenario": whole, "overrides": json.dumps({**overrides, **paths}, sort_keys=True), "seed": seed}
 
 

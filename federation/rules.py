@@ -80,7 +80,7 @@ class Rule(Frozen):
         fields = {name: field for name, field in value.items() if name != "kind"}
         kind = value.get("kind", None if inspect.isabstract(cls) else cls.kind())
         known = cls.kinds()
-        if kind not in known:
+        if not isinstance(kind, str) or kind not in known:
             raise ValueError(f"unknown kind {kind!r}; {nearest(str(kind), list(known))}")
         if known[kind] is cls:
             return handler(fields)

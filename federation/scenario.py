@@ -30,6 +30,9 @@ from federation.wire.contribution import AggregationRule
 from federation.world.composition import PARTS, Part
 from federation.world_model import Design
 
+FEWEST = 3
+"""Samples of which a client sends moments, at least."""
+
 PhaseKind = TypeVar("PhaseKind", bound=Phase)
 
 
@@ -218,6 +221,14 @@ class Scenario(Frozen):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         check_order(self.phases)
+        return self
+
+    @model_validator(mode="after")
+    def _in_private(self) -> Self:
+        if self.charts.min_count < FEWEST:
+            raise ValueError(
+                f"charts.min_count: moments of fewer than {FEWEST} samples show them; set {FEWEST} or more"
+            )
         return self
 
     @model_validator(mode="after")

@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from federation.learning.experts import Expert, gathered, scattered, trunk_of
@@ -26,9 +25,10 @@ from federation.routing import Gates, RoutingRule
 from federation.rules import Frozen, InputError, Several
 from federation.task import Task
 from federation.tensors import Parameters, count, prefixed, shapes, single, under
-from federation.world.composition import pooled
+from federation.world.composition import PARTS, pooled
 from federation.world.confidence import Calibration
 from federation.world.context import Context, label_shifted
+from federation.world.reading import read_manifest, read_weights
 
 VERSION = 3
 MANIFEST, WEIGHTS = "world_model.json", "world_model.safetensors"
@@ -318,18 +318,16 @@ class WorldModel:
             InputError: the folder holds no world model, or one of a newer version, or a damaged one.
         """
         try:
-            manifest = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
-            version = manifest["version"]
-            if version == VERSION:
-                world = WorldModel.of(Design.model_validate(manifest), load_file(Path(folder) / WEIGHTS))
-                world.check()
-                return world
-        except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
-            cause = " ".join(str(error).split())
+            manifest = read_manifest(Path(folder) / MANIFEST, VERSION)
+            weights = read_weights(Path(folder) / WEIGHTS, manifest)
+            world = WorldModel.of(Design.model_validate(manifest), weights)
+            world.check()
+        except Exception as error:  # whoever wrote the files may have written anything
+            cause = " ".join(str(error).split())[:300] or type(error).__name__
             raise InputError(
                 f"{folder} holds no readable world model ({cause}); give the folder of a finished run"
             ) from error
-        raise InputError(f"{folder} holds a world model of version {version}, expected {VERSION}; update the package")
+        return world
 
     @staticmethod
     def of(design: Design, tensors: Parameters) -> "WorldModel":
@@ -343,12 +341,19 @@ class WorldModel:
         )
 
     def check(self) -> None:
-        """Whether all weights have the shapes that the design asks for.
+        """Whether all weights have the shapes that the design asks for, and answer.
 
         Raises:
-            ValueError: a part lacks a weight, or has one of another shape.
+            ValueError: a part lacks a weight, has one of another shape, or gives answers that are none.
         """
         design, latent = self.design, self.atlas.mean.shape[1]
+        self.atlas.check(design.task.outputs if design.task.classifies else 1)
+        if not self.experts or list(self.experts) != list(range(design.regions)):
+            raise ValueError(f"it holds {len(self.experts)} experts for {design.regions} regions")
+        if strange := [
+            part for part, weight in design.composition.items() if part not in PARTS or not 0 <= weight < 1e6
+        ]:
+            raise ValueError(f"its composition gives {strange[0]!r} the weight {design.composition[strange[0]]}")
         prior = design.family.shapes(design.task, self._size_of_prior)
         expected = {
             "prior": {name: (1, *shape) for name, shape in prior.items()},
@@ -361,8 +366,6 @@ class WorldModel:
                 raise ValueError(f"the weights of its {part} do not fit its design")
         if len(design.sizes) not in (0, design.regions):
             raise ValueError(f"it tells the sizes of {len(design.sizes)} experts for {design.regions} regions")
-        if list(self.experts) != list(range(design.regions)):
-            raise ValueError(f"it holds {len(self.experts)} experts for {design.regions} regions")
         for region, expert in self.experts.items():
             kind, own = expert.kind(design.family, design.task, design.readout)
             wanted = {
@@ -370,6 +373,12 @@ class WorldModel:
             }
             if shapes(expert.parameters) != wanted or not expert.members or not expert.fits(design.task):
                 raise ValueError(f"the weights of its expert {region} do not fit its design")
+            if any(not t.is_floating_point() for t in expert.parameters.values()):
+                raise ValueError(f"the weights of its expert {region} are whole numbers")
+        for rows in (torch.zeros(2, *design.task.input_shape), torch.ones(2, *design.task.input_shape)):
+            for answers in (self.predict(rows), self.predict(rows, torch.zeros(2, dtype=torch.int64))):
+                if answers.shape != (2, design.task.outputs) or not bool(answers.isfinite().all()):
+                    raise ValueError("it answers with NaN, infinity, or of another shape than its task")
 
 
 def _numbered(context: Tensor | NDArray[np.int64], samples: int) -> Int[Tensor, " samples"]:

@@ -88,7 +88,8 @@ class Checkpoints:
     @property
     def rounds(self) -> list[int]:
         """The rounds after which there is one, in order."""
-        return sorted(int(file.stem.removeprefix("round-")) for file in self.folder.glob("round-*.safetensors"))
+        numbers = (file.stem.removeprefix("round-") for file in self.folder.glob("round-*.safetensors"))
+        return sorted(int(number) for number in numbers if number.isdecimal() and number.isascii())
 
     def path(self, rounds: int) -> Path:
         """The file of the checkpoint after so many rounds."""

@@ -261,6 +261,27 @@ class Atlas:
         """The inverse of `tensors`."""
         return Atlas(regions, **{name: t.double() if t.is_floating_point() else t for name, t in tensors.items()})
 
+    def check(self, labels: int) -> None:
+        """Whether these can be the charts of its regions.
+
+        Args:
+            labels: how many there are.
+        Raises:
+            ValueError: fields that do not fit each other, variances that are none, or regions or labels out of range.
+        """
+        rows, latent = self.mean.shape
+        wanted = {"mean": (rows, latent), "diagonal": (rows, latent), "factor": (rows, latent, self.factor.shape[-1])}
+        wanted |= dict.fromkeys(("log_weight", "region", "label"), (rows,))
+        found = {name: tuple(getattr(self, name).shape) for name in TENSORS}
+        if not rows or found != wanted:
+            raise ValueError(f"the fields of its charts have the shapes {found}")
+        if not bool((self.diagonal > 0).all()):
+            raise ValueError("its charts have variances that are not positive")
+        for name, most in (("region", self.regions), ("label", labels)):
+            values = getattr(self, name)
+            if values.is_floating_point() or not 0 <= int(values.min()) <= int(values.max()) < most:
+                raise ValueError(f"its charts name a {name} that is none of {most}")
+
     @property
     def parameters(self) -> int:
         """Numbers that one query reads: all of the charts."""

@@ -159,7 +159,8 @@ def compare(
                 skipped[name] = reason
                 continue
             if not journal.factors(name):
-                journal.keep_factors(name, searched(one, trial, progress))
+                keep = partial(journal.keep_tried, name)
+                journal.keep_factors(name, searched(one, trial, progress, journal.tried(name), keep))
             score = journal.score(seed, name)
             if score is None or name == WORLD:
                 began = time.perf_counter()

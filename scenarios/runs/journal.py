@@ -11,7 +11,7 @@ from scenarios.baselines import Contender
 from scenarios.runs.folder import RunFolder
 from server.checkpoint import Checkpoint, Checkpoints
 
-SCORES, FACTORS, CHECKPOINTS = "scores.jsonl", "factors.jsonl", "checkpoints"
+SCORES, FACTORS, TRIED, CHECKPOINTS = "scores.jsonl", "factors.jsonl", "tried.jsonl", "checkpoints"
 
 SHARE = 0.05
 """Share of the time that may go into checkpoints."""
@@ -68,6 +68,10 @@ class Journal:
             line["method"]: tuple(line["factors"]) for line in self._lines(FACTORS)
         }
 
+        self._tried: dict[str, dict[float, float]] = {}
+        for line in self._lines(TRIED):
+            self._tried.setdefault(line["method"], {})[line["factor"]] = float(line["score"])
+
     def score(self, seed: int, method: str) -> Score | None:
         """That of a method that is finished."""
         return self._scores.get((seed, method))
@@ -75,6 +79,16 @@ class Journal:
     def factors(self, method: str) -> tuple[float, ...]:
         """The learning-rate factors of a method that was searched, the best first; none before that."""
         return self._factors.get(method, ())
+
+    def tried(self, method: str) -> Mapping[float, float]:
+        """Scores of the learning-rate factors that a search which is not finished has tried."""
+        return self._tried.get(method, {})
+
+    def keep_tried(self, method: str, factor: float, score: float) -> None:
+        """A factor has been tried."""
+        self._tried.setdefault(method, {})[factor] = score
+        if self._folder is not None:
+            self._folder.append(TRIED, {"method": method, "factor": factor, "score": str(score)})
 
     def keep_score(self, score: Score) -> None:
         """A method is finished."""

@@ -16,6 +16,11 @@ def collected(settings: list[str] | None, config: Path | None, data_dir: Path | 
         InputError: a setting without a value, an unreadable file.
     """
     overrides = {} if config is None else flattened(_read(config))
+    for field, value in overrides.items():
+        if not _is_json(value):
+            raise InputError(
+                f"{config}: {field} is {value}, expected a number, text, true or false, or a list of these"
+            )
     if data_dir is not None:
         if not data_dir.is_dir():
             raise InputError(f"no data folder {data_dir}; name an existing one by --data-dir")
@@ -44,11 +49,20 @@ def written(value: Any) -> str:
 
 
 def value_of(text: str) -> Any:
-    """A TOML value; what is none is a string."""
+    """A TOML value that JSON can hold; whatever else is there, such as a date, is a string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    return value if _is_json(value) else text
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def flattened(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Learning rates: the search for the best, and what is done where the best one fails."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -16,24 +16,37 @@ EXTENSIONS = 2
 """How often a search may move past the end of its grid, when the best factor lies there."""
 
 
-def searched(method: Method, trial: Trial, progress: Progress) -> tuple[float, ...]:
+def searched(
+    method: Method,
+    trial: Trial,
+    progress: Progress,
+    known: Mapping[float, float] | None = None,
+    keep: Callable[[float, float], None] = lambda factor, score: None,
+) -> tuple[float, ...]:
     """Learning-rate factors by their score on samples held out inside the federation after short runs, the best first.
 
     Where the best lies at the end of the grid, the grid is continued in that direction.
+
+    Args:
+        known: scores of factors that have been tried before.
+        keep: told of each factor that is tried now, with its score.
     """
     search = trial.scenario.search
     grid = sorted(search.factors)
     if not method.searched or len(grid) < 2:
         return (grid[len(grid) // 2] if method.searched else 1.0,)
-    found: dict[float, float] = {}
+    found: dict[float, float] = dict(known or {})
 
     def measure(factor: float) -> None:
+        if factor in found:
+            return
         short = replace(trial, factor=factor, share=search.share)
         progress.begin(f"{method.name}, learning rate x{factor:g}", rounds_of(method, short))
         try:
             found[factor] = on_held_out(method.run(short), trial.federation)
         except RoundLostError:
             found[factor] = -inf
+        keep(factor, found[factor])
 
     for factor in grid:
         measure(factor)

@@ -433,7 +433,7 @@ def test_a_newer_version_is_refused(tmp_path):
     world().save(tmp_path)
     design = json.loads((tmp_path / MANIFEST).read_text())
     (tmp_path / MANIFEST).write_text(json.dumps(design | {"version": VERSION + 1}))
-    with pytest.raises(InputError, match=f"holds a world model of version {VERSION + 1}, expected {VERSION}"):
+    with pytest.raises(InputError, match=f"its version is {VERSION + 1}, expected {VERSION}"):
         WorldModel.load(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """The search for a learning rate: what its factor changes."""
 
+from functools import partial
 from math import nan
 
 import pytest
@@ -12,6 +13,9 @@ from scenarios.baselines import METHODS, Contender, Method, Trial
 from scenarios.baselines.world import WORLD
 from scenarios.runs.compare import compare
 from scenarios.runs.engines import HERE
+from scenarios.runs.folder import RunFolder
+from scenarios.runs.journal import Journal
+from scenarios.runs.rates import searched
 from tests.small import ROUNDS, Quiet
 
 
@@ -83,3 +87,28 @@ def test_the_best_of_all_is_taken_where_no_rate_learns(monkeypatch):
     factors, scores = factors_and_scores(monkeypatch, Failing(one_class, least=0))
     assert factors[0] == factors[1]
     assert max(scores) < 0.2
+
+
+def test_a_search_that_was_stopped_tries_no_rate_twice(tmp_path):
+    """What was tried is written down rate by rate; whoever goes on begins with the next."""
+
+    class Counting(Failing):
+        def __init__(self):
+            super().__init__(one_class)
+            self.tried = []
+
+        def run(self, trial):
+            self.tried.append(trial.factor)
+            if len(self.tried) == 3:
+                raise KeyboardInterrupt
+            return super().run(trial)
+
+    method, folder = Counting(), RunFolder.create(tmp_path / "run", "x")
+    trial = Trial(run_config("digits", ROUNDS | {"search.factors": [0.5, 1.0, 2.0]}, 0), HERE.fresh)
+    with pytest.raises(KeyboardInterrupt):
+        searched(method, trial, Quiet(), {}, partial(Journal(folder).keep_tried, "failing"))
+    again = Journal(folder)
+    best = searched(method, trial, Quiet(), again.tried("failing"), partial(again.keep_tried, "failing"))
+    assert method.tried[:4] == [0.5, 1.0, 2.0, 2.0]
+    assert method.tried.count(0.5) == method.tried.count(1.0) == 1
+    assert best[0] == max(Journal(folder).tried("failing").items(), key=lambda pair: pair[1])[0]

@@ -82,3 +82,10 @@ def test_another_roster_goes_on_from_what_one_knows(roster):
 def test_a_node_is_named_by_its_client_where_that_is_known(roster):
     assert [roster.who(70), roster.who(99)] == ["client 0", "node 99"]
     assert roster.missing([1]) == [0]
+
+
+def test_a_client_is_left_out_after_three_refused_replies_in_a_row(roster):
+    assert [roster.strike(70) for _ in range(2)] == [False, False]
+    roster.pardon([70])
+    assert [roster.strike(70) for _ in range(3)] == [False, False, True]
+    assert roster.here(now("prior", NEW), [70, 71, 72], []) == ([1], [72])

@@ -1,0 +1,128 @@
+"""A world model's files that somebody else has written: refused in one line, or they answer; always at once."""
+
+import json
+import random
+import shutil
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from federation.rules import InputError
+from federation.world_model import MANIFEST, WEIGHTS, WorldModel
+from tests.commands import status
+from tests.small import flags
+
+CASES = 500
+HUGE = 2**40
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """The folder of a world model."""
+    out = tmp_path_factory.mktemp("good") / "run"
+    assert status("simulate", "digits", *flags(), "--out", str(out), "--quiet") == 0
+    return out
+
+
+def spoilt_number(draw, value):
+    return draw.choice(
+        [-1, 0, 1, -value, value * 1000, HUGE, 1e300, -1e300, "3", None, [], {}, True, [[[]]], "x" * 1000]
+    )
+
+
+def spoil_manifest(draw, manifest):
+    """Change, rename or take out one value somewhere in plain data."""
+    at = manifest
+    while True:
+        keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+        if not keys:
+            return
+        key = draw.choice(keys)
+        inner = at[key]
+        if isinstance(inner, dict | list) and inner and draw.random() < 0.8:
+            at = inner
+            continue
+        change = draw.randrange(3)
+        if change == 0:
+            at[key] = spoilt_number(draw, inner if isinstance(inner, int | float) else 7)
+        elif change == 1:
+            del at[key]
+        elif isinstance(at, dict):
+            at[f"{key}x"] = inner
+        return
+
+
+def spoil_weights(draw, tensors):
+    """Change, rename or take out one tensor."""
+    name = draw.choice(sorted(tensors))
+    tensor = tensors.pop(name)
+    changes = [
+        lambda: tensor * float("nan"),
+        lambda: tensor.double() * 1e300,
+        lambda: -tensor,
+        lambda: tensor * 0,
+        lambda: tensor.long(),
+        lambda: tensor.half(),
+        lambda: tensor + 1000,
+        lambda: tensor.unsqueeze(0),
+        lambda: tensor.flatten()[:-1].clone(),
+        lambda: torch.cat([tensor.flatten(), tensor.flatten()]),
+        lambda: tensor > 0,
+        lambda: None,
+    ]
+    changed = draw.choice(changes)()
+    if changed is not None:
+        tensors[name if draw.random() < 0.8 else f"{name}x"] = changed.contiguous()
+
+
+def tried(folder):
+    """What comes of a folder: refused in one line, or finite answers."""
+    try:
+        world = WorldModel.load(folder)
+    except InputError as error:
+        return "refused" if len(str(error).splitlines()) == 1 else "refused in many lines"
+    answers = world.predict(torch.rand(20, *world.design.task.input_shape))
+    assert bool(answers.isfinite().all())
+    return "answers"
+
+
+def test_of_many_spoilt_world_models_each_is_refused_or_answers_within_two_seconds(good, tmp_path):
+    draw, found = random.Random(0), []
+    manifest, tensors = json.loads((good / MANIFEST).read_text()), load_file(good / WEIGHTS)
+    for case in range(CASES):
+        folder = tmp_path / str(case)
+        folder.mkdir()
+        own, weights = json.loads(json.dumps(manifest)), dict(tensors)
+        for _ in range(draw.choice([1, 1, 2, 3])):
+            spoil_manifest(draw, own) if draw.random() < 0.5 else spoil_weights(draw, weights)
+        (folder / MANIFEST).write_text(json.dumps(own))
+        save_file(weights, folder / WEIGHTS)
+        began = time.monotonic()
+        found.append(tried(folder))
+        assert time.monotonic() - began < 10, own  # two seconds on a machine that does nothing else
+        shutil.rmtree(folder)
+    assert set(found) == {"refused", "answers"}
+    assert found.count("refused") > CASES / 2
+    assert found.count("answers") > 10
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [("3", "expected a whole number"), (99, "update the package"), (None, "expected a whole number")],
+)
+def test_a_version_says_what_it_is(good, tmp_path, version, said):
+    shutil.copytree(good, tmp_path / "x")
+    manifest = json.loads((good / MANIFEST).read_text()) | {"version": version}
+    (tmp_path / "x" / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=said):
+        WorldModel.load(tmp_path / "x")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "", "[]", "7", '{"version": 1' + "0" * 5000 + "}", "\x00"])
+def test_a_manifest_that_is_no_object_is_refused(good, tmp_path, text):
+    shutil.copytree(good, tmp_path / "x")
+    (tmp_path / "x" / MANIFEST).write_text(text)
+    with pytest.raises(InputError, match="no readable world model"):
+        WorldModel.load(tmp_path / "x")
