@@ -212,6 +212,10 @@ class ManifoldStrategy(Strategy):
                 refused.append(str(error))
                 if self._roster.strike(self._grid.sender(reply)):
                     LOG.warning("%s: asked no more, after %d refused replies in a row: %s", step, STRIKES, error)
+        if self._grid.simulated is None:
+            found = side(step.phase).outlying(self._now(step), accepted)
+            refused += [f"client {accepted[place].clients[0]}: {cause}" for place, cause in found.items()]
+            accepted = [one for place, one in enumerate(accepted) if place not in found]
         return accepted, refused
 
     def _quorum(self, step: Step) -> int:

@@ -25,6 +25,9 @@ FACTORS = (0.03, 0.1, 0.3, 1.0)
 NEVER = -1e30
 """The score of a region or label without components: finite, so that its gradient is zero and not NaN."""
 
+OUTLYING = 100.0
+"""Times the median sample's variance from which on a component has no say in the pooled covariance."""
+
 TENSORS = ("mean", "diagonal", "factor", "log_weight", "region", "label")
 """The fields of an atlas with a row for each component."""
 
@@ -105,9 +108,7 @@ class Atlas:
         entries = [(region, label, m) for region, chart in enumerate(charts) for label, m in chart.components.items()]
         if not entries:
             raise ValueError("no client had enough samples of anything to send a chart; lower charts.min_count")
-        total = sum(m.count for _, _, m in entries)
-        pooled = torch.stack([m.scatter for _, _, m in entries]).sum(0) / total
-        return _charted(len(charts), entries, pooled, rule)
+        return _charted(len(charts), entries, pooled_covariance([m for _, _, m in entries]), rule)
 
     def with_region(self, chart: Chart, rule: ChartRule) -> "Atlas":
         """The same with one region more, under the next number; all components that are there stay bit by bit.
@@ -286,6 +287,21 @@ class Atlas:
     def parameters(self) -> int:
         """Numbers that one query reads: all of the charts."""
         return count({name: t for name, t in self.tensors().items() if t.is_floating_point()})
+
+
+def pooled_covariance(components: Sequence[Moments]) -> Float[Tensor, "latent latent"]:
+    """The covariance within components, all samples counting alike.
+
+    Every component is shrunk towards it, so none may make it: those whose variance is more than `OUTLYING` times that
+    of the median sample's component are left out. Without such it is the plain mean.
+    """
+    counts = torch.tensor([m.count for m in components], dtype=torch.float64)
+    scatters = torch.stack([m.scatter for m in components])
+    variances = scatters.diagonal(dim1=1, dim2=2).sum(1) / counts
+    order = variances.argsort()
+    middle = order[int((counts[order].cumsum(0) < counts.sum() / 2).sum())]
+    within = variances <= OUTLYING * variances[middle].clamp_min(FLOOR)
+    return scatters[within].sum(0) / counts[within].sum()
 
 
 def mutual(overlaps: Float[Tensor, "regions regions"]) -> Float[Tensor, "regions regions"]:

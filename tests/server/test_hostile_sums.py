@@ -8,6 +8,7 @@ import pytest
 import torch
 from flwr.app import ArrayRecord
 
+from benchmarks.hostile import ATTACKS, outcome
 from clients.app import app
 from federation.engine import SerialGrid
 from federation.opening import open_run, run_config
@@ -159,3 +160,15 @@ def test_a_chart_of_a_label_that_the_task_does_not_have_is_refused(run, label):
         sums[f"0/{part}/{label}"] = sums.pop(f"0/{part}/{known}")
     with pytest.raises(ValueError, match="is no part of a chart of the labels 0 to 9"):
         check(replace(own, sums={CULPRIT: sums}), now)
+
+
+@pytest.mark.parametrize("attack", [attack for attack in ATTACKS if attack != "nothing"])
+def test_one_lying_client_of_twenty_costs_a_world_at_most_two_points(attack, undisturbed):
+    score, refused = outcome(attack, 0)
+    assert score > undisturbed - 0.02
+    assert refused or attack == "chart: covariance x 1e4"  # which has no say in what all charts share
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return outcome("nothing", 0)[0]
