@@ -159,6 +159,8 @@ def train(
     for step, batch in enumerate(plan.of(columns, device)):
         row_losses, gradients = objective(model, batch, weights[:, step])
         losses.append(row_losses)
+        if local.clip is not None:
+            gradients = clipped(gradients, local.clip)
         for name, gradient in gradients.items():
             if plain and everyone[step] and isinstance(gradient, Product):
                 model[name] = gradient.descend(model[name], rate)
@@ -177,6 +179,17 @@ def train(
     total = torch.where(real, torch.stack(losses, 1), 0).sum((1, 2), dtype=torch.float64).cpu()
     visited = plan.real.sum((1, 2))
     return Trained(model, (total / visited.clamp_min(1)).float(), visited)
+
+
+def clipped(gradients: Mapping[str, Gradient], most: float) -> dict[str, Tensor]:
+    """Each client's gradient, along all its weights, no longer than `most`; zero where it is not finite.
+
+    The order is that of `torch.nn.utils.clip_grad_norm_`: before weight decay and momentum.
+    """
+    written = {name: written_out(gradient) for name, gradient in gradients.items()}
+    squares = torch.stack([g.reshape(len(g), -1).square().sum(1) for g in written.values()]).sum(0)
+    factor = (most / squares.sqrt().clamp_min(most)).nan_to_num(0.0)
+    return {name: torch.where(_along(squares.isfinite(), g), g * _along(factor, g), 0.0) for name, g in written.items()}
 
 
 def _taken(
@@ -199,5 +212,5 @@ def _laid_out_like(gradient: Tensor, weight: Tensor) -> Tensor:
     return weight if weight.stride() == gradient.stride() else torch.empty_like(gradient).copy_(weight)
 
 
-def _along(flags: Bool[Tensor, " clients"], like: Tensor) -> Bool[Tensor, "clients ..."]:
+def _along(flags: Shaped[Tensor, " clients"], like: Tensor) -> Shaped[Tensor, "clients ..."]:
     return flags.view(-1, *[1] * (like.dim() - 1))

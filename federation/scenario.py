@@ -62,6 +62,9 @@ class LocalTraining(Frozen):
     batch_size: int = Field(default=20, ge=1)
     epochs: int = Field(default=1, ge=1)
     schedule: Literal["constant", "cosine"] = "constant"
+    clip: float | None = Field(
+        default=None, gt=0, description="the longest gradient of a step; a longer one is shortened, one of NaN left out"
+    )
     mirrored: bool = Field(
         default=False, description="flip each image left to right with probability 1/2; only where that keeps its class"
     )

@@ -14,6 +14,7 @@ from pydantic import Field
 from safetensors.torch import save_file
 from torch import Tensor
 
+from federation.data.preparation import Preparation
 from federation.learning.experts import Expert, gathered, scattered, trunk_of
 from federation.learning.head import Head
 from federation.learning.least_squares import sums_of
@@ -44,7 +45,8 @@ class Design(Frozen):
     `size` is that of its models, of those of the family; `sizes` that of each expert, where they differ. `readout` are
     the features of experts that are readouts. `labels` is the share of each class in the federation, `uncharted` are
     those of which there are samples but no charts. `calibration` makes answers without context as sure as they are
-    right; `ridge` is the penalty in the least squares of the head, if there were any.
+    right; `ridge` is the penalty in the least squares of the head, if there were any. `preparation` is what a saved
+    model does to raw rows before anything else, and undoes in the values that it answers.
     """
 
     version: int = VERSION
@@ -68,6 +70,12 @@ class Design(Frozen):
     uncharted: Several[int] = ()
     calibration: Calibration = Calibration()
     context: Context = Context()
+    preparation: Preparation = Preparation()
+
+    @property
+    def prepares(self) -> bool:
+        """Whether queries are raw rows."""
+        return self.preparation != Preparation()
 
     def size_of(self, region: int) -> Size:
         """The size of one region's expert."""
@@ -135,7 +143,11 @@ class WorldModel:
         Raises:
             InputError: inputs of the wrong shape, NaN or infinity among them, or not one number of context for each.
         """
-        query, known = self.query(inputs), self.design.context
+        return self.design.preparation.answers(self._predicted(self.query(inputs), context))
+
+    def _predicted(self, query: Query, context: Tensor | NDArray[np.int64] | None) -> Float[Tensor, "samples outputs"]:
+        """Answers in the units in which the models were trained."""
+        known = self.design.context
         if context is None or not known.used:
             return self.design.calibration(self._answers(query))
         group = _numbered(context, len(query.rows))
@@ -203,7 +215,7 @@ class WorldModel:
         Raises:
             InputError: inputs of the wrong shape, or NaN or infinity among them.
         """
-        rows = self.design.task.rows(inputs)
+        rows = self.design.task.rows(self.design.preparation.inputs(inputs) if self.design.prepares else inputs)
         latent = self.encoder(rows)
         return Query(rows, latent, self.design.router.survey(self.regions, latent))
 
@@ -303,12 +315,17 @@ class WorldModel:
             tensors |= prefixed(name, getattr(self, name))
         return tensors
 
-    def save(self, folder: Path) -> None:
-        """Write the model as JSON and safetensors into an existing folder."""
+    def save(self, folder: Path, preparation: Preparation | None = None) -> None:
+        """Write the model as JSON and safetensors into an existing folder.
+
+        Args:
+            preparation: what was done to the raw rows on which it was trained; the saved model does it to its queries.
+        """
+        design = self.design.model_copy(update={"preparation": preparation or self.design.preparation})
         # Copies, since tensors that share memory are refused, as experts do that nobody trained.
         copies = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in self.tensors().items()}
         save_file(copies, folder / WEIGHTS)
-        (folder / MANIFEST).write_text(json.dumps(self.design.dump(), indent=2) + "\n", encoding="utf-8")
+        (folder / MANIFEST).write_text(json.dumps(design.dump(), indent=2) + "\n", encoding="utf-8")
 
     @staticmethod
     def load(folder: str | Path) -> "WorldModel":

@@ -114,7 +114,7 @@ def main(grid: Grid, context: Context) -> None:
         resumed=checkpoints.read() if checkpoints.rounds else None,
     )
     out.mkdir(parents=True, exist_ok=True)
-    outcome.model.save(out)
+    outcome.model.save(out, federation.preparation)
     (out / "metrics.jsonl").write_text(outcome.metrics, encoding="utf-8")
     shutil.rmtree(checkpoints.folder, ignore_errors=True)
     print(f"{verdict(outcome, federation.task, federation.union_test)}; model in {out}", flush=True)

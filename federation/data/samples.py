@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import overload
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from federation.data.partition import Natural, OnDemand, PartitionRule
+from federation.data.preparation import Preparation
 from federation.randomness import generator
 from federation.rules import InputError
 from federation.task import Task
@@ -89,7 +90,8 @@ class Dataset:
     training and held-out samples (overlapping windows of one recording). A dataset that `leaks_unless_natural` refuses
     every other split. Test samples with a `test_group` that no client has are strangers. `domain` says what kind of
     region a training sample comes from, where that is known; it serves the report and never the training. `period`
-    and `test_period`, where the data drift, number the time from 0 in which a sample is there.
+    and `test_period`, where the data drift, number the time from 0 in which a sample is there. `preparation` is what
+    has been done to a user's raw rows; a saved model does it to whatever it is asked.
     """
 
     task: Task
@@ -105,6 +107,7 @@ class Dataset:
     local_test_group: NDArray[np.int64] | None = None
     period: NDArray[np.int64] | None = None
     test_period: NDArray[np.int64] | None = None
+    preparation: Preparation = field(default_factory=Preparation)
 
     def during(self, periods: Sequence[int]) -> "Dataset":
         """What is there in these periods, training and test samples; all where there are none.
@@ -219,6 +222,7 @@ class FederatedData:
     union_group: NDArray[np.int64]
     client_domain: NDArray[np.int64]
     domain_names: tuple[str, ...]
+    preparation: Preparation = field(default_factory=Preparation)
 
 
 def federate(dataset: Dataset | Pool, rule: PartitionRule, held_out: float, seed: int) -> FederatedData:
@@ -247,7 +251,7 @@ def federate(dataset: Dataset | Pool, rule: PartitionRule, held_out: float, seed
     domain = np.zeros(len(dataset.train), dtype=np.int64) if dataset.domain is None else dataset.domain
     client_domain = np.array([np.bincount(domain[rows]).argmax() for rows in parts], dtype=np.int64)
     group, names = _groups(owner, dataset.test_group, len(parts)), dataset.domain_names or ("all",)
-    return FederatedData(dataset.task, clients, dataset.test, owner, group, client_domain, names)
+    return FederatedData(dataset.task, clients, dataset.test, owner, group, client_domain, names, dataset.preparation)
 
 
 def _opened(pool: Pool, rule: PartitionRule) -> FederatedData:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
+from federation.data.preparation import Preparation
 from federation.learning.experts import Expert
 from federation.models import ElasticFamily
 from federation.randomness import generator
@@ -41,8 +42,12 @@ class Predictor(Protocol):
     def cost(self) -> Cost:
         """What it is, and what one query takes."""
 
-    def save(self, folder: Path) -> None:
-        """Write it into an existing folder, without anything that stays with clients."""
+    def save(self, folder: Path, preparation: Preparation | None = None, /) -> None:
+        """Write it into an existing folder, without anything that stays with clients.
+
+        Args:
+            preparation: what was done to the raw rows on which it was trained.
+        """
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,12 @@ class Models:
         """What the server holds."""
         return {}
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, preparation: Preparation | None = None) -> None:
         """See `Predictor`."""
         dense = {name: t.clone(memory_format=torch.contiguous_format) for name, t in self.tensors().items()}
         save_file(dense, folder / WEIGHTS)
         fields: dict[str, Any] = {"kind": self.KIND, "task": self.task.dump(), "family": self.family.dump()}
+        fields["preparation"] = (preparation or Preparation()).dump()
         (folder / MANIFEST).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
 
 

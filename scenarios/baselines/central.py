@@ -95,6 +95,8 @@ def descended(
                 batch = rows.take(order[start : start + BATCH])
                 optimizer.zero_grad()
                 torch.autograd.backward(losses(family.apply(model, batch.inputs[None])[0], batch.targets).mean())
+                if scenario.local.clip is not None:
+                    torch.nn.utils.clip_grad_norm_(model.values(), scenario.local.clip)
                 optimizer.step()
                 schedule.step()
         if (epoch + 1) % scenario.local.epochs == 0:

@@ -92,7 +92,7 @@ class Simulate(Job):
         simulation = run_simulation(
             self.reference, self.overrides, self.seed, progress, self.runs_on, journal=journal, rounds=rounds
         )
-        _keep(folder, simulation.run.outcome)
+        _keep(folder, simulation.run.outcome, self.opened)
         folder.write_json(self.result, simulation.dump())
         return simulation.dump()
 
@@ -128,7 +128,7 @@ class Compare(Job):
         )
         result = comparison.dump()
         if comparison.world is not None:
-            _keep(folder, comparison.world.outcome)
+            _keep(folder, comparison.world.outcome, self.opened)
             gathered = gather(comparison)
             folder.write_json("report.json", gathered)
             folder.write_text("report.html", render(result, gathered))
@@ -215,7 +215,7 @@ def unfinished(folder: RunFolder) -> Job:
     return job
 
 
-def _keep(folder: RunFolder, outcome: Outcome) -> None:
+def _keep(folder: RunFolder, outcome: Outcome, opened: Opened) -> None:
     """Write the rounds and the model of a finished run."""
     folder.write_text("metrics.jsonl", outcome.metrics)
-    outcome.model.save(folder.path)
+    outcome.model.save(folder.path, opened.federation().preparation)

@@ -8,13 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.data.npz import images, labelled, read_npz
+from federation.data.npz import read_npz
 from federation.data.partition import Automatic
+from federation.data.preparation import Preparation, spanning, standard
 from federation.data.samples import Dataset, Samples
 from federation.manifold import PrincipalComponents
 from federation.models import Mlp
 from federation.rules import InputError
-from federation.scenario import DataSettings, LocalTraining, Scenario
+from federation.scenario import DataSettings, HeadSettings, LocalTraining, RouterSettings, Scenario
 from federation.task import Task, finite
 from server.aggregation import Mean
 
@@ -23,93 +24,102 @@ SCENARIO = Scenario(
     title="Your own npz file",
     partition=Automatic(clients=10),
     model=Mlp(width=64, blocks=1),
-    local=LocalTraining(learning_rate=0.05, batch_size=20, epochs=1),
+    local=LocalTraining(learning_rate=0.05, batch_size=20, epochs=1, clip=10.0),
     aggregation=Mean(),
     encoder=PrincipalComponents(dimensions=16),
+    head=HeadSettings(local=LocalTraining(learning_rate=0.1, clip=10.0)),
+    router=RouterSettings(local=LocalTraining(learning_rate=0.1, clip=10.0)),
 )
 
 
 def load(settings: DataSettings, seed: int) -> Dataset:
-    """Images [n, h, w] or [n, c, h, w], or flat features [n, d]; whole-number classes, or real-valued targets."""
+    """Images [n, h, w] or [n, c, h, w], or flat features [n, d]; classes by number or name, or real-valued targets."""
     if settings.path is None:
         raise InputError("scenario npz needs a file: --set data.path=mine.npz")
     path = Path(settings.path).expanduser()
     arrays = read_npz(path, ("x_train", "y_train", "x_test", "y_test"))
-    x_train, x_test = (_inputs(arrays[name], f"{path.name} {name}") for name in ("x_train", "x_test"))
-    if x_train.shape[1:] != x_test.shape[1:]:
+    for part in ("train", "test"):
+        _check_inputs(arrays[f"x_{part}"], f"{path.name} x_{part}")
+    train, test = arrays["x_train"], arrays["x_test"]
+    if train.shape[1:] != test.shape[1:]:
         raise InputError(
-            f"{path.name}: x_test has samples of {list(x_test.shape[1:])}, x_train of {list(x_train.shape[1:])}"
+            f"{path.name}: x_test has samples of {list(test.shape[1:])}, x_train of {list(train.shape[1:])}"
         )
-    classes = np.issubdtype(arrays["y_train"].dtype, np.integer)
-    if classes:
-        outputs, train, test = _classified(x_train, x_test, arrays, path.name)
-    else:
-        outputs, train, test = _valued(x_train, x_test, arrays, path.name)
     keep = len(train) if settings.limit is None else min(settings.limit, len(train))
-    train = train.take(np.arange(keep))
-    inputs = _standardised(train.inputs, [train.inputs, test.inputs])
+    centre, scale = standard(train[:keep]) if train.ndim == 2 else spanning(train[:keep])
+    channel, flat = train.ndim == 3, Preparation(channel=train.ndim == 3, centre=centre, scale=scale)
+    inputs = flat.inputs(train[:keep]), flat.inputs(test)
+    classes = arrays["y_train"].dtype.kind in "iuU"
+    targets, found = (_classified if classes else _valued)(arrays, keep, path.name)
     task = Task(
-        kind="classification" if classes else "regression", input_shape=tuple(x_train.shape[1:]), outputs=outputs
+        kind="classification" if classes else "regression",
+        input_shape=tuple(inputs[0].shape[1:]),
+        outputs=len(found["classes"] if classes else found["target_centre"]),
     )
     return Dataset(
         task=task,
-        train=Samples(inputs[0], train.targets),
-        test=Samples(inputs[1], test.targets),
+        train=Samples(inputs[0], targets[0]),
+        test=Samples(inputs[1], targets[1]),
         group=_groups(arrays, keep, path.name),
+        preparation=Preparation(channel=channel, centre=centre, scale=scale, **found),
     )
 
 
-def _inputs(values: NDArray[Any], where: str) -> Tensor:
+def _check_inputs(values: NDArray[Any], where: str) -> None:
     if values.ndim not in (2, 3, 4) or len(values) == 0:
         raise InputError(
             f"{where}: shape {list(values.shape)}; expected [n, features], [n, h, w] or [n, c, h, w] with n > 0"
         )
-    if not np.issubdtype(values.dtype, np.number):
+    if values.dtype.kind not in "fiub":
         raise InputError(f"{where}: {values.dtype} values; expected numbers")
-    if values.dtype == np.uint8 and values.ndim > 2:
-        return images(values)
-    inputs = torch.from_numpy(values.astype(np.float32))
-    finite(inputs, where)
-    return inputs.unsqueeze(1) if values.ndim == 3 else inputs
+    finite(torch.from_numpy(values), where)
 
 
-def _classified(x_train: Tensor, x_test: Tensor, arrays: Any, name: str) -> tuple[int, Samples, Samples]:
-    train = labelled(x_train, arrays["y_train"], f"{name} training set")
-    test = labelled(x_test, arrays["y_test"], f"{name} test set")
-    outputs = int(train.targets.max()) + 1
-    if outputs < 2:
-        raise InputError(f"{name}: y_train holds one class only; expected at least two")
-    if len(test) and int(test.targets.max()) >= outputs:
-        raise InputError(
-            f"{name}: y_test holds class {int(test.targets.max())}, but training classes end at {outputs - 1}"
-        )
-    return outputs, train, test
-
-
-def _valued(x_train: Tensor, x_test: Tensor, arrays: Any, name: str) -> tuple[int, Samples, Samples]:
-    """Real-valued targets, scaled to mean zero and variance one of the training targets."""
-    values = []
-    for split, inputs in (("train", x_train), ("test", x_test)):
-        raw = arrays[f"y_{split}"]
-        if not np.issubdtype(raw.dtype, np.floating) or raw.ndim not in (1, 2) or len(raw) != len(inputs):
+def _classified(arrays: Any, keep: int, name: str) -> tuple[tuple[Tensor, Tensor], dict[str, Any]]:
+    """Classes by their place in the sorted set of all that training samples have; gaps in their numbers are closed."""
+    for part in ("train", "test"):
+        labels, inputs = arrays[f"y_{part}"], arrays[f"x_{part}"]
+        if labels.shape != (len(inputs),) or labels.dtype.kind not in "iuU":
             raise InputError(
-                f"{name}: y_{split} is {raw.dtype} {list(raw.shape)}; expected one real value or row a sample"
+                f"{name}: y_{part} is {labels.dtype} {list(labels.shape)}; expected a class for each of {len(inputs)}"
             )
-        targets = torch.from_numpy(raw.astype(np.float32)).reshape(len(raw), -1)
-        finite(targets, f"{name} y_{split}")
-        values.append(targets)
-    if values[0].shape[1] != values[1].shape[1]:
-        raise InputError(f"{name}: y_train has {values[0].shape[1]} values a sample, y_test {values[1].shape[1]}")
-    y_train, y_test = _standardised(values[0], values)
-    return y_train.shape[1], Samples(x_train, y_train), Samples(x_test, y_test)
+    known = np.unique(arrays["y_train"][:keep])
+    if len(known) < 2:
+        raise InputError(f"{name}: y_train holds one class only; expected at least two")
+    strange = np.setdiff1d(arrays["y_test"], known)
+    if len(strange):
+        raise InputError(f"{name}: y_test holds class {strange[0]}, which no training sample has")
+    train, test = (
+        torch.from_numpy(np.searchsorted(known, labels).astype(np.int64))
+        for labels in (arrays["y_train"][:keep], arrays["y_test"])
+    )
+    return (train, test), {"classes": tuple(known.tolist())}
 
 
-def _standardised(reference: Tensor, values: list[Tensor]) -> list[Tensor]:
-    """Each feature of flat rows less the reference's mean, over its deviation; images are scaled already."""
-    if reference.dim() > 2:
-        return values
-    mean, deviation = reference.mean(0), reference.std(0).clamp_min(1e-6)
-    return [(rows - mean) / deviation for rows in values]
+def _valued(arrays: Any, keep: int, name: str) -> tuple[tuple[Tensor, Tensor], dict[str, Any]]:
+    """Real-valued targets, scaled to mean zero and variance one of the training targets."""
+    raw = {}
+    for part in ("train", "test"):
+        values, inputs = arrays[f"y_{part}"], arrays[f"x_{part}"]
+        if values.dtype.kind != "f" or values.ndim not in (1, 2) or len(values) != len(inputs):
+            raise InputError(
+                f"{name}: y_{part} is {values.dtype} {list(values.shape)}; expected one real value or row a sample"
+            )
+        raw[part] = values.reshape(len(values), -1)
+        finite(torch.from_numpy(raw[part]), f"{name} y_{part}")
+    if raw["train"].shape[1] != raw["test"].shape[1]:
+        raise InputError(f"{name}: y_train has {raw['train'].shape[1]} values a sample, y_test {raw['test'].shape[1]}")
+    for part, values in raw.items():
+        if bool((values.max(0) == values.min(0)).any()):
+            raise InputError(
+                f"{name}: y_{part} holds a value that is the same for all samples; nothing is to be learned"
+            )
+    centre, scale = standard(raw["train"][:keep])
+    prepared = Preparation(target_centre=centre, target_scale=scale)
+    return (prepared.targets(raw["train"][:keep]), prepared.targets(raw["test"])), {
+        "target_centre": centre,
+        "target_scale": scale,
+    }
 
 
 def _groups(arrays: Any, keep: int, name: str) -> NDArray[np.int64] | None:

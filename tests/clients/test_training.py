@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.model_training import train_models
-from clients.training import Batches, Trained, batches, by_autograd, learning_rate, train
+from clients.training import Batches, Trained, batches, by_autograd, clipped, learning_rate, train
 from federation.data.samples import Samples
 from federation.models import Convnet, Mlp
 from federation.scenario import LocalTraining
@@ -89,6 +89,24 @@ def test_momentum_adds_the_last_gradients():
     done = trained(line([[1.0]], [[0.0]]), in_order([[0], [0]]), local, [1.0])
     # gradient 1, w = 0.9; gradient 0.9 + 0.5 * 1, w = 0.9 - 0.14
     assert done.parameters["w"].tolist() == pytest.approx([0.76])
+
+
+def test_a_gradient_that_is_too_long_is_shortened_as_by_torch():
+    local = LocalTraining(learning_rate=0.1, clip=0.5, momentum=0.5, weight_decay=0.1)
+    done = trained(line([[3.0]], [[0.0]]), in_order([[0], [0]]), local, [1.0])
+    alone = torch.nn.Parameter(torch.tensor(1.0))
+    optimiser = torch.optim.SGD([alone], 0.1, momentum=0.5, weight_decay=0.1)
+    for _ in range(2):
+        optimiser.zero_grad()
+        (0.5 * (3 * alone).square()).backward()
+        torch.nn.utils.clip_grad_norm_([alone], 0.5)
+        optimiser.step()
+    assert done.parameters["w"].tolist() == pytest.approx([float(alone.detach())], rel=1e-5)
+
+
+def test_a_gradient_that_is_not_finite_is_left_out_of_its_client_alone():
+    gradients = {"w": torch.tensor([[3.0, 4.0], [float("inf"), 1.0], [0.3, 0.4]])}
+    torch.testing.assert_close(clipped(gradients, 1.0)["w"], torch.tensor([[0.6, 0.8], [0.0, 0.0], [0.3, 0.4]]))
 
 
 def test_weight_decay_pulls_to_zero():

@@ -162,7 +162,13 @@ def test_a_chart_of_a_label_that_the_task_does_not_have_is_refused(run, label):
         check(replace(own, sums={CULPRIT: sums}), now)
 
 
-@pytest.mark.parametrize("attack", [attack for attack in ATTACKS if attack != "nothing"])
+ACCEPTED = [
+    attack for attack in ATTACKS if not attack.startswith(("nothing", "chart: count", "chart: neg", "chart: l"))
+]
+"""Those that are not charts which are refused for their form, as every change of a sum above is."""
+
+
+@pytest.mark.parametrize("attack", ACCEPTED)
 def test_one_lying_client_of_twenty_costs_a_world_at_most_two_points(attack, undisturbed):
     score, refused = outcome(attack, 0)
     assert score > undisturbed - 0.02

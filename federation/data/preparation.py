@@ -1,0 +1,79 @@
+"""From raw rows in a user's units to what models are trained on, and from their answers back."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from federation.rules import Frozen, InputError, Several
+
+ROUNDING = 1e-12
+"""A column whose deviation is no more than this share of its largest number is constant, up to rounding."""
+
+
+class Preparation(Frozen):
+    """Inputs less `centre` over `scale`, one number a column, or one for all; the same of real-valued targets.
+
+    Attributes:
+        channel: whether images [samples, height, width] get an axis of one channel.
+        target_centre, target_scale: of each real value that is answered.
+        classes: the name of each class, in the order of the outputs; none where they are numbered from zero.
+    """
+
+    channel: bool = False
+    centre: Several[float] = ()
+    scale: Several[float] = ()
+    target_centre: Several[float] = ()
+    target_scale: Several[float] = ()
+    classes: Several[str | int] = ()
+
+    def inputs(self, rows: Tensor | NDArray[np.generic]) -> Float[Tensor, "samples *shape"]:
+        """Raw rows as the models take them: prepared in float64, in float32.
+
+        Raises:
+            InputError: they are no numbers.
+        """
+        if isinstance(rows, np.ndarray) and rows.dtype.kind not in "fiub":
+            raise InputError(f"inputs are of {rows.dtype}, expected numbers")
+        raw = torch.as_tensor(rows)
+        raw = raw.unsqueeze(1) if self.channel and raw.dim() == 3 else raw
+        if not self.centre:
+            return raw.float()
+        if len(self.centre) not in (1, raw.shape[-1] if raw.dim() == 2 else 1):
+            raise InputError(f"inputs have {raw.shape[-1]} columns, expected {len(self.centre)}")
+        return _moved(raw, self.centre, self.scale)
+
+    def targets(self, values: NDArray[np.generic]) -> Float[Tensor, "samples outputs"]:
+        """Raw values as the models learn them."""
+        return _moved(torch.from_numpy(np.asarray(values, dtype=np.float64)), self.target_centre, self.target_scale)
+
+    def answers(self, outputs: Float[Tensor, "samples outputs"]) -> Float[Tensor, "samples outputs"]:
+        """Answers in the units of the targets; probabilities stay as they are."""
+        if not self.target_centre:
+            return outputs
+        centre, scale = (torch.tensor(each, dtype=torch.float64) for each in (self.target_centre, self.target_scale))
+        return (outputs.double() * scale + centre).to(outputs.dtype)
+
+
+def standard(columns: NDArray[np.generic]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each column, in float64; a constant column is only centred."""
+    wide = np.asarray(columns, dtype=np.float64)
+    centre = wide.mean(0)
+    deviation = np.sqrt(np.square(wide - centre).mean(0))
+    constant = deviation <= ROUNDING * np.abs(wide).max(0)
+    centre = np.where(constant, wide[0], centre)  # a mean of large numbers is rounded, and so none of them
+    return tuple(centre.tolist()), tuple(np.where(constant, 1.0, deviation).tolist())
+
+
+def spanning(pixels: NDArray[np.generic]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What brings all pixels to -1..1: the middle of their range, and half of it; bytes have a range of their own."""
+    if pixels.dtype == np.uint8:
+        return (127.5,), (127.5,)
+    least, most = float(pixels.min()), float(pixels.max())
+    return ((least + most) / 2,), ((most - least) / 2 or 1.0,)
+
+
+def _moved(raw: Tensor, centre: tuple[float, ...], scale: tuple[float, ...]) -> Tensor:
+    middle, size = (torch.tensor(each, dtype=torch.float64) for each in (centre, scale))
+    return ((raw.double() - middle) / size).float()
