@@ -18,6 +18,9 @@ from scenarios.runs.methods import with_method
 NOISE = re.compile(r"^(\x1b\[\d+m)?(INFO|DEBUG) |^Successfully installed |^\s*$")
 """What Flower itself says of each step."""
 
+LEAST_COUNT = 10
+"""Samples whose moments a deployed site sends, at least."""
+
 SAVED = "model in"
 """How the ServerApp says that it has written its results."""
 
@@ -61,8 +64,15 @@ def configured(layout: Layout, scenario: str, overrides: Mapping[str, Any]) -> d
         InputError: they ask for what the deployment does not have.
     """
     if terms := agreed(layout):
-        return settings(layout, terms, scenario, overrides)
-    return fitted(scenario, overrides, len(layout.sites))
+        return discreet(scenario, settings(layout, terms, scenario, overrides))
+    return discreet(scenario, fitted(scenario, overrides, len(layout.sites)))
+
+
+def discreet(scenario: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides by which sites send moments of ten samples or more, where nothing else is asked for."""
+    least = open_scenario(scenario, overrides).scenario.charts.min_count
+    asked = "charts.min_count" in overrides or least >= LEAST_COUNT
+    return dict(overrides) if asked else {**overrides, "charts.min_count": LEAST_COUNT}
 
 
 def prepared(

@@ -133,7 +133,7 @@ for n in $sites; do
 done
 
 say "run: digits, ${#ROUNDS[@]} phases of one round"
-settings=(); for phase in "${ROUNDS[@]}"; do settings+=(--set "$phase.rounds=1"); done
+settings=(); for phase in "${ROUNDS[@]}"; do settings+=(--set "$phase.rounds=1"); done settings+=(--set charts.min_count=10)
 manifold deploy run "$DEPLOYMENT" digits "${settings[@]}" || fail "the run failed"
 manifold deploy status "$DEPLOYMENT"
 

@@ -26,7 +26,14 @@ from tests.commands import status
 pytestmark = pytest.mark.slow
 
 SITES = 3
-SMALL = {"prior.rounds": 3, "experts.rounds": 1, "head.rounds": 0, "router.rounds": 0, "local.epochs": 1}
+SMALL = {
+    "prior.rounds": 3,
+    "experts.rounds": 1,
+    "head.rounds": 0,
+    "router.rounds": 0,
+    "local.epochs": 1,
+    "charts.min_count": 10,
+}
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,14 @@ from server.app import federate
 from tests.deployment.relay import Relay
 
 SITES, CUT = 2, 1
-SMALL = {"prior.rounds": 3, "experts.rounds": 1, "head.rounds": 0, "router.rounds": 0, "local.epochs": 1}
+SMALL = {
+    "prior.rounds": 3,
+    "experts.rounds": 1,
+    "head.rounds": 0,
+    "router.rounds": 0,
+    "local.epochs": 1,
+    "charts.min_count": 10,
+}
 WHOLE = SMALL | {"partition.clients": SITES}
 
 

@@ -25,7 +25,7 @@ from server.app import federate, verdict
 from tests.small import ROUNDS
 
 SITES = 3
-WHOLE = ROUNDS | {"partition.clients": SITES}
+WHOLE = ROUNDS | {"partition.clients": SITES, "charts.min_count": 10}
 TRAINING = {name: value for name, value in ROUNDS.items() if not name.startswith("partition")}
 
 

@@ -36,7 +36,14 @@ COMMANDS = {
     line.split()[2]: shlex.split(line, comments=True)[1:] for line in LINES if line.startswith("manifold deploy")
 }
 SITES = 3
-SMALL = {"prior.rounds": 2, "experts.rounds": 1, "head.rounds": 1, "router.rounds": 1, "local.epochs": 1}
+SMALL = {
+    "prior.rounds": 2,
+    "experts.rounds": 1,
+    "head.rounds": 1,
+    "router.rounds": 1,
+    "local.epochs": 1,
+    "charts.min_count": 10,
+}
 
 
 def status(*words):

@@ -4,7 +4,7 @@ import pytest
 
 from federation.rules import InputError
 from scenarios.deployment.operator import Run
-from scenarios.deployment.submission import RunFailedError, fitted, judge
+from scenarios.deployment.submission import RunFailedError, discreet, fitted, judge
 
 SAVED = "union accuracy 0.9; world model in /results/digits"
 
@@ -33,3 +33,8 @@ def test_there_are_as_many_clients_as_sites_where_one_can_choose():
     assert fitted("har", {}, 3) == {}
     with pytest.raises(InputError, match="partition.clients=5, but the deployment has 3 sites"):
         fitted("digits", {"partition.clients": 5}, 3)
+
+
+def test_sites_send_moments_of_ten_samples_or_more_unless_they_are_asked_for_fewer():
+    assert discreet("digits", {"seed": 1}) == {"seed": 1, "charts.min_count": 10}
+    assert discreet("digits", {"charts.min_count": 4}) == {"charts.min_count": 4}
