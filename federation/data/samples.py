@@ -1,5 +1,6 @@
 """What a client holds, and what a whole simulated federation holds."""
 
+import hashlib
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -223,6 +224,18 @@ class FederatedData:
     client_domain: NDArray[np.int64]
     domain_names: tuple[str, ...]
     preparation: Preparation = field(default_factory=Preparation)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all samples, in the order of clients; empty where clients are made when they are asked."""
+        if isinstance(self.clients, Lazy):
+            return ""
+        whole = hashlib.sha256()
+        for part in (self.union_test, *(s for client in self.clients for s in (client.train, client.held_out))):
+            for tensor in (part.inputs, part.targets):
+                whole.update(f"{tensor.dtype} {list(tensor.shape)}".encode())
+                whole.update(np.ascontiguousarray(tensor.numpy()).data)
+        return whole.hexdigest()
 
 
 def federate(dataset: Dataset | Pool, rule: PartitionRule, held_out: float, seed: int) -> FederatedData:

@@ -77,7 +77,9 @@ class Job(Rule):
         placed = {"reference": config["scenario"], "overrides": json.loads(str(config["overrides"]))}
         folder = RunFolder.create(out, self.opened.scenario.name)
         settings = self.opened.scenario.dump()
-        folder.write_json(CONFIG, {JOB: {**self.dump(), **placed}, "versions": versions(), "settings": settings})
+        data = self.opened.federation().digest
+        job = {**self.dump(), **placed}
+        folder.write_json(CONFIG, {JOB: job, "versions": versions(), "settings": settings, "data": data})
         return folder
 
 
@@ -212,6 +214,12 @@ def unfinished(folder: RunFolder) -> Job:
     changed = [f"{name} {old}" for name, old in config["versions"].items() if versions().get(name) != old]
     if changed:
         raise InputError(f"{folder.path} was begun with {', '.join(changed)}; go on with these, or begin it again")
+    if (kept := config.get("data")) and kept != job.opened.federation().digest:
+        raise InputError(
+            f"the data of {folder.path} are not those with which it was begun; bring these back, or begin anew"
+        )
+    if config["settings"] != job.opened.scenario.dump():
+        raise InputError(f"the scenario of {folder.path} has changed since it was begun; change it back, or begin anew")
     return job
 
 

@@ -140,7 +140,8 @@ def begun(out: Path | None, experiment: Experiment, kind: str, plan: Mapping[str
         InputError: the folder holds something else.
     """
     settings = experiment.scenario.dump()
-    config = json.loads(json.dumps({"versions": versions(), "settings": settings, kind: plan}))
+    data = experiment.opened.federation().digest
+    config = json.loads(json.dumps({"versions": versions(), "settings": settings, "data": data, kind: plan}))
     if out is None or not out.exists():
         folder = RunFolder.create(out, experiment.scenario.name)
         folder.write_json(CONFIG, config)

@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from federation import opening
 from federation.rules import InputError
 from scenarios.runs.folder import RunFolder
 from scenarios.runs.journal import Journal
@@ -69,6 +71,34 @@ def test_a_simulation_that_was_stopped_goes_on_to_the_same_world_model(rounds, m
     same_weights("stopped", "whole")
     assert status("resume", "stopped") == 2
     assert "stopped is finished; its results are in simulation.json" in capsys.readouterr().err
+
+
+def anew():
+    """As in a new process, which has opened nothing yet."""
+    opening._open_run.cache_clear()
+    opening._federation.cache_clear()
+
+
+def test_a_run_whose_data_or_scenario_have_changed_is_not_gone_on_with(monkeypatch, capsys, tmp_path):
+    draw = np.random.default_rng(0)
+    x, file, scenario = draw.normal(size=(90, 4)), tmp_path / "mine.npz", tmp_path / "own.py"
+    np.savez(file, x_train=x, y_train=(x[:, 0] > 0).astype(int), x_test=x, y_test=(x[:, 0] > 0).astype(int))
+    scenario.write_text("from scenarios.library.npz import SCENARIO as OWN, load\nSCENARIO = OWN\n")
+    run = ["simulate", str(scenario), "--set", f"data.path={file}", *flags(), "--quiet"]
+    stopped_after(2, monkeypatch, *run, "--out", "stopped")
+    kept, text = file.read_bytes(), scenario.read_text()
+    np.savez(file, x_train=x, y_train=(x[:, 0] > 1).astype(int), x_test=x, y_test=(x[:, 0] > 1).astype(int))
+    anew()
+    assert status("resume", "stopped") == 2
+    assert "are not those with which it was begun" in capsys.readouterr().err
+    file.write_bytes(kept)
+    scenario.write_text(text + 'SCENARIO = OWN.model_copy(update={"held_out": 0.15001})\n')
+    anew()
+    assert status("resume", "stopped") == 2
+    assert "begin anew" in capsys.readouterr().err
+    scenario.write_text(text)
+    anew()
+    assert status("resume", "stopped", "--quiet") == 0
 
 
 @pytest.mark.parametrize("rounds", [8, 17])
