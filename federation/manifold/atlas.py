@@ -26,7 +26,7 @@ NEVER = -1e30
 """The score of a region or label without components: finite, so that its gradient is zero and not NaN."""
 
 OUTLYING = 100.0
-"""Times the median sample's variance from which on a component has no say in the pooled covariance."""
+"""Times the usual variance from which on a component has no say in the pooled covariance."""
 
 TENSORS = ("mean", "diagonal", "factor", "log_weight", "region", "label")
 """The fields of an atlas with a row for each component."""
@@ -293,14 +293,15 @@ def pooled_covariance(components: Sequence[Moments]) -> Float[Tensor, "latent la
     """The covariance within components, all samples counting alike.
 
     Every component is shrunk towards it, so none may make it: those whose variance is more than `OUTLYING` times that
-    of the median sample's component are left out. Without such it is the plain mean.
+    of the median sample's component, and of the encoder's own, which is one a dimension, are left out. Without such it
+    is the plain mean.
     """
     counts = torch.tensor([m.count for m in components], dtype=torch.float64)
     scatters = torch.stack([m.scatter for m in components])
     variances = scatters.diagonal(dim1=1, dim2=2).sum(1) / counts
     order = variances.argsort()
     middle = order[int((counts[order].cumsum(0) < counts.sum() / 2).sum())]
-    within = variances <= OUTLYING * variances[middle].clamp_min(FLOOR)
+    within = variances <= OUTLYING * variances[middle].clamp_min(scatters.shape[-1])
     return scatters[within].sum(0) / counts[within].sum()
 
 

@@ -1,5 +1,6 @@
 """A new file in a folder of rules, phases or rivals is found without being named anywhere else."""
 
+import gc
 import importlib
 import sys
 
@@ -29,6 +30,12 @@ FILES = {
 }
 
 
+def forget(package):
+    """Leave no trace of the newcomer among the rules that other tests count."""
+    vars(sys.modules[package]).pop("newcomer", None)
+    gc.collect()
+
+
 @pytest.fixture
 def newcomer(tmp_path, monkeypatch, request):
     """Puts a file into a package, and takes it out again."""
@@ -39,7 +46,7 @@ def newcomer(tmp_path, monkeypatch, request):
         monkeypatch.setattr(sys.modules[package], "__path__", [*folders, str(tmp_path)])
         import_all(package, [str(tmp_path)])
         monkeypatch.delitem(sys.modules, f"{package}.newcomer")
-        request.addfinalizer(lambda: vars(sys.modules[package]).pop("newcomer", None))
+        request.addfinalizer(lambda: forget(package))
 
     return put
 

@@ -39,8 +39,8 @@ def somebody_else(arrays, config):
 SPOILT = {
     "prior": not_a_number,
     "encoder": other_shapes,
-    "charting": words,
     "experts": somebody_else,
+    "evidence": words,
     "composition": old_round,
 }
 

@@ -249,8 +249,8 @@ def test_a_site_that_cheats_is_refused_by_name_and_the_run_goes_on(here, tmp_pat
     causes = {
         "prior": r"client 2: NaN",
         "encoder": r"client 2: .*expected",
-        "charting": r"arrays that cannot be read",
         "experts": r"node \d+: answers for client 0, ",
+        "evidence": r"arrays that cannot be read",
         "composition": r"stale reply",
     }
     for phase, cause in causes.items():
