@@ -33,6 +33,7 @@ FILES = {
 def forget(package):
     """Leave no trace of the newcomer among the rules that other tests count."""
     vars(sys.modules[package]).pop("newcomer", None)
+    sys.modules.pop(f"{package}.newcomer", None)
     gc.collect()
 
 
@@ -45,7 +46,6 @@ def newcomer(tmp_path, monkeypatch, request):
         folders = importlib.import_module(package).__path__
         monkeypatch.setattr(sys.modules[package], "__path__", [*folders, str(tmp_path)])
         import_all(package, [str(tmp_path)])
-        monkeypatch.delitem(sys.modules, f"{package}.newcomer")
         request.addfinalizer(lambda: forget(package))
 
     return put
