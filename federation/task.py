@@ -1,8 +1,7 @@
 """What models predict, classes or real values: losses, predictions, likelihoods and scores of both."""
 
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -35,7 +34,7 @@ class Task(Frozen):
         """Whether targets are classes (else real vectors)."""
         return self.kind == "classification"
 
-    def rows(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples *shape"]:
+    def rows(self, inputs: Tensor | NDArray[Any]) -> Float[Tensor, "samples *shape"]:
         """Inputs in single precision.
 
         Raises:

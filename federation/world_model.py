@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,7 +133,7 @@ class WorldModel:
         return self.atlas.merged() if self.design.whole_regions else self.atlas
 
     def predict(
-        self, inputs: Tensor | NDArray[np.float32], context: Tensor | NDArray[np.int64] | None = None
+        self, inputs: Tensor | NDArray[Any], context: Tensor | NDArray[np.int64] | None = None
     ) -> Float[Tensor, "samples outputs"]:
         """Probabilities of the classes, or the predicted values.
 
@@ -201,15 +202,15 @@ class WorldModel:
         design = self.design.model_copy(update={"size": self.design.size.least(size), "sizes": sizes})
         return replace(self, design=design, experts=experts, prior=prior)
 
-    def novelty(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, " samples"]:
+    def novelty(self, inputs: Tensor | NDArray[Any]) -> Float[Tensor, " samples"]:
         """-log density of the atlas; above `design.novelty_threshold` no region knows the sample."""
         return self.query(inputs).survey.novelty()
 
-    def route(self, inputs: Tensor | NDArray[np.float32]) -> Float[Tensor, "samples regions"]:
+    def route(self, inputs: Tensor | NDArray[Any]) -> Float[Tensor, "samples regions"]:
         """The gate of each region's expert; all but the router's top ones are zero."""
         return self.gates(self.query(inputs)).spread(self.design.regions)
 
-    def query(self, inputs: Tensor | NDArray[np.float32]) -> Query:
+    def query(self, inputs: Tensor | NDArray[Any]) -> Query:
         """Inputs as all parts see them.
 
         Raises:

@@ -1,5 +1,7 @@
 """From raw rows in a user's units to what models are trained on, and from their answers back."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -28,7 +30,7 @@ class Preparation(Frozen):
     target_scale: Several[float] = ()
     classes: Several[str | int] = ()
 
-    def inputs(self, rows: Tensor | NDArray[np.generic]) -> Float[Tensor, "samples *shape"]:
+    def inputs(self, rows: Tensor | NDArray[Any]) -> Float[Tensor, "samples *shape"]:
         """Raw rows as the models take them: prepared in float64, in float32.
 
         Raises:
@@ -44,7 +46,7 @@ class Preparation(Frozen):
             raise InputError(f"inputs have {raw.shape[-1]} columns, expected {len(self.centre)}")
         return _moved(raw, self.centre, self.scale)
 
-    def targets(self, values: NDArray[np.generic]) -> Float[Tensor, "samples outputs"]:
+    def targets(self, values: NDArray[Any]) -> Float[Tensor, "samples outputs"]:
         """Raw values as the models learn them."""
         return _moved(torch.from_numpy(np.asarray(values, dtype=np.float64)), self.target_centre, self.target_scale)
 
@@ -56,7 +58,7 @@ class Preparation(Frozen):
         return (outputs.double() * scale + centre).to(outputs.dtype)
 
 
-def standard(columns: NDArray[np.generic]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def standard(columns: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of each column, in float64; a constant column is only centred."""
     wide = np.asarray(columns, dtype=np.float64)
     centre = wide.mean(0)
@@ -66,7 +68,7 @@ def standard(columns: NDArray[np.generic]) -> tuple[tuple[float, ...], tuple[flo
     return tuple(centre.tolist()), tuple(np.where(constant, 1.0, deviation).tolist())
 
 
-def spanning(pixels: NDArray[np.generic]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def spanning(pixels: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """What brings all pixels to -1..1: the middle of their range, and half of it; bytes have a range of their own."""
     if pixels.dtype == np.uint8:
         return (127.5,), (127.5,)
