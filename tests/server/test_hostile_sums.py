@@ -8,7 +8,7 @@ import pytest
 import torch
 from flwr.app import ArrayRecord
 
-from benchmarks.hostile import ATTACKS, outcome
+from benchmarks.hostile import outcome
 from clients.app import app
 from federation.engine import SerialGrid
 from federation.opening import open_run, run_config
@@ -162,13 +162,11 @@ def test_a_chart_of_a_label_that_the_task_does_not_have_is_refused(run, label):
         check(replace(own, sums={CULPRIT: sums}), now)
 
 
-ACCEPTED = [
-    attack for attack in ATTACKS if not attack.startswith(("nothing", "chart: count", "chart: neg", "chart: l"))
-]
-"""Those that are not charts which are refused for their form, as every change of a sum above is."""
+WELL_FORMED = ["chart: covariance x 1e4", "composition: inverted votes x 1e4", "census: x 1e5"]
+"""Attacks whose sums are of the right form; all of them together are tried by the benchmark."""
 
 
-@pytest.mark.parametrize("attack", ACCEPTED)
+@pytest.mark.parametrize("attack", WELL_FORMED)
 def test_one_lying_client_of_twenty_costs_a_world_at_most_two_points(attack, undisturbed):
     score, refused = outcome(attack, 0)
     assert score > undisturbed - 0.02
