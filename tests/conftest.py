@@ -33,6 +33,14 @@ LONG = ("benchmarks", "deployment", "scenarios", "server")
 made of are checked by the tests of all other folders, and each phase by those of parity."""
 
 
+LONGEST = ("test_processes.py", "test_workers.py", "test_readme.py")
+"""Files that wait for processes: they begin first, so that nobody waits for them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     folder = item.path.relative_to(Path(__file__).parent).parts[0]
     jaxtyping.config.update("jaxtyping_disable", folder in LONG)
