@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
-from clients.model_training import supervised, weighed
-from clients.training import Column, Objective, Trained, batches, learning_rate, train
+from clients.model_training import supervised, train_on, weighed
+from clients.training import Column, Objective, Trained, learning_rate
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters, accelerator, stacked, under
+from federation.tensors import Parameters, under
 from federation.wire.contribution import EVERYWHERE, Weighed
 from federation.wire.records import Order
 
@@ -50,11 +50,10 @@ def fitted(
         purpose: address of the batches; a second training in the same round has one of its own.
     """
     local, samples = scenario.local, [member.data.train for member in cohort]
+    rate, address = learning_rate(local, order.progress), (purpose, order.round + 1)
     numbers = [member.number for member in cohort]
-    plan = batches([len(rows) for rows in samples], local, order.seed, (purpose, order.round + 1), numbers)
-    start = {name: tensor.to(accelerator()) for name, tensor in stacked(list(starts)).items()}
-    every = [rows.inputs for rows in samples], [rows.targets for rows in samples], *columns
-    return train(start, objective or plain(scenario, task), every, plan, local, learning_rate(local, order.progress))
+    down = objective or plain(scenario, task)
+    return train_on(starts, samples, down, local, rate, order.seed, address, numbers, columns)
 
 
 def answered(

@@ -159,12 +159,34 @@ def train_models(
         term: what is minimised beside the task's loss; the losses that come back are the task's alone.
         smaller: of each step, the size that learns what the models say, if any does.
     """
-    device, shift = accelerator(), shifts([s.targets for s in samples], union)
-    added = shift.to(device) if isinstance(shift, Tensor) else shift
-    columns = [s.inputs for s in samples], [s.targets for s in samples], *(term.columns if term else ())
+    shift = shifts([s.targets for s in samples], union)
+    added = shift.to(accelerator()) if isinstance(shift, Tensor) else shift
+    objective = supervised(family, task, added, term, smaller)
+    columns = term.columns if term else ()
+    return train_on(starts, samples, objective, local, rate, seed, address, clients, columns, proximal)
+
+
+def train_on(
+    starts: Sequence[Parameters],
+    samples: Sequence[Samples],
+    objective: Objective,
+    local: LocalTraining,
+    rate: float,
+    seed: int,
+    address: tuple[int | str, ...],
+    clients: Sequence[int],
+    columns: Sequence[Column] = (),
+    proximal: float = 0.0,
+) -> Trained:
+    """Train one model a client down any objective, on batches of that client's samples.
+
+    Args:
+        columns: further ones that the objective is given after inputs and targets.
+    """
+    every = [s.inputs for s in samples], [s.targets for s in samples], *columns
     plan = batches([len(s) for s in samples], local, seed, address, clients)
-    start = {name: tensor.to(device) for name, tensor in stacked(list(starts)).items()}
-    return train(start, supervised(family, task, added, term, smaller), columns, plan, local, rate, proximal)
+    start = {name: tensor.to(accelerator()) for name, tensor in stacked(list(starts)).items()}
+    return train(start, objective, every, plan, local, rate, proximal)
 
 
 def weighed(

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from federation.data.partition import OnDemand
 from federation.data.samples import Dataset, FederatedData, Pool, federate
 from federation.learning.readout import Readout
-from federation.rules import Frozen, InputError, Rule, nearest
+from federation.rules import InputError, Rule, nearest
 from federation.scenario import DataSettings, Scenario
 from federation.task import Task
 from federation.world.composition import usable
@@ -50,12 +50,16 @@ class Opened:
         Raises:
             InputError: the data are wrong, or the scenario's parts cannot read them.
         """
-        scenario = self.scenario
-        parts = {"data": scenario.data, "partition": scenario.partition, "held_out": scenario.held_out}
-        named = {name: part.dump() if isinstance(part, Frozen) else part for name, part in parts.items()}
-        found = _federation(_Source(self.load, json.dumps([named, scenario.seed], sort_keys=True), scenario))
+        found = _federation(self._source)
         _fits(self, found.task)
         return found
+
+    @cached_property
+    def _source(self) -> "_Source":
+        """Made once: each client of each round asks for the data."""
+        scenario = self.scenario
+        parts = [scenario.data.dump(), scenario.partition.dump(), scenario.held_out, scenario.seed]
+        return _Source(self.load, json.dumps(parts, sort_keys=True), scenario)
 
     @cached_property
     def _key(self) -> int:

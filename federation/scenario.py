@@ -30,6 +30,9 @@ from federation.wire.contribution import AggregationRule
 from federation.world.composition import PARTS, Part
 from federation.world_model import Design
 
+TIMED = ("prior", "experts", "coupling", "head", "router", "novelty")
+"""Groups of settings that name rounds."""
+
 FEWEST = 3
 """Samples of which a client sends moments, at least."""
 
@@ -313,7 +316,7 @@ class Scenario(Frozen):
 
     def with_rounds(self, change: Callable[[int], int]) -> Self:
         """The same with other rounds in each of its phases."""
-        phases = {n: getattr(self, n) for n in ("prior", "experts", "coupling", "head", "router", "novelty")}
+        phases = {name: getattr(self, name) for name in TIMED}
         return self.model_copy(
             update={name: phase.model_copy(update={"rounds": change(phase.rounds)}) for name, phase in phases.items()}
         )

@@ -73,11 +73,6 @@ class Design(Frozen):
     context: Context = Context()
     preparation: Preparation = Preparation()
 
-    @property
-    def prepares(self) -> bool:
-        """Whether queries are raw rows."""
-        return self.preparation != Preparation()
-
     def size_of(self, region: int) -> Size:
         """The size of one region's expert."""
         return self.sizes[region] if self.sizes else self.size
@@ -94,6 +89,12 @@ class Cost:
     total_parameters: int
     active_parameters: int
     query_flops: int
+
+    @staticmethod
+    def of(family: ElasticFamily, task: Task) -> "Cost":
+        """One model: all of it is active."""
+        size = family.parameters(task)
+        return Cost(total_parameters=size, active_parameters=size, query_flops=2 * family.multiplies(task))
 
     def times(self, models: int) -> "Cost":
         """Of several such models, all of which are asked."""
@@ -216,7 +217,7 @@ class WorldModel:
         Raises:
             InputError: inputs of the wrong shape, or NaN or infinity among them.
         """
-        rows = self.design.task.rows(self.design.preparation.inputs(inputs) if self.design.prepares else inputs)
+        rows = self.design.task.rows(self.design.preparation.inputs(inputs))
         latent = self.encoder(rows)
         return Query(rows, latent, self.design.router.survey(self.regions, latent))
 

@@ -38,7 +38,7 @@ class Product:
 
 Gradient = Tensor | Product
 
-Pull = Callable[[Tensor], Mapping[str, Gradient]]
+Vjp = Callable[[Tensor], Mapping[str, Gradient]]
 """Gradients of a loss along a model's outputs -> its gradients along the model's weights."""
 
 Along = Callable[[Tensor], Tensor]
@@ -133,7 +133,7 @@ class ElasticFamily(Rule):
 
     def vjp(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
-    ) -> tuple[Float[Tensor, "clients samples outputs"], Pull]:
+    ) -> tuple[Float[Tensor, "clients samples outputs"], Vjp]:
         """The outputs of `apply`, and the map from a loss's gradients along the outputs to those along the weights.
 
         By automatic differentiation; a family may know a faster way to the same.

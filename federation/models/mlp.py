@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from federation.models.family import FULL, Along, ElasticFamily, Gradient, Product, Pull, Size, share
+from federation.models.family import FULL, Along, ElasticFamily, Gradient, Product, Size, Vjp, share
 from federation.task import Task
 from federation.tensors import Parameters, Shapes
 
@@ -74,7 +74,7 @@ class Mlp(ElasticFamily):
 
     def vjp(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
-    ) -> tuple[Float[Tensor, "clients samples outputs"], Pull]:
+    ) -> tuple[Float[Tensor, "clients samples outputs"], Vjp]:
         layers = _hidden_layers(parameters)
         (*entering, last), leaving = self._passed(parameters, inputs)
         outputs = _linear(parameters, "head", last)

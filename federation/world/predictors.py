@@ -73,9 +73,8 @@ class Models:
         return predictions
 
     def cost(self) -> Cost:
-        """One model: all of it is active."""
-        size = self.family.parameters(self.task)
-        return Cost(size, size, 2 * self.family.multiplies(self.task))
+        """That of one model."""
+        return Cost.of(self.family, self.task)
 
     def tensors(self) -> Parameters:
         """What the server holds."""

@@ -12,12 +12,12 @@ from federation.models import ElasticFamily
 from federation.randomness import generator, torch_generator
 from federation.task import Task
 from federation.tensors import Parameters, threads_for
+from federation.world_model import Cost
 from scenarios.baselines.contract import (
     Contender,
     Method,
     Trial,
     active,
-    monolith_cost,
     single_model,
     total,
     training_flops,
@@ -41,7 +41,7 @@ class Central(Method):
         models = descended(trial, family, task, shown(trial, pooled, self.name), task.losses, self.name)
         answer, curve = trial.followed(single_model(family, model, task) for model in models)
         flops = training_flops(family.multiplies(task) * trial.rounds * scenario.local.epochs * len(pooled))
-        return Contender(answer, monolith_cost(family, task), training_flops=flops, curve=curve)
+        return Contender(answer, Cost.of(family, task), training_flops=flops, curve=curve)
 
 
 class CentralTotal(Central):

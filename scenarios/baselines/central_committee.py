@@ -5,8 +5,9 @@ from federation.learning.experts import Expert
 from federation.models import ElasticFamily
 from federation.task import Task
 from federation.tensors import Parameters, stacked
+from federation.world_model import Cost
 from scenarios.baselines.central import descended, shown
-from scenarios.baselines.contract import Answer, Contender, Method, Trial, monolith_cost, training_flops
+from scenarios.baselines.contract import Answer, Contender, Method, Trial, training_flops
 
 
 class CentralCommittee(Method):
@@ -24,7 +25,7 @@ class CentralCommittee(Method):
         names = [f"{self.name} {member}" for member in range(members)]
         apart = [descended(trial, family, task, shown(trial, pooled, name), task.losses, name) for name in names]
         answer, curve = trial.followed(_together(family, models, task) for models in zip(*apart, strict=True))
-        one, visits = monolith_cost(family, task), trial.rounds * scenario.local.epochs * len(pooled)
+        one, visits = Cost.of(family, task), trial.rounds * scenario.local.epochs * len(pooled)
         flops = members * training_flops(family.multiplies(task) * visits)
         return Contender(answer, one.times(members), training_flops=flops, curve=curve)
 

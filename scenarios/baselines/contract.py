@@ -194,7 +194,6 @@ class Method(ABC):
         needs_world: whether it takes a part of that run, ready-made.
         knows_client: whether the union test, too, tells it the client of each sample. Only the oracle's does.
         context: whether it is told which test samples come from the same client. Tables keep it apart from the others.
-        federates: whether it is a list of phases, which a scenario can run, deploy and resume.
     """
 
     name: str
@@ -204,7 +203,6 @@ class Method(ABC):
     needs_world: bool = False
     knows_client: bool = False
     context: bool = False
-    federates: bool = False
 
     @abstractmethod
     def run(self, trial: Trial) -> Contender:
@@ -238,12 +236,6 @@ def single_model(family: ElasticFamily, parameters: Parameters, task: Task) -> A
         return task.answers(family.asked(alone, inputs, task)[0])
 
     return answer
-
-
-def monolith_cost(family: ElasticFamily, task: Task) -> Cost:
-    """One model: all of it is active."""
-    size = family.parameters(task)
-    return Cost(total_parameters=size, active_parameters=size, query_flops=2 * family.multiplies(task))
 
 
 def training_flops(multiplies: float) -> float:

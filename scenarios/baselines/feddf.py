@@ -6,8 +6,9 @@ from torch import Tensor
 
 from federation.data.samples import Samples
 from federation.routing import Gates
+from federation.world_model import Cost
 from scenarios.baselines.central import descended, shown
-from scenarios.baselines.contract import Contender, Method, Trial, active, monolith_cost, single_model, training_flops
+from scenarios.baselines.contract import Contender, Method, Trial, active, single_model, training_flops
 
 
 class FedDf(Method):
@@ -32,7 +33,7 @@ class FedDf(Method):
         answer, curve = trial.followed(single_model(family, model, task) for model in models)
         asked = world.cost_of_experts(regions).query_flops * len(inputs)
         flops = run.training_flops + asked + training_flops(family.multiplies(task) * epochs * len(inputs))
-        return Contender(answer, monolith_cost(family, task), run.traffic.up, run.traffic.down, flops, curve)
+        return Contender(answer, Cost.of(family, task), run.traffic.up, run.traffic.down, flops, curve)
 
 
 def _divergence(outputs: Tensor, taught: Tensor) -> Tensor:

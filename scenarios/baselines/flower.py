@@ -13,12 +13,12 @@ from federation.randomness import torch_generator
 from federation.rules import InputError, nearest
 from federation.timing.availability import Always
 from federation.wire.records import read_model, to_arrays
+from federation.world_model import Cost
 from scenarios.baselines.contract import (
     Contender,
     Method,
     Trial,
     active,
-    monolith_cost,
     single_model,
     training_flops,
 )
@@ -68,7 +68,7 @@ class Flower(Method):
         visits = scenario.fraction * sum(len(client.train) for client in trial.federation.clients)
         return Contender(
             single_model(family, read_model(result.arrays), task),
-            monolith_cost(family, task),
+            Cost.of(family, task),
             grid.traffic.up,
             grid.traffic.down,
             training_flops(family.multiplies(task) * trial.rounds * scenario.local.epochs * visits),

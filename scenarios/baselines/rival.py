@@ -41,7 +41,6 @@ class Rival(Method):
     settings: Mapping[str, Any] = field(default_factory=dict)
     sized: Callable[[Cost], int] | None = active
     tiers: bool = False
-    federates: bool = True
 
     def configured(self, rounds: int) -> dict[str, Any]:
         """The fields that make a scenario run this method."""

@@ -2,26 +2,22 @@
 
 from typing import Any
 
+from federation.scenario import TIMED
 from scenarios.baselines.contract import Contender, Method, Run, Trial
 from scenarios.baselines.running import contender, run_phases
-
-PHASES = ("prior", "experts", "coupling", "head", "router", "novelty")
-"""Groups of settings that name rounds."""
 
 
 class World(Method):
     """The world model of the scenario's own phases."""
 
-    name, title, federates = "world", "world model: experts, charts and head, routed", True
+    name, title = "world", "world model: experts, charts and head, routed"
 
     def prepared(self, trial: Trial) -> Trial:
         """The trial's share of rounds, and its factor on the rates of prior and experts, in the scenario's settings."""
         if trial.share == trial.factor == 1:
             return trial
-        settings: dict[str, Any] = {}
-        for name in PHASES:
-            rounds = getattr(trial.scenario, name).rounds
-            settings[f"{name}.rounds"] = max(1, round(trial.share * rounds)) if rounds else 0
+        shorter = trial.scenario.with_rounds(lambda rounds: max(1, round(trial.share * rounds)) if rounds else 0)
+        settings: dict[str, Any] = {f"{name}.rounds": getattr(shorter, name).rounds for name in TIMED}
         for name in ("prior", "experts"):
             settings[f"{name}.learning_rate"] = trial.factor * getattr(trial.scenario, name).learning_rate
         return trial.changed(settings)

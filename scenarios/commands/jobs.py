@@ -21,6 +21,7 @@ from scenarios.runs.simulate import simulate as run_simulation
 from scenarios.studies import drift_measures
 from scenarios.studies.cap import cap, sheet
 from scenarios.studies.drift import drifted, periods
+from server.answering import check_answers
 from server.app import Outcome
 
 CONFIG, JOB, SEEDS = "config.json", "job", "seeds.jsonl"
@@ -73,6 +74,7 @@ class Job(Rule):
         """The folder of a new run, made once its configuration and its data are known to be good."""
         check_out(out)
         self.opened.federation()
+        check_answers(self.opened.scenario)
         config = run_config(self.reference, self.overrides, self.seed)
         placed = {"reference": config["scenario"], "overrides": json.loads(str(config["overrides"]))}
         folder = RunFolder.create(out, self.opened.scenario.name)

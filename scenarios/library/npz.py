@@ -47,10 +47,10 @@ def load(settings: DataSettings, seed: int) -> Dataset:
         )
     keep = len(train) if settings.limit is None else min(settings.limit, len(train))
     centre, scale = standard(train[:keep]) if train.ndim == 2 else spanning(train[:keep])
-    channel, flat = train.ndim == 3, Preparation(channel=train.ndim == 3, centre=centre, scale=scale)
-    inputs = flat.inputs(train[:keep]), flat.inputs(test)
     classes = arrays["y_train"].dtype.kind in "iuU"
     targets, found = (_classified if classes else _valued)(arrays, keep, path.name)
+    preparation = Preparation(channel=train.ndim == 3, centre=centre, scale=scale, **found)
+    inputs = preparation.inputs(train[:keep]), preparation.inputs(test)
     task = Task(
         kind="classification" if classes else "regression",
         input_shape=tuple(inputs[0].shape[1:]),
@@ -61,7 +61,7 @@ def load(settings: DataSettings, seed: int) -> Dataset:
         train=Samples(inputs[0], targets[0]),
         test=Samples(inputs[1], targets[1]),
         group=_groups(arrays, keep, path.name),
-        preparation=Preparation(channel=channel, centre=centre, scale=scale, **found),
+        preparation=preparation,
     )
 
 

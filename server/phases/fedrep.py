@@ -1,7 +1,6 @@
 """The representation for all clients between two rounds, and the mean of the clients' heads."""
 
 from federation.phases.fedrep import Fedrep as Value
-from federation.scenario import Scenario
 from federation.tensors import prefixed
 from server.global_model import GlobalModelTraining
 from server.phases.contract import Kind, Now, Told
@@ -15,12 +14,8 @@ class Fedrep(GlobalModelTraining):
     """
 
     def told(self, now: Now, kind: Kind) -> Told:
-        rests = _personal(now.scenario) if kind.knows else ()
+        rests = now.scenario.phase(Value).personal if kind.knows else ()
         return Told(prefixed("model", {n: t for n, t in now.state.prior.parameters.items() if n not in rests}))
-
-
-def _personal(scenario: Scenario) -> tuple[str, ...]:
-    return scenario.phase(Value).personal
 
 
 SIDE = Fedrep()
