@@ -178,15 +178,14 @@ def _defaults(rule: type[Rule]) -> dict[str, Any]:
 
 
 def _module(reference: str) -> ModuleType:
-    if _is_path(reference):
-        path = Path(reference)
+    if path := scenario_file(reference):
         if not path.is_file():
             raise InputError(f"no scenario file {reference}; give the path of an existing Python file")
         return _executed(path, path.stat().st_mtime_ns)
-    known = scenario_names()
-    if reference not in known:
-        raise InputError(f"unknown scenario {reference!r}; {nearest(reference, known)}")
-    return importlib.import_module(f"{LIBRARY}.{reference}")
+    module = f"{LIBRARY}.{reference}"
+    if not reference.isidentifier() or importlib.util.find_spec(module) is None:
+        raise InputError(f"unknown scenario {reference!r}; {nearest(reference, scenario_names())}")
+    return importlib.import_module(module)
 
 
 @lru_cache(maxsize=16)
@@ -215,10 +214,13 @@ def run_config(reference: str, overrides: Mapping[str, Any], seed: int) -> RunCo
 
     Paths become absolute, since processes may have other working folders.
     """
-    whole = str(Path(reference).resolve()) if _is_path(reference) else reference
     named = {key: overrides[key] for key in PATHS if isinstance(overrides.get(key), str) and overrides[key]}
     paths = {key: str(Path(path).expanduser().resolve()) for key, path in named.items()}
-    return {"scenario": whole, "overrides": json.dumps({**overrides, **paths}, sort_keys=True), "seed": seed}
+    return {
+        "scenario": absolute(reference),
+        "overrides": json.dumps({**overrides, **paths}, sort_keys=True),
+        "seed": seed,
+    }
 
 
 def changed(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
@@ -229,8 +231,14 @@ def changed(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
     return {**config, "overrides": json.dumps(kept | dict(settings), sort_keys=True)}
 
 
-def _is_path(reference: str) -> bool:
-    return reference.endswith(".py") or "/" in reference
+def scenario_file(reference: str) -> Path | None:
+    """The absolute path of the file that a reference names; None where it is the name of a scenario in the library."""
+    return Path(reference).resolve() if reference.endswith(".py") or "/" in reference else None
+
+
+def absolute(reference: str) -> str:
+    """The reference as it is understood from any working folder."""
+    return str(scenario_file(reference) or reference)
 
 
 def open_run(config: Mapping[str, Any]) -> Opened:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from federation.data.sites import OWN
-from federation.opening import scenario_names
+from federation.opening import absolute, scenario_names
 from federation.rules import InputError
 from scenarios.deployment import compose as compose_file
 from scenarios.deployment import kubernetes, own_data
@@ -34,7 +34,12 @@ app = typer.Typer(no_args_is_help=True, help=__doc__)
 app.add_typer(upkeep)
 
 Sites = Annotated[int | None, typer.Option("--sites", min=1, help="number of sites")]
-Scenario = Annotated[str | None, typer.Argument(metavar="SCENARIO", help="name of a scenario")]
+SCENARIO = typer.Argument(
+    metavar="SCENARIO",
+    help="name of a scenario, or path of a scenario file",
+    callback=lambda given: given and absolute(given),
+)
+Scenario = Annotated[str | None, SCENARIO]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="seed of all draws")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on from the last checkpoint of the last run")]
 Tool = Annotated[str | None, typer.Option("--compose", help="command that reads compose files; default what is here")]
@@ -73,7 +78,7 @@ def check(folder: Folder) -> None:
 @app.command()
 def split(
     folder: Folder,
-    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="name of a scenario")],
+    scenario: Annotated[str, SCENARIO],
     set_: Set = None,
     config: Config = None,
     data_dir: DataDir = None,
@@ -127,8 +132,8 @@ def up(
         if folder is None or serve or scenario or set_ or config or data_dir or seed or sites or method or rounds:
             raise InputError("--local --resume goes on with the last run of DIR, and takes no other settings but --out")
         return print(f"model in {resume_here(folder, out, _show)}")
-    if folder is not None and scenario is None and str(folder) in scenario_names():
-        folder, scenario = None, str(folder)
+    if folder is not None and scenario is None and (folder.suffix == ".py" or str(folder) in scenario_names()):
+        folder, scenario = None, absolute(str(folder))
     if serve:
         return serve_here(folder, sites, _show)
     overrides = with_method(method, rounds, scenario or "digits", collected(set_, config, data_dir))
@@ -238,8 +243,6 @@ def _wanted(
     resume: bool,
 ) -> Run:
     if not resume and scenario is not None:
-        if scenario not in scenario_names():
-            raise InputError(f"scenario {scenario!r}: sites know them by name; known: {', '.join(scenario_names())}")
         return prepared(layout, scenario, collected(set_, config, data_dir), seed, method, rounds)
     if resume and not (scenario or set_ or config or data_dir or seed or method or rounds):
         return resumable(layout)

@@ -28,7 +28,8 @@ from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.fab import Fab
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 
-from scenarios.deployment.app_bundle import write_app
+from federation.opening import scenario_file
+from scenarios.deployment.app_bundle import OWN, write_app
 from scenarios.deployment.layout import Layout
 
 PAUSE = 1.0
@@ -119,12 +120,14 @@ class Operator:
         return len(found)
 
     def start(self, config: Mapping[str, str | int | bool]) -> int:
-        """Start a run of this installation's app; gives its number."""
+        """Start a run of this installation's app; gives its number. The file of a scenario travels with the app."""
+        own = scenario_file(str(config["scenario"]))
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of a pattern that Flower uses
-            content = build_fab_from_disk(write_app(Path(folder) / "app"))
+            content = build_fab_from_disk(write_app(Path(folder) / "app", own))
+        named = {} if own is None else {"scenario": OWN}
         fab = Fab(hashlib.sha256(content).hexdigest(), content, {})
-        request = StartRunRequest(fab=fab_to_proto(fab), override_config=user_config_to_proto(dict(config)))
+        request = StartRunRequest(fab=fab_to_proto(fab), override_config=user_config_to_proto({**config, **named}))
         with self._control() as control:
             return control.StartRun(request).run_id
 

@@ -8,8 +8,9 @@ from pydantic import Field, ValidationError
 
 from federation.data.samples import FederatedData
 from federation.data.sites import OWN, TEST, Sites, read_client, read_test, write_client, write_test
-from federation.opening import open_run, open_scenario, run_config
+from federation.opening import DataFunction, open_run, open_scenario, run_config
 from federation.rules import Frozen, InputError
+from federation.scenario import DataSettings
 from federation.task import Task
 from scenarios.deployment import credentials
 from scenarios.deployment.layout import Layout
@@ -81,12 +82,18 @@ def settings(layout: Layout, terms: Agreed, scenario: str, overrides: Mapping[st
     """
     if moot := sorted(overrides.keys() - undistributed(overrides).keys()):
         raise InputError(f"{', '.join(moot)}: the sites of {layout.root} have their own files; leave it out")
-    if terms.scenario not in (None, scenario):
+    if terms.scenario is not None and _source(terms.scenario) != _source(scenario):
         raise InputError(f"the files of {layout.root} were split from {terms.scenario}; {scenario} needs others")
     sites = Sites(clients=len(layout.sites), task=terms.task).dump()
     chosen = {**overrides, "data.sites": sites}
     open_scenario(scenario, chosen).scenario.model.shapes(terms.task)  # refuses inputs that the family cannot read
     return chosen
+
+
+def _source(scenario: str) -> tuple[DataFunction, DataSettings]:
+    """What determines which samples a scenario has."""
+    opened = open_scenario(scenario)
+    return opened.load, opened.scenario.data
 
 
 def undistributed(overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -131,9 +131,10 @@ def resumable(layout: Layout) -> Run:
     """The last run, if the deployment still has the sites that it had.
 
     Raises:
-        InputError: there was none, or it was of another number of sites.
+        InputError: there was none, or it was of another number of sites, or the file of its scenario is gone.
     """
     run = recorded(layout)
+    open_scenario(run.scenario, run.overrides)
     sites = (run.overrides.get("data.sites") or {}).get("clients", run.overrides.get("partition.clients"))
     if sites not in (None, len(layout.sites)):
         raise InputError(f"run {run.name} was of {sites} sites, {layout.root} has {len(layout.sites)}; begin another")

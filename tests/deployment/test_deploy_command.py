@@ -91,8 +91,14 @@ def test_a_local_run_that_cannot_be_configured_starts_nothing(words, said, capsy
     assert list(Path().iterdir()) == []
 
 
-def test_a_run_is_known_to_sites_by_name(fleet, capsys):
-    assert "sites know them by name" in refused(capsys, "run", fleet, "./mine.py")
+def test_the_file_of_a_scenario_must_be_there(fleet, capsys):
+    said = f"no scenario file {Path('mine.py').resolve()}; give the path"
+    assert said in refused(capsys, "run", fleet, "./mine.py")
+    assert said in refused(capsys, "up", "mine.py", "--local", "--out", "out")
+    run = Run(number=7, name="mine-1", scenario=str(Path("mine.py").resolve()), overrides={}, seed=0)
+    (fleet / "runs.jsonl").write_text(run.model_dump_json() + "\n", encoding="utf-8")
+    assert said in refused(capsys, "run", fleet, "--resume")
+    assert said in refused(capsys, "up", fleet, "--local", "--resume")
 
 
 def test_a_run_is_either_new_or_resumed(fleet, capsys):

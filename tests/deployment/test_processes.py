@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 import time
 import urllib.error
@@ -25,6 +26,7 @@ from scenarios.deployment.init import initialise, make_keys
 from scenarios.deployment.layout import Layout
 from scenarios.deployment.operator import Operator, UnreachableError
 from scenarios.deployment.processes import Process, ProcessLostError, free_ports
+from scenarios.deployment.submission import RunFailedError, followed, prepared, started
 from scenarios.deployment.up import running
 from scenarios.deployment.warm import HERE, write_launcher
 from scenarios.runs.engines import SERIAL
@@ -37,7 +39,7 @@ COMMANDS = {
 }
 SITES = 3
 SMALL = {
-    "prior.rounds": 2,
+    "prior.rounds": 1,
     "experts.rounds": 1,
     "head.rounds": 1,
     "router.rounds": 1,
@@ -93,7 +95,7 @@ def test_the_world_model_is_the_simulation_s(fetched):
 
 
 def test_a_method_of_the_literature_runs_on_the_same_sites_and_its_model_is_the_simulation_s(here, fetched, tmp_path):
-    words = [*COMMANDS["run"][:4], "--method", "scaffold", "--rounds", "3", *settings({"local.epochs": 1})]
+    words = [*COMMANDS["run"][:4], "--method", "scaffold", "--rounds", "2", *settings({"local.epochs": 1})]
     code, said = status(*[here.layout.root if word == "fleet" else word for word in words])
     assert code == 0, said
     assert status("deploy", "fetch", here.layout.root, "--out", tmp_path / "fetched")[0] == 0
@@ -102,6 +104,30 @@ def test_a_method_of_the_literature_runs_on_the_same_sites_and_its_model_is_the_
     assert status(*simulate, "--out", tmp_path / "simulated", "--quiet")[0] == 0
     for name, tensor in load_file(tmp_path / "simulated" / "model.safetensors").items():
         torch.testing.assert_close(deployed[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_a_phase_of_one_s_own_reaches_the_sites_with_its_scenario_and_goes_on_where_it_was_stopped(
+    here, fetched, tmp_path
+):
+    file = tmp_path / "centred.py"
+    shutil.copy(ROOT / "tests" / "centred.py", file)
+    phases = [{"kind": "centre"}, {"kind": "census"}, {"kind": "averaging", "rounds": 1}]
+    wanted = prepared(here.layout, str(file), {"phases": phases, "local.epochs": 1}, 0)
+    stopped = started(here.layout, here.operator, wanted, here.layout.results)
+
+    def stop(line):
+        if line.startswith("round 1:"):
+            here.operator.stop(stopped.number)
+
+    with pytest.raises(RunFailedError, match="finished:stopped"):
+        followed(here.operator, stopped, stop)
+    code, said = status("deploy", "run", here.layout.root, "--resume")
+    assert code == 0, said
+    assert "round 1:" not in said
+    lines = (here.layout.results / stopped.name / "metrics.jsonl").read_text().splitlines()
+    rounds = [json.loads(line) for line in lines]
+    assert [record["phase"] for record in rounds] == ["centre", "centre", "census", "averaging"]
+    assert all(record["answered"] == SITES and not record["refused"] for record in rounds)
 
 
 def test_each_site_has_told_of_its_own_samples_alone(here, fetched):
@@ -121,7 +147,7 @@ def test_what_was_fetched_tells_of_every_round_and_of_the_run(fetched):
 
 def test_a_run_is_followed_round_by_round(fetched):
     said = fetched[1]["run"]
-    assert all(re.search(rf"^round {number}: ", said, re.MULTILINE) for number in (1, 12))
+    assert all(re.search(rf"^round {number}: ", said, re.MULTILINE) for number in (1, 11))
     assert "INFO" not in said
     assert said.splitlines()[-1].startswith("union accuracy")
 
@@ -239,7 +265,7 @@ def test_a_site_that_cheats_is_refused_by_name_and_the_run_goes_on(here, tmp_pat
     while not socket.exists():
         here.processes.check()
         time.sleep(0.1)
-    fewer = SMALL | {"prior.rounds": 1, "head.rounds": 0, "router.rounds": 0}
+    fewer = SMALL | {"head.rounds": 0, "router.rounds": 0}
     code, said = status("deploy", "run", here.layout.root, "digits", *settings(fewer))
     assert code == 0, said
     out = tmp_path / "out"
