@@ -7,9 +7,9 @@ from flwr.clientapp import ClientApp
 
 from clients.again import tell_again
 from clients.member import LostError, Member, Memory
-from clients.model_training import train_models, weighed
+from clients.model_training import TrainingJob, train_models, weighed
 from clients.phases import side
-from clients.training import learning_rate
+from clients.training import Pull
 from federation.engine import Asked, Served
 from federation.models import ElasticFamily
 from federation.opening import Opened, open_run
@@ -129,18 +129,11 @@ def _fitted(body: RecordDict, cohort: Sequence[Member], opened: Opened) -> Weigh
     local = opened.scenario.local.model_copy(update={"learning_rate": float(str(config["learning-rate"]))})
     family, task = ElasticFamily.model_validate_json(str(config["model"])), opened.federation().task
     clients, samples = [member.number for member in cohort], [member.data.train for member in cohort]
-    trained = train_models(
-        [read_model(body.array_records[ARRAYS])] * len(cohort),
-        samples,
-        family,
-        task,
-        local,
-        learning_rate(local, (round_ - 1) / rounds),
-        opened.scenario.seed,
-        ("fit", round_),
-        clients,
-        proximal=float(str(config.get("proximal-mu", 0.0))),
-    )
+    start, mu = read_model(body.array_records[ARRAYS]), float(str(config.get("proximal-mu", 0.0)))
+    rate, seed = local.rate((round_ - 1) / rounds), opened.scenario.seed
+    pull = Pull(mu, start) if mu else None
+    job = TrainingJob([start] * len(cohort), samples, clients, local, rate, seed, ("fit", round_), pull)
+    trained = train_models(job, family, task)
     counts = [len(own) for own in samples]
     return weighed(trained, clients, counts, [EVERYWHERE] * len(cohort), family.multiplies(task))
 

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.member import Member
-from clients.model_training import supervised, train_on, weighed
-from clients.training import Column, Objective, Trained, learning_rate
+from clients.model_training import TrainingJob, supervised, train_on, weighed
+from clients.training import Column, Objective, Pull, Trained
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, under
@@ -38,6 +38,7 @@ def fitted(
     objective: Objective | None = None,
     columns: Sequence[Column] = (),
     purpose: str = "fit",
+    pull: Pull | None = None,
 ) -> Trained:
     """Each member's model after one round of local training.
 
@@ -48,12 +49,12 @@ def fitted(
         objective: by default the task's losses.
         columns: further ones that the objective is given after inputs and targets.
         purpose: address of the batches; a second training in the same round has one of its own.
+        pull: towards another model.
     """
-    local, samples = scenario.local, [member.data.train for member in cohort]
-    rate, address = learning_rate(local, order.progress), (purpose, order.round + 1)
-    numbers = [member.number for member in cohort]
-    down = objective or plain(scenario, task)
-    return train_on(starts, samples, down, local, rate, order.seed, address, numbers, columns)
+    samples, numbers = [member.data.train for member in cohort], [member.number for member in cohort]
+    rate, address = scenario.local.rate(order.progress), (purpose, order.round + 1)
+    job = TrainingJob(starts, samples, numbers, scenario.local, rate, order.seed, address, pull)
+    return train_on(job, objective or plain(scenario, task), columns)
 
 
 def answered(

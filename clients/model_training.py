@@ -12,7 +12,7 @@ from clients.calibration import shifts
 from clients.distillation import distillation_cost, lifted, taught
 from clients.member import Member
 from clients.probing import probed
-from clients.training import Batch, Column, Objective, Trained, batches, learning_rate, train
+from clients.training import Batch, Column, Objective, Pull, Trained, batches, train
 from federation.data.samples import Samples
 from federation.learning.experts import Expert, specialised
 from federation.models import ElasticFamily, Size
@@ -23,6 +23,29 @@ from federation.task import Task
 from federation.tensors import Parameters, accelerator, stacked, under
 from federation.wire.contribution import Weighed
 from federation.wire.records import LABELS, Order
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One round of local training of one model a client; all models are of one size.
+
+    Attributes:
+        starts: each client's model before it.
+        samples: of each client.
+        clients: their numbers.
+        rate: learning rate of this round.
+        address: of the draws of batches, with the seed and the client's number.
+        pull: towards another model, if any.
+    """
+
+    starts: Sequence[Parameters]
+    samples: Sequence[Samples]
+    clients: Sequence[int]
+    local: LocalTraining
+    rate: float
+    seed: int
+    address: tuple[int | str, ...]
+    pull: Pull | None = None
 
 
 @dataclass(frozen=True)
@@ -60,31 +83,29 @@ def train_members(
     Args:
         address: of the draws of batches.
         term: what is minimised beside the task's loss.
-        proximal: mu of FedProx, see `clients.training.train`.
+        proximal: mu of FedProx, towards the model of the order.
         distilled: whether smaller sizes learn what a client's own says; as the rule of sizes has it, where it is None.
     """
     first, experts = orders[0], {id(order): Expert.of(under("model", order.tensors)) for order in orders}
     expert, size = experts[id(first)], Size(width=first.settings["width"], depth=first.settings["depth"])
     inner = scenario.sizes.inner(size) if distilled is None else scenario.sizes.within(size) * distilled
     family, own = specialised(scenario.model, task, expert.outputs, expert.members)
-    rate = learning_rate(scenario.local, first.progress) * first.settings["learning_rate"]
+    rate = scenario.local.rate(first.progress) * first.settings["learning_rate"]
     apart = {key: expert.apart() for key, expert in experts.items()}
     samples = [m.data.train.among(experts[id(order)].classes) for m, order in zip(cohort, orders, strict=True)]
-    trained = train_models(
-        [member for order in orders for member in apart[id(order)]],
+    begun: list[Parameters] = [member for order in orders for member in apart[id(order)]]
+    job = TrainingJob(
+        begun,
         [rows for rows in samples for _ in range(expert.members)],
-        family,
-        own,
+        [m.number * expert.members + member for m in cohort for member in range(expert.members)],
         scenario.local,
         rate,
         first.seed,
         address,
-        [m.number * expert.members + member for m in cohort for member in range(expert.members)],
-        proximal,
-        union=first.tensors.get(LABELS),
-        term=term,
-        smaller=turns(size, inner, first.seed, *address) if inner else None,
+        Pull(proximal, stacked(begun)) if proximal else None,
     )
+    smaller = turns(size, inner, first.seed, *address) if inner else None
+    trained = train_models(job, family, own, first.tensors.get(LABELS), term, smaller)
     regions, counts = [int(order.settings["region"]) for order in orders], [len(rows) for rows in samples]
     clients, cost = [member.number for member in cohort], family.multiplies(own, size)
     multiplies = cost * (1 + (term.forwards if term else 0)) + distillation_cost(family, own, size, inner)
@@ -138,55 +159,35 @@ def supervised(
 
 
 def train_models(
-    starts: Sequence[Parameters],
-    samples: Sequence[Samples],
+    job: TrainingJob,
     family: ElasticFamily,
     task: Task,
-    local: LocalTraining,
-    rate: float,
-    seed: int,
-    address: tuple[int | str, ...],
-    clients: Sequence[int],
-    proximal: float = 0.0,
     union: Tensor | None = None,
     term: Term | None = None,
     smaller: Iterator[Size | None] | None = None,
 ) -> Trained:
-    """Train one model a client on that client's samples; all models are of one size.
+    """Train models down their task's losses.
 
     Args:
         union: counts of the classes in the federation, for which losses are calibrated.
         term: what is minimised beside the task's loss; the losses that come back are the task's alone.
         smaller: of each step, the size that learns what the models say, if any does.
     """
-    shift = shifts([s.targets for s in samples], union)
+    shift = shifts([s.targets for s in job.samples], union)
     added = shift.to(accelerator()) if isinstance(shift, Tensor) else shift
-    objective = supervised(family, task, added, term, smaller)
-    columns = term.columns if term else ()
-    return train_on(starts, samples, objective, local, rate, seed, address, clients, columns, proximal)
+    return train_on(job, supervised(family, task, added, term, smaller), term.columns if term else ())
 
 
-def train_on(
-    starts: Sequence[Parameters],
-    samples: Sequence[Samples],
-    objective: Objective,
-    local: LocalTraining,
-    rate: float,
-    seed: int,
-    address: tuple[int | str, ...],
-    clients: Sequence[int],
-    columns: Sequence[Column] = (),
-    proximal: float = 0.0,
-) -> Trained:
-    """Train one model a client down any objective, on batches of that client's samples.
+def train_on(job: TrainingJob, objective: Objective, columns: Sequence[Column] = ()) -> Trained:
+    """Train models down any objective.
 
     Args:
         columns: further ones that the objective is given after inputs and targets.
     """
-    every = [s.inputs for s in samples], [s.targets for s in samples], *columns
-    plan = batches([len(s) for s in samples], local, seed, address, clients)
-    start = {name: tensor.to(accelerator()) for name, tensor in stacked(list(starts)).items()}
-    return train(start, objective, every, plan, local, rate, proximal)
+    every = [s.inputs for s in job.samples], [s.targets for s in job.samples], *columns
+    plan = batches([len(s) for s in job.samples], job.local, job.seed, job.address, job.clients)
+    start = {name: tensor.to(accelerator()) for name, tensor in stacked(list(job.starts)).items()}
+    return train(start, objective, every, plan, job.local, job.rate, job.pull)
 
 
 def weighed(

@@ -7,7 +7,7 @@ whose steps are done keeps its weights, so that nobody's result depends on whom 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import ceil, cos, pi
+from math import ceil
 from typing import Protocol
 
 import numpy as np
@@ -80,6 +80,22 @@ class Batches:
 
 
 @dataclass(frozen=True)
+class Pull:
+    """mu / 2 ||theta - anchor||^2 beside the loss. Source: FedProx, Li et al. (2020); Ditto, Li et al. (2021).
+
+    Steps are implicit, theta <- (theta - rate direction + rate mu anchor) / (1 + rate mu), and so stable for any mu.
+    """
+
+    mu: float
+    anchor: Parameters
+
+    def along(self, direction: Tensor, weight: Float[Tensor, "clients ..."], name: str, rate: float) -> Tensor:
+        """The direction of a whole step, from that of the loss."""
+        there = self.anchor[name].to(weight.device)
+        return direction.add(weight - there, alpha=self.mu).div_(1 + rate * self.mu)
+
+
+@dataclass(frozen=True)
 class Trained:
     """Models after local training, and sums for the metrics."""
 
@@ -123,11 +139,6 @@ def flipped(images: Float[Tensor, "*rows channels height width"], mirrored: Bool
     return torch.where(mirrored[..., None, None, None], images.flip(-1), images)
 
 
-def learning_rate(local: LocalTraining, progress: float) -> float:
-    """The rate of this round: constant, or half a cosine over the rounds of the phase."""
-    return local.learning_rate * (0.5 * (1 + cos(pi * progress)) if local.schedule == "cosine" else 1.0)
-
-
 def train(
     start: Parameters,
     objective: Objective,
@@ -135,7 +146,7 @@ def train(
     plan: Batches,
     local: LocalTraining,
     rate: float,
-    proximal: float = 0.0,
+    pull: Pull | None = None,
 ) -> Trained:
     """Train every client's model on that client's own batches.
 
@@ -143,18 +154,17 @@ def train(
         start: models with a leading clients axis, all at the server's weights, on the device that trains them.
         columns: the samples; `objective` is given the same rows of each.
         rate: learning rate of this round.
-        proximal: mu of FedProx, the pull mu/2 ||theta - start||^2. Source: Li et al. (2020).
     Returns:
         The models, each client's mean loss over its visited samples, and the number of visits.
     """
     model = {name: tensor.clone() for name, tensor in start.items()}
     device = next(iter(model.values())).device
-    velocity: dict[str, Tensor] = {}
+    states: dict[str, dict[str, Tensor]] = {name: {} for name in model}
     losses: list[Tensor] = []
     real = plan.real.to(device)
     active, weights = real.any(2), real.float()
     weights = weights / weights.sum(2, keepdim=True).clamp_min(1)
-    plain = not (local.weight_decay or proximal or local.momentum)
+    plain = local.optimizer.plain and pull is None
     everyone = active.all(0).tolist()
     for step, batch in enumerate(plan.of(columns, device)):
         row_losses, gradients = objective(model, batch, weights[:, step])
@@ -167,15 +177,12 @@ def train(
                 continue
             written = written_out(gradient)
             weight = model[name] = _laid_out_like(written, model[name])
-            if local.weight_decay:
-                written = written.add(weight, alpha=local.weight_decay)
-            if proximal:
-                written = written.add(weight - start[name], alpha=proximal)
-            if local.momentum:
-                velocity[name] = written = written.add(velocity.get(name, 0.0), alpha=local.momentum)
+            direction = local.optimizer.direction(written, weight, states[name], step + 1)
+            if pull:
+                direction = pull.along(direction, weight, name, rate)
             if not everyone[step]:
-                written = torch.where(_along(active[:, step], weight), written, 0)
-            weight.add_(written, alpha=-rate)
+                direction = torch.where(_along(active[:, step], weight), direction, 0)
+            weight.add_(direction, alpha=-rate)
     total = torch.where(real, torch.stack(losses, 1), 0).sum((1, 2), dtype=torch.float64).cpu()
     visited = plan.real.sum((1, 2))
     return Trained(model, (total / visited.clamp_min(1)).float(), visited)
@@ -184,11 +191,11 @@ def train(
 def clipped(gradients: Mapping[str, Gradient], most: float) -> dict[str, Tensor]:
     """Each client's gradient, along all its weights, no longer than `most`; zero where it is not finite.
 
-    The order is that of `torch.nn.utils.clip_grad_norm_`: before weight decay and momentum.
+    As by `torch.nn.utils.clip_grad_norm_`: before weight decay and momentum.
     """
     written = {name: written_out(gradient) for name, gradient in gradients.items()}
     squares = torch.stack([g.reshape(len(g), -1).square().sum(1) for g in written.values()]).sum(0)
-    factor = (most / squares.sqrt().clamp_min(most)).nan_to_num(0.0)
+    factor = (most / (squares.sqrt() + 1e-6)).clamp_max(1.0).nan_to_num(0.0)
     return {name: torch.where(_along(squares.isfinite(), g), g * _along(factor, g), 0.0) for name, g in written.items()}
 
 

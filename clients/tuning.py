@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from clients.member import Member
 from clients.model_training import weighed
-from clients.training import Column, RowLosses, batches, by_autograd, learning_rate, train
+from clients.training import Column, RowLosses, batches, by_autograd, train
 from federation.scenario import LocalTraining
 from federation.tensors import count, stacked, under
 from federation.wire.contribution import EVERYWHERE, Weighed
@@ -23,5 +23,5 @@ def tune(
     samples, clients = [len(member.data.train) for member in cohort], [member.number for member in cohort]
     plan = batches(samples, local, first.seed, (first.phase, first.round), clients)
     starts = stacked([under("model", order.tensors) for order in orders])
-    trained = train(starts, by_autograd(losses), columns, plan, local, learning_rate(local, first.progress))
+    trained = train(starts, by_autograd(losses), columns, plan, local, local.rate(first.progress))
     return weighed(trained, clients, samples, [EVERYWHERE] * len(cohort), count(under("model", first.tensors)))

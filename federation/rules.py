@@ -75,6 +75,8 @@ class Rule(Frozen):
     @model_validator(mode="wrap")
     @classmethod
     def _choose(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if isinstance(value, str):
+            value = {"kind": value}
         if not isinstance(value, dict):
             return handler(value)
         fields = {name: field for name, field in value.items() if name != "kind"}

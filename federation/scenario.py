@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from math import cos, pi
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -18,6 +19,7 @@ from federation.learning.plasticity import Plasticity
 from federation.manifold import ChartRule, Encoder, EncoderRule, PrincipalComponents, PrivateRegions, RegionRule
 from federation.manifold.features import FeatureMap, Trunk
 from federation.models import ElasticFamily, FullSize, SizeRule
+from federation.optimizers import Optimizer, Sgd
 from federation.phases import Phase, check_order
 from federation.phases.world_model import WORLD_MODEL
 from federation.routing import RoutingRule, TunedResidual
@@ -57,20 +59,31 @@ class DataSettings(Frozen):
 
 
 class LocalTraining(Frozen):
-    """One client's stochastic gradient descent in one round."""
+    """How one client goes down its losses in one round."""
 
     learning_rate: float = Field(default=0.1, gt=0)
-    momentum: float = Field(default=0.0, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0)
+    optimizer: Optimizer = Sgd()
     batch_size: int = Field(default=20, ge=1)
     epochs: int = Field(default=1, ge=1)
     schedule: Literal["constant", "cosine"] = "constant"
+    warm_up: float = Field(default=0.0, ge=0, lt=1, description="share of a phase's rounds in which the rate rises")
     clip: float | None = Field(
         default=None, gt=0, description="the longest gradient of a step; a longer one is shortened, one of NaN left out"
     )
     mirrored: bool = Field(
         default=False, description="flip each image left to right with probability 1/2; only where that keeps its class"
     )
+
+    def rate(self, progress: float) -> float:
+        """The learning rate of a round: constant, or half a cosine over the rounds of the phase, after the warm-up.
+
+        Args:
+            progress: the share of the phase's rounds that are done.
+        """
+        if progress < self.warm_up:
+            return self.learning_rate * (0.1 + 0.9 * progress / self.warm_up)
+        cooled = (progress - self.warm_up) / (1 - self.warm_up)
+        return self.learning_rate * (0.5 * (1 + cos(pi * cooled)) if self.schedule == "cosine" else 1.0)
 
 
 class TrainingPhase(Frozen):

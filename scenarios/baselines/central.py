@@ -9,6 +9,7 @@ from torch import Tensor
 from clients.training import flipped
 from federation.data.samples import Samples
 from federation.models import ElasticFamily
+from federation.optimizers import AdamW, Sgd
 from federation.randomness import generator, torch_generator
 from federation.task import Task
 from federation.tensors import Parameters, threads_for
@@ -23,7 +24,7 @@ from scenarios.baselines.contract import (
     training_flops,
 )
 
-BATCH, RATE, MOMENTUM = 50, 0.05, 0.9
+BATCH, RATE, ADAMW_RATE, MOMENTUM = 50, 0.05, 0.003, 0.9
 """Its own, since a federation's batches are averaged over clients; the search moves the rate for this data set."""
 
 
@@ -83,8 +84,7 @@ def descended(
     """
     scenario, fresh = trial.scenario, family.init(task, torch_generator(trial.scenario.seed, name))
     model = {name: tensor[None].requires_grad_() for name, tensor in fresh.items()}
-    decay, epochs = scenario.local.weight_decay, trial.rounds * scenario.local.epochs
-    optimizer = torch.optim.SGD(model.values(), RATE * trial.factor, MOMENTUM, weight_decay=decay)
+    epochs, optimizer = trial.rounds * scenario.local.epochs, _optimizer(trial, model)
     steps = epochs * ceil(len(samples(0)) / BATCH)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for epoch in range(epochs):
@@ -101,6 +101,16 @@ def descended(
                 schedule.step()
         if (epoch + 1) % scenario.local.epochs == 0:
             yield {name: tensor[0].detach().clone() for name, tensor in model.items()}
+
+
+def _optimizer(trial: Trial, model: Parameters) -> torch.optim.Optimizer:
+    """Of the kind of the clients' own, with the same weight decay."""
+    kind = trial.scenario.local.optimizer
+    if isinstance(kind, AdamW):
+        betas = kind.beta1, kind.beta2
+        return torch.optim.AdamW(model.values(), ADAMW_RATE * trial.factor, betas, kind.eps, kind.weight_decay)
+    decay = kind.weight_decay if isinstance(kind, Sgd) else 0.0
+    return torch.optim.SGD(model.values(), RATE * trial.factor, MOMENTUM, weight_decay=decay)
 
 
 CENTRAL, CENTRAL_TOTAL = Central(), CentralTotal()

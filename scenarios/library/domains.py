@@ -9,6 +9,7 @@ from federation.data.partition import Natural
 from federation.data.samples import Dataset, Samples
 from federation.manifold import ChartRule, GaborEnergies, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
+from federation.optimizers import Sgd
 from federation.routing import TunedResidual
 from federation.scenario import (
     DataSettings,
@@ -32,7 +33,9 @@ SCENARIO = Scenario(
     data=DataSettings(limit=8_000),
     partition=Natural(within=10),
     model=Convnet(channels=(9, 18, 18), blocks=0),
-    local=LocalTraining(learning_rate=0.03, momentum=0.5, weight_decay=0.006, batch_size=5, schedule="cosine"),
+    local=LocalTraining(
+        learning_rate=0.03, optimizer=Sgd(momentum=0.5, weight_decay=0.006), batch_size=5, schedule="cosine"
+    ),
     calibrated=True,
     aggregation=Momentum(beta=0.8, rate=1.5),
     encoder=PrincipalComponents(dimensions=16, features=OrientedGradients(patch=7, directions=4)),

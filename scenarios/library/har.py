@@ -8,6 +8,7 @@ from federation.data.partition import Natural
 from federation.data.samples import Dataset
 from federation.manifold import ChartRule, PrincipalComponents, SignalStatistics
 from federation.models import Convnet
+from federation.optimizers import Sgd
 from federation.randomness import generator
 from federation.scenario import (
     DataSettings,
@@ -27,7 +28,7 @@ SCENARIO = Scenario(
     title="Human activity, one client a person; union test on nine people never seen",
     partition=Natural(),
     model=Convnet(channels=(16, 32, 32), blocks=0),
-    local=LocalTraining(learning_rate=0.1, weight_decay=0.003, batch_size=20, epochs=1),
+    local=LocalTraining(learning_rate=0.1, optimizer=Sgd(weight_decay=0.003), batch_size=20, epochs=1),
     aggregation=Mean(),
     encoder=PrincipalComponents(
         dimensions=112,

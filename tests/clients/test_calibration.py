@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clients.calibration import LEAST, shift, shifts
-from clients.model_training import train_models
+from clients.model_training import TrainingJob, train_models
 from federation.data.samples import Samples
 from federation.models import Mlp
 from federation.scenario import LocalTraining
@@ -35,7 +35,8 @@ def test_a_client_keeps_the_classes_that_it_does_not_hold_only_if_calibrated(cal
     samples = Samples(torch.randn(12, 2, generator=torch.Generator().manual_seed(1)), torch.arange(12) % 2)
     union = torch.tensor([10.0, 10.0, 10.0]) if calibrated else None
     local = LocalTraining(learning_rate=0.5, batch_size=4, epochs=3)
-    done = train_models([start], [samples], family, TASK, local, 0.5, 0, ("x",), [0], union=union).parameters
+    job = TrainingJob([start], [samples], [0], local, 0.5, 0, ("x",))
+    done = train_models(job, family, TASK, union=union).parameters
     moved = (done["head.weight"][0, 2] - start["head.weight"][2]).abs().max()
     assert bool(moved < 1e-5) is calibrated
     assert not torch.allclose(done["head.weight"][0, 0], start["head.weight"][0])

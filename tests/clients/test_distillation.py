@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clients.distillation import distillation_cost, taught
-from clients.model_training import supervised, train_models
+from clients.model_training import TrainingJob, supervised, train_models
 from federation.data.samples import Samples
 from federation.models import Convnet, Mlp, Size, Tiers
 from federation.models.family import FULL, written_out
@@ -75,10 +75,8 @@ def test_a_cohort_under_ordered_dropout_is_its_members_one_by_one(family, task):
     def trained(members: list[int]):
         smaller = turns(FULL, TIERS.sizes, 5, "experts", 3)
         own, rate = [samples[number] for number in members], local.learning_rate
-        address = ("experts", 3)
-        return train_models(
-            [start] * len(members), own, family, task, local, rate, 5, address, members, smaller=smaller
-        ).parameters
+        job = TrainingJob([start] * len(members), own, members, local, rate, 5, ("experts", 3))
+        return train_models(job, family, task, smaller=smaller).parameters
 
     together = trained([0, 1, 2])
     for number in range(3):
@@ -93,7 +91,8 @@ def test_every_slice_learns_the_task_and_without_the_dropout_it_does_not():
     start = family.init(CLASSES, torch.Generator().manual_seed(0))
 
     def worst(smaller) -> float:
-        trained = train_models([start], [samples], family, CLASSES, local, 0.1, 0, ("x",), [0], smaller=smaller)
+        job = TrainingJob([start], [samples], [0], local, 0.1, 0, ("x",))
+        trained = train_models(job, family, CLASSES, smaller=smaller)
         parts = [family.slice(trained.parameters, CLASSES, size) for size in TIERS.sizes]
         return min(CLASSES.score(family.apply(part, inputs[None])[0], samples.targets) for part in parts)
 

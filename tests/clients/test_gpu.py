@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from clients import model_training
-from clients.model_training import train_models
+from clients.model_training import TrainingJob, train_models
 from federation.data.samples import Samples
 from federation.models import Convnet, Mlp
+from federation.optimizers import Sgd
 from federation.randomness import torch_generator
 from federation.scenario import LocalTraining
 from federation.task import Task
@@ -21,7 +22,7 @@ pytestmark = [
 
 IMAGES = Task(kind="classification", input_shape=(1, 12, 12), outputs=3)
 FLAT = Task(kind="classification", input_shape=(6,), outputs=3)
-LOCAL = LocalTraining(learning_rate=0.1, batch_size=4, epochs=2, momentum=0.5)
+LOCAL = LocalTraining(learning_rate=0.1, batch_size=4, epochs=2, optimizer=Sgd(momentum=0.5))
 FAMILIES = {"mlp": (Mlp(width=8), FLAT), "convnet": (Convnet(channels=(3, 4)), IMAGES)}
 
 
@@ -33,7 +34,8 @@ def trained(family, task):
         for n in (5, 1, 13, 8, 4)
     ]
     start = [family.init(task, torch_generator(0, "start"))] * 5
-    return train_models(start, samples, family, task, LOCAL, LOCAL.learning_rate, 0, ("gpu",), range(5))
+    job = TrainingJob(start, samples, range(5), LOCAL, LOCAL.learning_rate, 0, ("gpu",))
+    return train_models(job, family, task)
 
 
 @pytest.mark.parametrize(("family", "task"), FAMILIES.values(), ids=list(FAMILIES))

@@ -1,16 +1,18 @@
 """The one local loop: by hand for one client, and the same for any cohort."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.model_training import train_models
-from clients.training import Batches, Trained, batches, by_autograd, clipped, learning_rate, train
+from clients.model_training import TrainingJob, train_models
+from clients.training import Batches, Pull, Trained, batches, by_autograd, clipped, train
 from federation.data.samples import Samples
 from federation.models import Convnet, Mlp
+from federation.optimizers import AdamW, Sgd
 from federation.scenario import LocalTraining
 from federation.task import Task
 from federation.tensors import Parameters
@@ -27,9 +29,9 @@ RAGGED = [1, 13, 4, 8]
 
 LOCALS = {
     "plain": LocalTraining(learning_rate=0.1, batch_size=4, epochs=2),
-    "momentum": LocalTraining(learning_rate=0.05, momentum=0.9, batch_size=4, epochs=3),
-    "weight decay": LocalTraining(learning_rate=0.1, weight_decay=0.1, batch_size=4, epochs=2),
-    "both": LocalTraining(learning_rate=0.05, momentum=0.5, weight_decay=0.1, batch_size=4, epochs=3),
+    "momentum": LocalTraining(learning_rate=0.05, optimizer=Sgd(momentum=0.9), batch_size=4, epochs=3),
+    "weight decay": LocalTraining(learning_rate=0.1, optimizer=Sgd(weight_decay=0.1), batch_size=4, epochs=2),
+    "both": LocalTraining(learning_rate=0.05, optimizer=Sgd(momentum=0.5, weight_decay=0.1), batch_size=4, epochs=3),
     "one batch": LocalTraining(learning_rate=0.1, batch_size=99, epochs=2),
 }
 
@@ -60,7 +62,8 @@ def in_order(*clients: list[list[int]]) -> Batches:
 
 def trained(columns, plan: Batches, local: LocalTraining, start: list[float], proximal: float = 0.0) -> Trained:
     weights = {"w": torch.tensor(start, dtype=torch.float64)}
-    return train(weights, by_autograd(losses), columns, plan, local, local.learning_rate, proximal)
+    pull = Pull(proximal, weights) if proximal else None
+    return train(weights, by_autograd(losses), columns, plan, local, local.learning_rate, pull)
 
 
 TENTH = LocalTraining(learning_rate=0.1)
@@ -85,14 +88,14 @@ def test_the_loss_is_the_mean_over_all_visits():
 
 
 def test_momentum_adds_the_last_gradients():
-    local = LocalTraining(learning_rate=0.1, momentum=0.5)
+    local = LocalTraining(learning_rate=0.1, optimizer=Sgd(momentum=0.5))
     done = trained(line([[1.0]], [[0.0]]), in_order([[0], [0]]), local, [1.0])
     # gradient 1, w = 0.9; gradient 0.9 + 0.5 * 1, w = 0.9 - 0.14
     assert done.parameters["w"].tolist() == pytest.approx([0.76])
 
 
 def test_a_gradient_that_is_too_long_is_shortened_as_by_torch():
-    local = LocalTraining(learning_rate=0.1, clip=0.5, momentum=0.5, weight_decay=0.1)
+    local = LocalTraining(learning_rate=0.1, clip=0.5, optimizer=Sgd(momentum=0.5, weight_decay=0.1))
     done = trained(line([[3.0]], [[0.0]]), in_order([[0], [0]]), local, [1.0])
     alone = torch.nn.Parameter(torch.tensor(1.0))
     optimiser = torch.optim.SGD([alone], 0.1, momentum=0.5, weight_decay=0.1)
@@ -104,13 +107,46 @@ def test_a_gradient_that_is_too_long_is_shortened_as_by_torch():
     assert done.parameters["w"].tolist() == pytest.approx([float(alone.detach())], rel=1e-5)
 
 
+TORCH = {
+    "sgd": (Sgd(momentum=0.9, weight_decay=0.1), partial(torch.optim.SGD, momentum=0.9, weight_decay=0.1)),
+    "adamw": (AdamW(weight_decay=0.1), partial(torch.optim.AdamW, weight_decay=0.1)),
+}
+
+
+@pytest.mark.parametrize(("optimizer", "torchs"), TORCH.values(), ids=list(TORCH))
+@pytest.mark.parametrize("clip", [None, 0.2])
+def test_each_client_of_a_cohort_is_trained_as_by_torch(optimizer, torchs, clip):
+    family, local = Mlp(width=8, blocks=1), LocalTraining(batch_size=4, epochs=25, optimizer=optimizer, clip=clip)
+    start = {n: t.double() for n, t in family.init(CLASSES, torch.Generator().manual_seed(0)).items()}
+    samples = [client_data(CLASSES, count, count, torch.float64) for count in (16, 5, 9)]
+    job = TrainingJob([start] * 3, samples, [4, 7, 2], local, 0.03, 5, ("x",))
+    together = train_models(job, family, CLASSES).parameters
+    for place, own in enumerate(samples):
+        model = {name: tensor[None].clone().requires_grad_() for name, tensor in start.items()}
+        optimiser, plan = torchs(model.values(), 0.03), batches([len(own)], local, 5, ("x",), [job.clients[place]])
+        for rows, real in zip(plan.rows[0], plan.real[0], strict=True):
+            optimiser.zero_grad()
+            batch = own.take(rows[real].numpy())
+            CLASSES.losses(family.apply(model, batch.inputs[None])[0], batch.targets).mean().backward()
+            if clip is not None:
+                torch.nn.utils.clip_grad_norm_(model.values(), clip)
+            optimiser.step()
+        for name, tensor in model.items():
+            torch.testing.assert_close(together[name][place], tensor[0].detach(), rtol=1e-6, atol=1e-6)
+
+
+def test_the_rate_rises_while_it_warms_up_and_cools_after():
+    local = LocalTraining(learning_rate=0.4, warm_up=0.2, schedule="cosine")
+    assert [local.rate(done) for done in (0.0, 0.1, 0.2, 0.6, 1.0)] == pytest.approx([0.04, 0.22, 0.4, 0.2, 0.0])
+
+
 def test_a_gradient_that_is_not_finite_is_left_out_of_its_client_alone():
     gradients = {"w": torch.tensor([[3.0, 4.0], [float("inf"), 1.0], [0.3, 0.4]])}
     torch.testing.assert_close(clipped(gradients, 1.0)["w"], torch.tensor([[0.6, 0.8], [0.0, 0.0], [0.3, 0.4]]))
 
 
 def test_weight_decay_pulls_to_zero():
-    local = LocalTraining(learning_rate=0.1, weight_decay=0.5)
+    local = LocalTraining(learning_rate=0.1, optimizer=Sgd(weight_decay=0.5))
     done = trained(line([[0.0]], [[0.0]]), in_order([[0], [0]]), local, [1.0])
     assert done.parameters["w"].tolist() == pytest.approx([0.95**2])
 
@@ -118,8 +154,14 @@ def test_weight_decay_pulls_to_zero():
 def test_the_proximal_term_pulls_to_the_start():
     columns, plan = line([[1.0]], [[0.0]]), in_order([[0], [0]])
     done = trained(columns, plan, TENTH, [1.0], proximal=2.0)
-    # no pull at the start: w = 0.9; then gradient 0.9 + 2 * (0.9 - 1)
-    assert done.parameters["w"].tolist() == pytest.approx([0.9 - 0.1 * (0.9 - 0.2)])
+    # each step goes to (w - 0.1 w + 0.1 * 2 * 1) / (1 + 0.1 * 2)
+    first = (0.9 + 0.2) / 1.2
+    assert done.parameters["w"].tolist() == pytest.approx([(0.9 * first + 0.2) / 1.2])
+
+
+def test_a_pulled_step_is_the_implicit_one():
+    pull, weight = Pull(5.0, {"w": torch.tensor([1.0, 2.0])}), torch.tensor([[2.0, 2.0]])
+    assert pull.along(torch.tensor([[3.0, 3.0]]), weight, "w", rate=0.2).tolist() == [[(3 + 5 * 1) / 2, 3 / 2]]
 
 
 def test_without_a_proximal_term_nothing_pulls_back():
@@ -132,7 +174,9 @@ def test_every_client_follows_its_own_slope():
     assert done.parameters["w"].tolist() == pytest.approx([0.6, 0.9])
 
 
-@pytest.mark.parametrize("local", [TENTH, LocalTraining(learning_rate=0.1, momentum=0.9, weight_decay=0.5)])
+@pytest.mark.parametrize(
+    "local", [TENTH, LocalTraining(learning_rate=0.1, optimizer=Sgd(momentum=0.9, weight_decay=0.5))]
+)
 def test_a_client_whose_steps_are_done_rests(local):
     columns = line([[2.0, 9.0], [1.0, 1.0]], [[0.0, 9.0], [0.0, 0.0]])
     together = trained(columns, in_order([[0]], [[0], [1], [0]]), local, [1.0, 1.0])
@@ -171,10 +215,9 @@ def cohort_of(
     draw = torch.Generator().manual_seed(0)
     start = {name: tensor.to(dtype) for name, tensor in family.init(task, draw).items()}
     samples = [client_data(task, RAGGED[number], number, dtype) for number in members]
-    rate, address = local.learning_rate, ("experts", 3)
-    return train_models(
-        [start] * len(members), samples, family, task, local, rate, 5, address, members, proximal=proximal
-    )
+    pull = Pull(proximal, start) if proximal else None
+    job = TrainingJob([start] * len(members), samples, members, local, local.learning_rate, 5, ("experts", 3), pull)
+    return train_models(job, family, task)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)], ids=str)
@@ -201,7 +244,7 @@ def test_the_place_in_a_cohort_does_not_matter():
 
 def test_clients_learn_their_own_samples():
     family, task = MODELS["mlp on classes"]
-    local = LocalTraining(learning_rate=0.2, momentum=0.5, batch_size=4, epochs=40)
+    local = LocalTraining(learning_rate=0.2, optimizer=Sgd(momentum=0.5), batch_size=4, epochs=40)
     done = cohort_of([1, 2, 3], family, task, local, torch.float32, 0.0)
     for place, number in enumerate([1, 2, 3]):
         samples = client_data(task, RAGGED[number], number, torch.float32)
@@ -215,8 +258,9 @@ def diverging() -> tuple[Trained, Trained]:
     start = family.init(task, torch.Generator().manual_seed(0))
     large, usual = client_data(task, 4, 0, torch.float32), client_data(task, 12, 1, torch.float32)
     large = Samples(1e20 * large.inputs, large.targets)
-    alone = train_models([start], [large], family, task, local, 1.0, 0, ("x",), [0])
-    return alone, train_models([start] * 2, [large, usual], family, task, local, 1.0, 0, ("x",), [0, 1])
+    alone = TrainingJob([start], [large], [0], local, 1.0, 0, ("x",))
+    both = TrainingJob([start] * 2, [large, usual], [0, 1], local, 1.0, 0, ("x",))
+    return train_models(alone, family, task), train_models(both, family, task)
 
 
 def test_a_client_that_has_diverged_rests_too():
@@ -238,12 +282,12 @@ def test_the_loss_of_a_client_that_rests_is_not_spoilt_either():
 @pytest.mark.parametrize(("progress", "rate"), [(0.0, 0.4), (1 / 3, 0.3), (0.5, 0.2), (2 / 3, 0.1), (1.0, 0.0)])
 def test_the_cosine_falls_from_the_full_rate_to_zero(progress, rate):
     local = LocalTraining(learning_rate=0.4, schedule="cosine")
-    assert learning_rate(local, progress) == pytest.approx(rate, abs=1e-12)
+    assert local.rate(progress) == pytest.approx(rate, abs=1e-12)
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])
 def test_a_constant_rate_stays(progress):
-    assert learning_rate(LocalTraining(learning_rate=0.4), progress) == 0.4
+    assert LocalTraining(learning_rate=0.4).rate(progress) == 0.4
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=4), st.integers(1, 12), st.integers(1, 3), st.integers(0, 99))
@@ -319,13 +363,17 @@ def test_one_client_one_sample_a_last_batch_of_one_or_a_single_class_are_nothing
     counts, batch_size, epochs, classes, momentum
 ):
     task = Task(kind="classification", input_shape=(4,), outputs=classes)
-    family, local = Mlp(width=3, blocks=1), LocalTraining(batch_size=batch_size, epochs=epochs, momentum=momentum)
+    family, local = (
+        Mlp(width=3, blocks=1),
+        LocalTraining(batch_size=batch_size, epochs=epochs, optimizer=Sgd(momentum=momentum)),
+    )
     start = {name: t.double() for name, t in family.init(task, torch.Generator().manual_seed(0)).items()}
     samples = [client_data(task, count, place, torch.float64) for place, count in enumerate(counts)]
 
     def run(members: list[int]) -> Trained:
         chosen = [samples[member] for member in members]
-        return train_models([start] * len(members), chosen, family, task, local, 0.1, 3, ("x",), members)
+        job = TrainingJob([start] * len(members), chosen, members, local, 0.1, 3, ("x",))
+        return train_models(job, family, task)
 
     together = run(list(range(len(counts))))
     for place, count in enumerate(counts):

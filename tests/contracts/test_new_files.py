@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from federation.models.sizes import SizeRule
+from federation.optimizers import Optimizer
 from federation.phases import Phase
 from federation.routing import RoutingRule
 from federation.rules import import_all
@@ -22,6 +23,10 @@ FILES = {
     "federation.models.sizes": (
         SizeRule,
         "from federation.models.sizes.full_size import FullSize\n\n\nclass Newcomer(FullSize):\n    pass\n",
+    ),
+    "federation.optimizers": (
+        Optimizer,
+        "from federation.optimizers.sgd import Sgd\n\n\nclass Newcomer(Sgd):\n    pass\n",
     ),
     "server.aggregation": (
         AggregationRule,

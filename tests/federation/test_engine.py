@@ -24,7 +24,7 @@ OVERRIDES = {
     "partition.clients": CLIENTS,
     "data.limit": 300,
     "model.width": 8,
-    "local.momentum": 0.5,
+    "local.optimizer": {"kind": "sgd", "momentum": 0.5},
     "prior.rounds": 2,
     "experts.rounds": 1,
     "head.rounds": 1,

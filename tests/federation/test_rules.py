@@ -56,6 +56,10 @@ def test_the_kind_of_a_rule_is_its_class_in_snake_case(rule, kind):
     assert rule.kind() == kind
 
 
+def test_a_rule_with_its_defaults_may_be_written_as_its_kind():
+    assert Dish.model_validate("fish_soup") == FishSoup()
+
+
 def test_kinds_are_the_concrete_methods_of_a_family():
     assert Dish.kinds() == {"fish_soup": FishSoup, "roast_b2_b": RoastB2B, "spicy_fish_soup": SpicyFishSoup}
     assert FishSoup.kinds() == {"fish_soup": FishSoup, "spicy_fish_soup": SpicyFishSoup}

@@ -30,7 +30,7 @@ def test_the_cohort_engine_equals_the_serial_one(scenario, overrides):
 
 
 def test_with_a_strength_of_zero_coupling_is_further_rounds_of_the_experts_at_any_schedule():
-    shared = ROUNDS | {"local.schedule": "cosine", "local.momentum": 0.5, "aggregation.kind": "momentum"}
+    shared = ROUNDS | {"local.schedule": "cosine", "local.optimizer.momentum": 0.5, "aggregation.kind": "momentum"}
     zero = shared | {"experts.rounds": 1, "coupling.rounds": 2, "coupling.strength": 0.0}
     one, other = (tensors(HERE, config=run_config("digits", o, 0)) for o in (zero, shared | {"experts.rounds": 3}))
     assert_close(one[0], other[0], 0.0)

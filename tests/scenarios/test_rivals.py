@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from clients.phases.ditto import pulled
 from clients.phases.fedem import responsibilities
 from clients.phases.scaffold import Corrected
 from federation.data.samples import UNKNOWN_CLIENT, Samples
@@ -16,6 +15,7 @@ from federation.engine import SerialGrid
 from federation.manifold import Chart
 from federation.models import Convnet, Mlp, Tiers
 from federation.opening import run_config
+from federation.optimizers import Sgd
 from federation.phases import Phase
 from federation.phases.averaging import Averaging
 from federation.phases.census import Census
@@ -320,12 +320,6 @@ def test_a_corrected_gradient_has_the_constant_added_and_the_mean_has_not():
     assert corrected.mean(torch.tensor([4.0]))["w"].tolist() == [[3.0, 3.0]]
 
 
-def test_a_pulled_step_is_the_implicit_one():
-    near = pulled(constant(3.0), {"w": torch.tensor([1.0, 2.0])}, mu=5.0, rate=0.2)
-    _, gradients = near({"w": torch.tensor([[2.0, 2.0]])}, [], torch.ones(1, 1))
-    assert gradients["w"].tolist() == [[(3 + 5 * 1) / 2, 3 / 2]]
-
-
 def test_responsibilities_are_bayes_rule():
     losses = -torch.tensor([[0.5, 0.25], [0.1, 0.9]]).log()
     found = responsibilities(losses, torch.tensor([0.25, 0.75]))
@@ -394,7 +388,9 @@ def test_slices_are_for_devices_of_several_sizes(name):
 # --- the same, whoever is trained beside whom, and whoever is not there ----------------------------------------------
 
 UNEVEN = {"sizes": Tiers(widths=(1.0, 0.5), depths=(1.0, 0.0)).dump(), "fraction": 0.7}
-CAREFUL = LocalTraining(learning_rate=0.1, momentum=0.5, weight_decay=0.01, batch_size=8, epochs=2, schedule="cosine")
+CAREFUL = LocalTraining(
+    learning_rate=0.1, optimizer=Sgd(momentum=0.5, weight_decay=0.01), batch_size=8, epochs=2, schedule="cosine"
+)
 
 
 def pictures(seed: int) -> list[Samples]:
