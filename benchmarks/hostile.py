@@ -1,11 +1,12 @@
-"""What one lying client costs a federation: digits, each client answering for itself as in a deployment.
+"""What lying clients cost a federation: digits, each of 20 clients answering for itself as in a deployment.
 
-Usage: python -m benchmarks.hostile [--seed 0]
+Usage: python -m benchmarks.hostile [--liars 1] [--seeds 1]
 """
 
 import argparse
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from statistics import mean
 
 import torch
 from flwr.app import ArrayRecord, Message, RecordDict
@@ -17,10 +18,7 @@ from federation.engine import SerialGrid
 from federation.opening import open_run, run_config
 from federation.wire.records import ARRAYS, CONFIG, from_arrays, to_arrays
 from server.answering import predictor
-from server.strategy import ManifoldStrategy
-
-LIAR = 1
-"""Node of client 0."""
+from server.strategy import ManifoldStrategy, RoundLostError
 
 Spoil = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
@@ -58,30 +56,63 @@ def inverted(sums: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n: (t.max() - t) * 1e4 if "count" not in n else t * 1e4 for n, t in sums.items()}
 
 
-ATTACKS: dict[str, tuple[str, Spoil]] = {
-    "nothing": ("", lambda sums: sums),
-    "chart: count 0": ("charting", scaled("/count/", 0.0)),
-    "chart: negative count": ("charting", scaled("/count/", -1.0)),
-    "chart: no sum": ("charting", lambda sums: {n: t for n, t in sums.items() if "/sum/" not in n}),
-    "chart: label ²": ("charting", relabelled("²")),
-    "chart: label 99": ("charting", relabelled("99")),
-    "chart: counts x 1,000": ("charting", scaled("/count/", 1e3)),
-    "chart: covariance x 1e4": ("charting", inflated),
-    "least squares: 1e300": ("least_squares", lambda sums: {n: torch.full_like(t, 1e300) for n, t in sums.items()}),
-    "composition: inverted votes x 1e4": ("composition", inverted),
-    "novelty: negative histograms": ("novelty", every(-1.0)),
-    "census: x 1e5": ("census", every(1e5)),
-    "prior: updates x 30": ("prior", every(30.0)),
-    "experts: signs flipped": ("experts", lambda sums: {n: t if "weight/" in n else -t for n, t in sums.items()}),
+def negated(sums: dict[str, Tensor], times: float = 1.0) -> dict[str, Tensor]:
+    """Models whose weights are minus those that were trained, so many times; their number of samples stays."""
+    return {n: -times * t if f"weight/{n}" in sums else t for n, t in sums.items()}
+
+
+def stretched(sums: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Moments as if inputs were a thousand times as large."""
+    return {n: t * 1e3 if n.endswith("sum") else t * 1e6 if n.endswith("second") else t for n, t in sums.items()}
+
+
+def larger(spoil: Spoil, factor: float = 999.0) -> Spoil:
+    """A lie of a client that counts its samples so many times."""
+    return lambda sums: {n: t * factor for n, t in spoil(sums).items()}
+
+
+OWNER = {"census": every(999.0)} | {
+    phase: larger(spoil)
+    for spoil, phases in (
+        (negated, ("prior", "experts", "router")),
+        (every(-1.0), ("choice",)),
+        (scaled("classes", -1.0), ("least_squares",)),
+        (every(1.0), ("encoder", "charting")),
+        (lambda sums: {n: t if "count" in n else t.max() - t for n, t in sums.items()}, ("composition",)),
+    )
+    for phase in phases
 }
-"""Phase whose answers are spoilt, and how."""
+"""Tells of 999 times its samples, and lies in all phases that count samples."""
+
+
+ATTACKS: dict[str, Mapping[str, Spoil]] = {
+    "nothing": {},
+    "chart: count 0": {"charting": scaled("/count/", 0.0)},
+    "chart: negative count": {"charting": scaled("/count/", -1.0)},
+    "chart: no sum": {"charting": lambda sums: {n: t for n, t in sums.items() if "/sum/" not in n}},
+    "chart: label ²": {"charting": relabelled("²")},
+    "chart: label 99": {"charting": relabelled("99")},
+    "chart: counts x 1,000": {"charting": scaled("/count/", 1e3)},
+    "chart: covariance x 1e4": {"charting": inflated},
+    "least squares: 1e300": {"least_squares": lambda sums: {n: torch.full_like(t, 1e300) for n, t in sums.items()}},
+    "composition: inverted votes x 1e4": {"composition": inverted},
+    "novelty: negative histograms": {"novelty": every(-1.0)},
+    "census: x 1e5": {"census": every(1e5)},
+    "prior: updates x 30": {"prior": every(30.0)},
+    "experts: signs flipped": {"experts": lambda sums: {n: t if "weight/" in n else -t for n, t in sums.items()}},
+    "encoder: inputs x 1,000": {"encoder": stretched},
+    "least squares: products x 1e6": {"least_squares": every(1e6)},
+    "prior: minus 1,000 x the model": {"prior": lambda sums: negated(sums, 1e3)},
+    "x 999 samples, inverted models and votes": OWNER,
+}
+"""How the answers of which phases are spoilt."""
 
 
 class Lying(Grid):
     """A grid that the server does not know to be in this process, so that it trusts it no more than a network."""
 
-    def __init__(self, grid: SerialGrid, phase: str, spoil: Spoil) -> None:
-        self._inside, self._phase, self._spoil = grid, phase, spoil
+    def __init__(self, grid: SerialGrid, lies: Mapping[str, Spoil], liars: int) -> None:
+        self._inside, self._lies, self._liars = grid, lies, liars
 
     @property
     def run(self):
@@ -103,41 +134,48 @@ class Lying(Grid):
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterator[Message]:
         for reply in self._inside.pull_messages(message_ids):
-            lies = reply.metadata.src_node_id == LIAR and reply.has_content()
-            if lies and reply.content.config_records[CONFIG]["phase"] == self._phase:
-                sums = self._spoil(from_arrays(reply.content.array_records[ARRAYS]))
-                reply.content[ARRAYS] = to_arrays(sums)
+            spoil = self._lies.get(str(reply.content.config_records[CONFIG]["phase"])) if reply.has_content() else None
+            if spoil and reply.metadata.src_node_id <= self._liars:
+                reply.content[ARRAYS] = to_arrays(spoil(from_arrays(reply.content.array_records[ARRAYS])))
             yield reply
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         return self.pull_messages(self.push_messages(messages))
 
 
-def outcome(attack: str, seed: int) -> tuple[float, int]:
+def outcome(attack: str, seed: int, liars: int = 1) -> tuple[float, int]:
     """The score of a run on the union test, and how many replies were refused.
 
     Raises:
         RoundLostError: the attack has ended the run.
     """
-    phase, spoil = ATTACKS[attack]
     config = run_config("digits", {"head.ridge": 0.1}, seed)
     opened = open_run(config)
     data = opened.federation()
     strategy = ManifoldStrategy(opened.scenario, data.task, len(data.clients))
-    strategy.start(Lying(SerialGrid(app, len(data.clients), config), phase, spoil), ArrayRecord())
+    strategy.start(Lying(SerialGrid(app, len(data.clients), config), ATTACKS[attack], liars), ArrayRecord())
     model = predictor(strategy.state, opened.scenario, data.task)
     score = data.task.score(model.predict(data.union_test.inputs), data.union_test.targets)
     return score, sum(len(record.refused) for record in strategy.history)
 
 
+def line(attack: str, liars: int, seeds: int) -> str:
+    """The mean score over some seeds, and the replies that were refused in all; or why a run has ended."""
+    try:
+        scores, refused = zip(*(outcome(attack, seed, liars) for seed in range(seeds)), strict=True)
+    except RoundLostError as lost:
+        return f"ended: {lost}"
+    return f"union accuracy {mean(scores):.3f}, {sum(refused)} replies refused"
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--seed", type=int, default=0)
-    seed = arguments.parse_args().seed
+    arguments.add_argument("--liars", type=int, default=1, help="clients that lie alike")
+    arguments.add_argument("--seeds", type=int, default=1, help="of which the mean is told")
+    asked = arguments.parse_args()
     logging.disable(logging.WARNING)
     for attack in ATTACKS:
-        score, refused = outcome(attack, seed)
-        print(f"{attack:36} union accuracy {score:.3f}, {refused} replies refused", flush=True)
+        print(f"{attack:42} {line(attack, asked.liars, asked.seeds)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -218,10 +218,8 @@ class Scenario(Frozen):
     pacing: PacingRule = Synchronous()
     fraction: float = Field(default=1.0, gt=0, le=1, description="share of the clients asked in each round")
     quorum: float = Field(default=0, ge=0, le=1, description="share of them without whose answers a run stops")
-    outlying: float = Field(
-        default=1000,
-        gt=1,
-        description="times the median client's samples: one that tells of more is refused (deployed)",
+    weight_cap: float = Field(
+        default=3, ge=1, description="times what the median client counts in a sum: no deployed one counts more"
     )
     max_failures: int | None = Field(default=None, ge=0, description="refused replies in a round that end the run")
     encoder: EncoderRule = PrincipalComponents()

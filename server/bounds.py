@@ -24,12 +24,14 @@ class Sum:
         shape: of the tensor.
         least, most: of each of its numbers.
         counts: whether its numbers count samples of the client, which has no more of them than its census told.
+        votes: whether its numbers are losses of options, of which the one with the least is taken.
     """
 
     shape: tuple[int, ...]
     least: float = -MOST
     most: float = MOST
     counts: bool = False
+    votes: bool = False
 
 
 Answer = Mapping[str, Sum | tuple[int, ...]]
@@ -44,6 +46,11 @@ def counts(*shape: int) -> Sum:
 def no_less_than_zero(*shape: int) -> Sum:
     """Numbers that cannot be negative, such as losses of classes and squared errors."""
     return Sum(shape, 0.0)
+
+
+def votes(*shape: int) -> Sum:
+    """Losses of options."""
+    return Sum(shape, 0.0, votes=True)
 
 
 def declared(asked: Sum | tuple[int, ...]) -> Sum:

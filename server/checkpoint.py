@@ -33,7 +33,7 @@ from federation.world.context import Context
 from server.history import RoundRecord
 from server.state import Charted, Model, ServerState
 
-VERSION = 4
+VERSION = 5
 KEPT = 3
 """Checkpoints of a run that are there at a time; older ones are removed."""
 
@@ -48,6 +48,7 @@ class Checkpoint:
         aware: clients that remember what they were told, by phase.
         turns: rounds in which clients were last asked, and last counted, where that matters to them.
         strikes: refused replies in a row of each node.
+        samples: of each deployed client, by its census.
         empty: rounds in a row without any answer.
         simulated: what the clients of a simulation remember. Deployed ones are told again.
     """
@@ -58,6 +59,7 @@ class Checkpoint:
     aware: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     turns: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     strikes: Mapping[int, int] = field(default_factory=dict)
+    samples: Mapping[int, float] = field(default_factory=dict)
     empty: int = 0
     simulated: Memories | None = None
 

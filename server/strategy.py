@@ -20,6 +20,7 @@ from federation.timing.pacing import PacingRule, Synchronous
 from federation.wire.contribution import EVERYWHERE, Contribution
 from federation.wire.records import ACTION, CONFIG, ForgottenError, Order, read_contribution, to_arrays
 from server.buffer import caught_up
+from server.capping import capped
 from server.checkpoint import Checkpoint, Checkpoints
 from server.history import RoundRecord, trained_sums
 from server.orders import order
@@ -30,7 +31,7 @@ from server.roster import STRIKES, Roster
 from server.schedule import ROLL_CALL, schedule
 from server.state import Model, ServerState, initial, rejoined
 from server.training import residual
-from server.validation import check, check_counts, check_sender
+from server.validation import CENSUS, check, check_counts, check_sender
 
 Observer = Callable[[RoundRecord, ServerState], None]
 """Told of each finished round, once it can no longer be lost."""
@@ -90,7 +91,7 @@ class ManifoldStrategy(Strategy):
         self.history: list[RoundRecord] = list(self._resumed.history)
         self._left = list(self.steps[len(self.history) :])
         self._roster = Roster(scenario, clients)
-        self._roster.turns = dict(self._resumed.turns)
+        self._roster.turns, self._roster.samples = dict(self._resumed.turns), dict(self._resumed.samples)
         self._versions: dict[int, ServerState] = {}  # by round: those from which clients at work have begun
         self._asked: dict[int, Order] = {}
         self._empty = self._resumed.empty
@@ -206,16 +207,14 @@ class ManifoldStrategy(Strategy):
                 counted.update(contribution.clients)
                 self._roster.pardon(nodes)
                 self._roster.node_of.update(zip(contribution.clients, nodes, strict=True))
+                if step.phase.name == CENSUS and self._grid.simulated is None:
+                    self._roster.samples[contribution.clients[0]] = float(contribution.everywhere()["samples"])
             except ForgottenError as error:
                 refused.append(str(error))
             except (ValueError, KeyError) as error:
                 refused.append(str(error))
                 if self._roster.strike(self._grid.sender(reply)):
                     LOG.warning("%s: asked no more, after %d refused replies in a row: %s", step, STRIKES, error)
-        if self._grid.simulated is None:
-            found = side(step.phase).outlying(self._now(step), accepted)
-            refused += [f"client {accepted[place].clients[0]}: {cause}" for place, cause in found.items()]
-            accepted = [one for place, one in enumerate(accepted) if place not in found]
         return accepted, refused
 
     def _quorum(self, step: Step) -> int:
@@ -292,6 +291,8 @@ class ManifoldStrategy(Strategy):
 
     def _made(self, now: Now, accepted: list[Contribution]) -> Next:
         """What the phase makes of some sums."""
+        if self._grid.simulated is None:
+            accepted = capped(accepted, now, self._roster.samples)
         total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
         phase, step = side(now.step.phase), now.step
         state = now.state if self._idle(step) else phase.advance(now, total)
@@ -313,6 +314,7 @@ class ManifoldStrategy(Strategy):
             self._roster.aware,
             self._roster.turns,
             self._roster.strikes,
+            self._roster.samples,
             self._empty,
             self._grid.simulated.memories() if self._grid.simulated is not None else None,
         )
@@ -375,7 +377,7 @@ class ManifoldStrategy(Strategy):
             check_sender(contribution.clients, nodes, sender, roster.node_of, roster.online)
         check(contribution, self._now(step))
         if self._grid.simulated is None:
-            check_counts(contribution, self._now(step), roster.samples)
+            check_counts(contribution, self._now(step), roster.samples.get(contribution.clients[0]))
         if round_ == step.round:
             return contribution, nodes
         models = side(step.phase).models

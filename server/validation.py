@@ -64,27 +64,30 @@ def check_sender(
         raise ValueError(f"node {sender}: answers for client {client}, but is client {other[0]}")
 
 
-def check_counts(contribution: Contribution, now: Now, samples: dict[int, float]) -> None:
-    """Hold a deployed client to the number of samples that its census told, which is noted in `samples`.
+def check_counts(contribution: Contribution, now: Now, told: float | None) -> None:
+    """Hold a deployed client to the number of samples that its census told; None where it told none.
 
     Raises:
         ValueError: it counts more: more to train on, or more with those that it holds out.
     """
-    (client,) = contribution.clients
-    if now.step.phase.name == CENSUS:
-        samples[client] = float(contribution.everywhere()["samples"])
-    if client not in samples:
+    if told is None or now.step.phase.name == CENSUS:
         return
-    told, phase = samples[client], side(now.step.phase)
+    for name, count in counted(contribution, now).items():
+        weighs = name.startswith(f"{WEIGHT}/")
+        if count > (told if weighs else told / (1 - now.scenario.held_out) + 1):
+            what = "its model weighs" if weighs else f"{name} counts"
+            raise ValueError(f"client {contribution.clients[0]}: {what} {count:g} samples, its census told {told:g}")
+
+
+def counted(contribution: Contribution, now: Now) -> dict[str, float]:
+    """The largest number of each sum that counts samples, by name."""
+    found: dict[str, float] = {}
     for region, sums in contribution.sums.items():
-        answer = phase.answer(now, region, _sizes(region, client, now).pop())
+        answer = side(now.step.phase).answer(now, region, FULL)
         for name, tensor in sums.items():
-            if not declared(answer.get(name, ())).counts and not COUNT.search(name):
-                continue
-            weighs, count = name.startswith(f"{WEIGHT}/"), float(tensor.max()) if tensor.numel() else 0.0
-            if count > (told if weighs else told / (1 - now.scenario.held_out) + 1):
-                what = "its model weighs" if weighs else f"{name} counts"
-                raise ValueError(f"client {client}: {what} {count:g} samples, its census told {told:g}")
+            if tensor.numel() and (declared(answer.get(name, ())).counts or COUNT.search(name)):
+                found[name] = max(found.get(name, 0.0), float(tensor.max()))
+    return found
 
 
 def _sizes(region: int, client: int, now: Now) -> set[Size]:

@@ -54,6 +54,14 @@ class Contribution:
             whole = whole + part
         return whole
 
+    def scaled(self, factor: float) -> "Contribution":
+        """As if so many times the samples had been added up."""
+        if factor == 1:
+            return self
+        return Contribution(
+            self.clients, {r: {name: t.double() * factor for name, t in sums.items()} for r, sums in self.sums.items()}
+        )
+
     def finite(self) -> bool:
         """Whether no sum holds NaN or infinity."""
         return all(bool(torch.isfinite(t).all()) for tensors in self.sums.values() for t in tensors.values())

@@ -1,9 +1,6 @@
 """The counts of all clients together: of the samples, by which models are weighed, and of the classes."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import inf
-from statistics import median
 
 from federation.models import Size
 from federation.tensors import Parameters
@@ -25,16 +22,6 @@ class Census(ServerSide):
         told, classes = float(sums["samples"]), float(sums.get(LABELS, sums["samples"]).sum())
         if told != classes:
             raise ValueError(f"{who}: it tells of {told:g} samples, and of {classes:g} by class")
-
-    def outlying(self, now: Now, contributions: Sequence[Contribution]) -> Mapping[int, str]:
-        """Clients that would have nearly all the weight, if what they tell were true."""
-        told = [float(one.everywhere()["samples"]) for one in contributions]
-        most = now.scenario.outlying * max(1.0, median(told)) if len(told) > 2 else inf
-        return {
-            place: f"tells of {count:g} samples, more than {now.scenario.outlying:g} times the median client's"
-            for place, count in enumerate(told)
-            if count > most
-        }
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         sums = total.everywhere()

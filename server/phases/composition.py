@@ -6,7 +6,7 @@ from federation.models import Size
 from federation.tensors import Parameters, prefixed
 from federation.wire.contribution import Contribution
 from federation.world.composition import candidates, chosen, usable
-from server.bounds import MOST_NATS, Answer, at_most, counts, no_less_than_zero
+from server.bounds import MOST_NATS, Answer, at_most, counts, votes
 from server.phases.contract import Kind, Now, Told
 from server.phases.evidence import FromEvidence
 from server.state import ServerState
@@ -20,8 +20,8 @@ class Composition(FromEvidence):
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:
         tried = len(_options(now))
-        correct = counts(tried) if now.task.classifies else no_less_than_zero(tried)
-        return {"loss": no_less_than_zero(tried), "correct": correct, "count": counts()}
+        correct = counts(tried) if now.task.classifies else votes(tried)
+        return {"loss": votes(tried), "correct": correct, "count": counts()}
 
     def check(self, now: Now, who: str, sums: Parameters, answer: Answer) -> None:
         super().check(now, who, sums, answer)

@@ -1,7 +1,7 @@
 """The contract of the server's side of a phase: what a round asks, what may come back, and what becomes of the sum."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -148,10 +148,6 @@ class ServerSide(ABC):
             ValueError: what is wrong; begins with `who`.
         """
         check_values(who, sums, answer)
-
-    def outlying(self, now: Now, contributions: Sequence[Contribution]) -> Mapping[int, str]:
-        """Which of the deployed clients' answers are too far from the others' to be used, by place, and why."""
-        return {}
 
     @abstractmethod
     def advance(self, now: Now, total: Contribution) -> ServerState:

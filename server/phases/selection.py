@@ -11,7 +11,7 @@ from federation.task import Task
 from federation.tensors import Parameters, prefixed
 from federation.wire.contribution import Contribution
 from federation.world.confidence import TEMPERATURES, fitted_temperature
-from server.bounds import Answer, counts, no_less_than_zero
+from server.bounds import Answer, counts, votes
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import Model, ServerState
 
@@ -31,7 +31,7 @@ class Selection(ServerSide):
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:
         tried = 1 + len(now.state.readouts[region]["head.bias"])
-        return {"right": counts(tried), "losses": no_less_than_zero(tried, len(TEMPERATURES))}
+        return {"right": counts(tried), "losses": votes(tried, len(TEMPERATURES))}
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         experts = list(now.state.experts)

@@ -15,7 +15,7 @@ from federation.engine import SerialGrid
 from federation.engine.local import refusal
 from federation.opening import open_run, run_config
 from federation.phases import named
-from federation.wire.contribution import EVERYWHERE, Contribution, Weighed
+from federation.wire.contribution import EVERYWHERE, Weighed
 from federation.wire.records import ARRAYS, CONFIG, from_arrays
 from federation.world.confidence import calibration_sums, fitted_calibration
 from federation.world.joining import joined
@@ -532,20 +532,13 @@ def test_nothing_is_watched_where_no_bound_is_set():
 def test_a_deployed_client_is_held_to_its_own_census():
     opened = open_run(CONFIGURATION)
     task, model = opened.federation().task, initial(opened.scenario, opened.federation().task).prior.parameters
-    samples: dict[int, float] = {}
-
-    def now(phase):
-        return Now(Step(named(phase)(), 0, 1), initial(opened.scenario, task), opened.scenario, task, 5)
-
-    census = {"samples": torch.tensor(40.0), "labels": torch.full((10,), 4.0)}
-    check_counts(Contribution((2,), {EVERYWHERE: census}), now("census"), samples)
-    assert samples == {2: 40.0}
+    now = Now(Step(named("prior")(), 0, 1), initial(opened.scenario, task), opened.scenario, task, 5)
 
     def weighing(client, weight):
         models = {name: tensor[None] for name, tensor in model.items()}
         return Weighed([client], [EVERYWHERE], models, torch.tensor([weight]), {}).total([0])
 
-    check_counts(weighing(2, 40.0), now("prior"), samples)
+    check_counts(weighing(2, 40.0), now, told=40.0)
     with pytest.raises(ValueError, match="client 2: its model weighs 41 samples, its census told 40"):
-        check_counts(weighing(2, 41.0), now("prior"), samples)
-    check_counts(weighing(3, 41.0), now("prior"), samples)  # came later, told none
+        check_counts(weighing(2, 41.0), now, told=40.0)
+    check_counts(weighing(3, 41.0), now, told=None)  # came later, told none
