@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from federation.scenario import Scenario
 from federation.wire.packing import packed, unpacked
 from federation.world.confidence import Calibration
 from federation.world.context import Context
+from federation.world.reading import read_tensors
 from server.history import RoundRecord
 from server.state import Charted, Model, ServerState
 
@@ -91,7 +91,8 @@ class Checkpoints:
     def rounds(self) -> list[int]:
         """The rounds after which there is one, in order."""
         numbers = (file.stem.removeprefix("round-") for file in self.folder.glob("round-*.safetensors"))
-        return sorted(int(number) for number in numbers if number.isdecimal() and number.isascii())
+        known = (int(number) for number in numbers if number.isdecimal() and number.isascii())
+        return sorted(number for number in {*known} if self.path(number).is_file())
 
     def path(self, rounds: int) -> Path:
         """The file of the checkpoint after so many rounds."""
@@ -135,7 +136,7 @@ class Checkpoints:
         wanted = there[-1] if rounds is None else rounds
         try:
             return self._read(wanted)
-        except ValueError as error:
+        except InputError as error:
             good = next(self._good(reversed([number for number in there if number != wanted])), None)
             offer = "begin the run again" if good is None else f"the last good one is that of --round {good}"
             raise InputError(f"{self.path(wanted)}: {error}; {offer}") from None
@@ -144,28 +145,32 @@ class Checkpoints:
         for number in rounds:
             try:
                 self._read(number)
-            except ValueError:
+            except InputError:
                 continue
             yield number
 
     def _read(self, rounds: int) -> Checkpoint:
         try:
-            with safe_open(self.path(rounds), "pt") as file:
-                header = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            header, tensors = read_tensors(self.path(rounds))
             version, body = int(header["version"]), header["body"]
             if version != VERSION:
-                raise ValueError(f"of version {version}, expected {VERSION}; resume it with the package that wrote it")
+                raise InputError(f"of version {version}, expected {VERSION}; resume it with the package that wrote it")
             if _checksum(body, tensors) != header["checksum"]:
-                raise ValueError("damaged, its checksum does not match")
+                raise InputError("damaged, its checksum does not match")
             content = json.loads(body)
             if difference := _difference(content["scenario"], self.scenario.dump()):
-                raise ValueError(f"of another configuration, {difference}")
+                raise InputError(f"of another configuration, {difference}")
             checkpoint = unpacked(content["checkpoint"], tensors, KINDS)
-            assert isinstance(checkpoint, Checkpoint)
+            if not isinstance(checkpoint, Checkpoint):
+                raise TypeError("it holds no run")
+            if (done := len(checkpoint.history)) != rounds:
+                raise ValueError(f"it holds {done} rounds")
             return checkpoint
-        except (OSError, SafetensorError, KeyError, TypeError) as error:
-            raise ValueError(f"damaged, it cannot be read ({' '.join(str(error).split())})") from None
+        except InputError:
+            raise
+        except Exception as error:  # whoever wrote the file may have written anything
+            cause = " ".join(str(error).split())[:300] or type(error).__name__
+            raise InputError(f"damaged, it cannot be read ({cause})") from None
 
 
 def _checksum(body: str, tensors: Mapping[str, Tensor]) -> str:

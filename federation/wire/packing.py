@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from enum import Enum
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from torch import Tensor
 
@@ -57,7 +58,8 @@ def unpacked(tree: Any, tensors: Mapping[str, Tensor], kinds: Iterable[type]) ->
     """The inverse of `packed`.
 
     Raises:
-        ValueError, KeyError, TypeError: the tree is damaged, or holds a kind that is not among `kinds`.
+        ValueError, KeyError, TypeError: the tree is damaged, or holds a kind that is not among `kinds`, or a value that
+            its field's annotation does not allow.
     """
     known: dict[str, Any] = {kind.__name__: kind for kind in kinds}
 
@@ -73,6 +75,29 @@ def unpacked(tree: Any, tensors: Mapping[str, Tensor], kinds: Iterable[type]) ->
         kind, value = known[tree["kind"]], tree["value"]
         if issubclass(kind, Frozen):
             return kind.model_validate_json(json.dumps(value))
-        return kind(value) if issubclass(kind, Enum) else kind(**{name: unpack(part) for name, part in value.items()})
+        if issubclass(kind, Enum):
+            return kind(value)
+        parts, allowed = {name: unpack(part) for name, part in value.items()}, get_type_hints(kind)
+        for name, part in parts.items():
+            if not _fits(part, allowed[name]):
+                raise TypeError(f"{name} of a {kind.__name__} is no {allowed[name]}")
+        return kind(**parts)
 
     return unpack(tree)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is what an annotation says, with all that is in it."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        each = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+        return len(value) == len(each) and all(map(_fits, value, each))
+    if origin is not None:
+        return isinstance(value, origin) and all(_fits(k, parts[0]) and _fits(v, parts[1]) for k, v in value.items())
+    if hint in (int, float):
+        return type(value) in (int, hint)
+    return isinstance(value, hint)

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
+import psutil
+from safetensors import safe_open
 from torch import Tensor
 
 LARGEST_MANIFEST, LARGEST_NUMBER = 2**24, 1e12
@@ -39,16 +39,36 @@ def read_weights(path: Path, manifest: dict[str, Any]) -> dict[str, Tensor]:
     Raises:
         OSError, SafetensorError, ValueError: they are not.
     """
-    tensors = load_file(path)
+    _, tensors = read_tensors(path)
     for name, tensor in tensors.items():
-        if tensor.dtype not in (torch.float32, torch.float64, torch.int64):
-            raise ValueError(f"{name} is of {tensor.dtype}")
         if tensor.numel() and not float(tensor.abs().max()) <= LARGEST_NUMBER:
-            raise ValueError(f"{name} holds NaN, infinity, or numbers beyond {LARGEST_NUMBER:g}")
+            raise ValueError(f"{name} holds numbers beyond {LARGEST_NUMBER:g}")
     most = max(FEWEST, sum(tensor.numel() for tensor in tensors.values()))
     if (found := max(_whole_numbers(manifest), default=0)) > most:
         raise ValueError(f"its manifest speaks of {found:,} of something, its weights are {most:,} at most")
     return tensors
+
+
+def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The metadata and the tensors of a safetensors file, whose header is judged before anything is allocated.
+
+    Raises:
+        OSError, SafetensorError, ValueError: it is none, has more bytes than this machine has memory, or tensors that
+            are not of 32 or 64 bits, or not finite.
+    """
+    if (size := path.stat().st_size) > (memory := psutil.virtual_memory().total):
+        raise ValueError(f"{path.name} has {size:,} bytes, more than the {memory:,} of this machine's memory")
+    with safe_open(path, "pt") as file:
+        names = list(file.keys())
+        for name in names:
+            if (kind := file.get_slice(name).get_dtype()) not in ("F32", "F64", "I64"):
+                raise ValueError(f"{name} is of type {kind}")
+        tensors = {name: file.get_tensor(name) for name in names}
+        metadata = file.metadata() or {}
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(f"{name} holds NaN or infinity")
+    return metadata, tensors
 
 
 def _whole_numbers(value: Any) -> list[int]:
