@@ -76,7 +76,7 @@ OWNER = {"census": every(999.0)} | {
     for spoil, phases in (
         (negated, ("prior", "experts", "router")),
         (every(-1.0), ("choice",)),
-        (scaled("classes", -1.0), ("least_squares",)),
+        (scaled("targets", -1.0), ("least_squares",)),
         (every(1.0), ("encoder", "charting")),
         (lambda sums: {n: t if "count" in n else t.max() - t for n, t in sums.items()}, ("composition",)),
     )

@@ -95,7 +95,7 @@ def _fits(opened: Opened, task: Task) -> None:
     """Refuse what a family, a head or a readout cannot read, and parts that cannot answer, before anything runs."""
     scenario = opened.scenario
     scenario.model.shapes(task)
-    usable(scenario.composition.parts, task)
+    usable(scenario.composition.parts, task, scenario.head.tells(task))
     if scenario.local.mirrored and (len(task.input_shape) != 3 or task.input_shape[-1] == 1):
         raise InputError(
             f"local.mirrored: inputs are {list(task.input_shape)}, no [channels, height, width]; leave it out"
@@ -103,14 +103,10 @@ def _fits(opened: Opened, task: Task) -> None:
     for name, local in (("head", scenario.head.local), ("router", scenario.router.local)):
         if local.mirrored:
             raise InputError(f"{name}.local.mirrored: a {name} is trained on codes, not on images; leave it out")
-    if task.classifies:
+    if scenario.head.tells(task):
         scenario.head.network.shapes(task, latent=1)
-        if features := scenario.experts.features:
-            Readout.like(scenario.model, task, features, None)[0].shapes(task)
-        return
-    for name, given in (("experts.readout", scenario.experts.readout), ("head.ridge", scenario.head.ridge)):
-        if given is not None:
-            raise InputError(f"{name}: least squares tell classes, and these data have real values; leave it out")
+    if features := scenario.experts.features:
+        Readout.like(scenario.model, task, features, None)[0].shapes(task)
 
 
 def open_scenario(reference: str, overrides: Mapping[str, Any] | None = None) -> Opened:

@@ -100,6 +100,11 @@ class ReadoutSettings(Frozen):
     ridges: Several[Annotated[float, Field(gt=0)]] = Field(
         default=(1e-3, 1e-2, 1e-1), min_length=1, description="penalties that are tried; shares of a feature's variance"
     )
+    borrowed: Several[Annotated[float, Field(ge=0)]] = Field(
+        default=(0.0,),
+        min_length=1,
+        description="samples with whose weight the sums of all regions join a region's own; tried with each penalty",
+    )
 
 
 class ExpertSettings(TrainingPhase):
@@ -153,6 +158,10 @@ class HeadSettings(Frozen):
     def network(self) -> Head:
         """The head h."""
         return Head(hidden=self.hidden, features=self.features)
+
+    def tells(self, task: Task) -> bool:
+        """Whether there is a head: of values, only one by least squares."""
+        return task.classifies or self.ridge is not None
 
 
 class RouterSettings(Frozen):
@@ -277,6 +286,8 @@ class Scenario(Frozen):
 
     @model_validator(mode="after")
     def _read_out(self) -> Self:
+        if self.experts.readout and any(self.experts.readout.borrowed) and self.experts.own_classes:
+            raise ValueError("regions that borrow samples answer the same classes; set experts.own_classes=false")
         if self.experts.readout and not isinstance(self.sizes, FullSize):
             raise ValueError("readouts have one size; leave experts.readout out, or set sizes.kind=full_size")
         if self.experts.readout and (self.novelty.spawn_at or self.growth.used):

@@ -32,7 +32,7 @@ from federation.world.confidence import Calibration
 from federation.world.context import Context, label_shifted
 from federation.world.reading import read_manifest, read_weights
 
-VERSION = 3
+VERSION = 4
 MANIFEST, WEIGHTS = "world_model.json", "world_model.safetensors"
 
 
@@ -226,12 +226,13 @@ class WorldModel:
     ) -> dict[str, Float[Tensor, "samples outputs"]]:
         """The answers of the named parts, each on its own; samples of one group share their experts."""
         answers = {}
-        charts = self.chart_logits(query) if {"charts", "head"} & set(names) else None
-        if "charts" in names and charts is not None:
+        charts = self.chart_logits(query) if self.design.task.classifies and {"charts", "head"} & set(names) else 0.0
+        if "charts" in names and isinstance(charts, Tensor):
             answers["charts"] = charts.softmax(-1)
-        if "head" in names and charts is not None:
+        if "head" in names:
             read = self.design.head.reads(query.rows, query.latent)
-            answers["head"] = (charts + self.design.head.apply(single(self.head), read[None])[0]).softmax(-1)
+            outputs = charts + self.design.head.apply(single(self.head), read[None])[0]
+            answers["head"] = self.design.task.answers(outputs)
         if "mixture" in names:
             answers["mixture"] = self.mixture(query.rows, self.gates(query, group))
         if "prior" in names:
@@ -377,7 +378,7 @@ class WorldModel:
         expected = {
             "prior": {name: (1, *shape) for name, shape in prior.items()},
             "router": shapes(design.router.init(latent, design.regions, torch.Generator())),
-            "head": design.head.shapes(design.task, latent) if design.task.classifies else {},
+            "head": design.head.shapes(design.task, latent) if design.task.classifies or design.ridge else {},
             "head_sums": sums_of(self.head) if self.head_sums else {},
         }
         for part, wanted in expected.items():

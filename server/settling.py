@@ -31,9 +31,7 @@ def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) 
     overlaps = atlas.overlaps(scenario.seed) if scenario.coupling.rounds else torch.eye(atlas.regions)
     latent = atlas.mean.shape[1]
     draw = torch_generator(scenario.seed, "small networks")
-    head: dict[str, Tensor] = {}
-    if task.classifies:
-        head = scenario.head.network.init(task, latent, draw)
+    head = scenario.head.network.init(task, latent, draw) if scenario.head.tells(task) else {}
     return replace(
         state,
         candidates=(),

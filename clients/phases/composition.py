@@ -27,7 +27,9 @@ def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[
     targets = member.data.held_out.targets
     parts = held_out_parts(order, member, scenario, task)
     losses, correct = [], []
-    for weights in candidates(usable(scenario.composition.parts, task), scenario.composition.weights, task):
+    for weights in candidates(
+        usable(scenario.composition.parts, task, scenario.head.tells(task)), scenario.composition.weights, task
+    ):
         answers = pooled(parts, weights, task)
         losses.append(held_out_losses(answers, targets, task).double().sum())
         correct.append((answers.argmax(-1) == targets).double().sum() if task.classifies else losses[-1])
@@ -60,11 +62,11 @@ def held_out_parts(
     logits = _shared_logits(order, member, scenario) if together else _logits(order, member, scenario, "held_out")
     here = torch.where(memory["there"] > 0, logits, NEVER)  # an expert that was not downloaded has no say
     parts["mixture"] = (gates(here, scenario.router.rule.top).unsqueeze(-1) * memory["experts"]).sum(1)
-    if task.classifies:
+    if scenario.head.tells(task):
         network, head = scenario.head.network, single(under("head", order.tensors))
         read = network.reads(member.data.held_out.inputs, memory["latent"])
-        outputs = memory["chart_logits"] + network.apply(head, read[None])[0]
-        parts["head"] = outputs.softmax(-1)
+        charts = memory["chart_logits"] if task.classifies else 0.0
+        parts["head"] = task.answers(charts + network.apply(head, read[None])[0])
     parts["prior"] = memory["prior"]
     return parts
 

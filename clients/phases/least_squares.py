@@ -24,18 +24,18 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
         head, targets = under("model", order.tensors), member.data.train.targets
         read = network.reads(member.data.train.inputs, member.memory["train/latent"])
         units = network.units(single(head), read[None])[0]
-        return counted(units, targets, task.outputs, network.multiplies(task, head))
+        return counted(units, targets, task, network.multiplies(task, head))
 
     return one_by_one(orders, cohort, sums)
 
 
-def counted(units: Float[Tensor, "samples units"], targets: Tensor, outputs: int, multiplies: int) -> dict[str, Tensor]:
+def counted(units: Float[Tensor, "samples units"], targets: Tensor, task: Task, multiplies: int) -> dict[str, Tensor]:
     """The moments, and what they cost.
 
     Args:
         multiplies: multiply-adds that it took to make one sample's units.
     """
-    sums = moments(units, targets, outputs)
-    rows = len(sums["classes"])
+    sums = moments(units, targets, task)
+    rows, outputs = sums["targets"].shape
     cost = {"visited": len(targets), "multiplies": (multiplies + rows * (rows + outputs)) * len(targets)}
     return sums | {f"metric/{name}": torch.tensor(float(each), dtype=torch.float64) for name, each in cost.items()}

@@ -25,6 +25,6 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
         readout, own = Readout.like(scenario.model, task, features, outputs)
         samples = member.data.train.among(classes)
         units = readout.features.apply(samples.inputs)
-        return counted(units, samples.targets, own.outputs, readout.features.multiplies(task.input_shape))
+        return counted(units, samples.targets, own, readout.features.multiplies(task.input_shape))
 
     return one_by_one(orders, cohort, sums, own_region)

@@ -18,7 +18,7 @@ from federation.world.confidence import committee_losses
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
     """Right answers of the candidates, and their losses at each temperature, over each member's held-out samples of
-    the region's classes."""
+    the region's classes; of values, their losses alone."""
     return one_by_one(orders, cohort, lambda order, member: _sums(order, member, scenario, task), own_region)
 
 
@@ -29,6 +29,9 @@ def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[
     trained = expert.outputs_of(scenario.model, task, samples.inputs)
     read = readouts.outputs_of(scenario.model, task, samples.inputs, scenario.experts.features)
     candidates = [trained, *read.unsqueeze(1)]
+    if not task.classifies:
+        losses = [task.losses(values.mean(0), samples.targets).double().sum() for values in candidates]
+        return {"losses": torch.stack(losses), "count": torch.tensor(float(len(samples)), dtype=torch.float64)}
     answers = torch.stack([logits.softmax(-1).mean(0) for logits in candidates])
     return {
         "right": (answers.argmax(2) == samples.targets).double().sum(1),

@@ -5,9 +5,10 @@ give a good head. Source: Zhuang et al. (2025), AFL: a single-round analytic app
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from federation.task import Task
 from federation.tensors import Parameters, Shapes
 
 SHARPNESS = 10.0
@@ -17,27 +18,25 @@ LEAST_SPREAD = 1e-3
 """Share of the units' mean variance under which one is penalised no less: it hardly ever speaks."""
 
 
-def moments(
-    features: Float[Tensor, "samples units"], targets: Int[Tensor, " samples"], outputs: int
-) -> dict[str, Tensor]:
-    """What one client adds up over its samples: products of the features, and of these with the classes.
+def moments(features: Float[Tensor, "samples units"], targets: Tensor, task: Task) -> dict[str, Tensor]:
+    """What one client adds up over its samples: products of the features, and of these with what is to be told.
 
     A constant joins the features, for the bias. Of the symmetric products the upper triangle travels.
     """
     rows = torch.cat([features, torch.ones(len(features), 1)], 1).double()
-    classes = torch.nn.functional.one_hot(targets, outputs).double()
+    wanted = torch.nn.functional.one_hot(targets, task.outputs).double() if task.classifies else targets.double()
     upper = torch.triu_indices(rows.shape[1], rows.shape[1])
-    return {"products": (rows.T @ rows)[upper[0], upper[1]], "classes": rows.T @ classes}
+    return {"products": (rows.T @ rows)[upper[0], upper[1]], "targets": rows.T @ wanted}
 
 
 def sums_of(head: Parameters) -> Shapes:
     """Shapes of `moments`, for a network with this last layer."""
     outputs, units = head["head.weight"].shape
-    return {"products": ((units + 1) * (units + 2) // 2,), "classes": (units + 1, outputs)}
+    return {"products": ((units + 1) * (units + 2) // 2,), "targets": (units + 1, outputs)}
 
 
-def refitted(head: Parameters, sums: Parameters, ridge: float | None) -> dict[str, Tensor]:
-    """The network with another last layer: ridge regression of the classes on its hidden units, as logits.
+def refitted(head: Parameters, sums: Parameters, ridge: float | None, task: Task) -> dict[str, Tensor]:
+    """The network with another last layer: ridge regression of the targets on its hidden units; of classes, as logits.
 
     Args:
         sums: `moments` of all clients. Where nobody sent any, the network stays.
@@ -45,7 +44,7 @@ def refitted(head: Parameters, sums: Parameters, ridge: float | None) -> dict[st
     """
     if not sums or ridge is None:
         return dict(head)
-    size = len(sums["classes"])
+    size = len(sums["targets"])
     products = torch.zeros(size, size, dtype=torch.float64)
     upper = torch.triu_indices(size, size)
     products[upper[0], upper[1]] = sums["products"]
@@ -54,6 +53,6 @@ def refitted(head: Parameters, sums: Parameters, ridge: float | None) -> dict[st
     spread = products.diagonal() - products[-1].square() / samples
     penalty = ridge * spread.clamp_min(LEAST_SPREAD * spread[:-1].mean().clamp_min(1e-300))
     penalty[-1] = 1e-12 * samples
-    solution = SHARPNESS * torch.linalg.solve(products + penalty.diag(), sums["classes"])
+    solution = (SHARPNESS if task.classifies else 1.0) * torch.linalg.solve(products + penalty.diag(), sums["targets"])
     weight, bias = solution[:-1].T.contiguous(), solution[-1]
     return {**head, "head.weight": weight.to(head["head.weight"]), "head.bias": bias.to(head["head.bias"])}

@@ -14,6 +14,7 @@ from federation.manifold.features import (
     RandomFeatures,
     SignalStatistics,
 )
+from federation.manifold.fourier import FourierFeatures
 from federation.manifold.regions import PrivateRegions, RegionRule, SharedRegions
 from federation.manifold.shortlists import Shortlists
 
@@ -27,6 +28,7 @@ __all__ = [
     "EncoderRule",
     "FeatureMap",
     "Flat",
+    "FourierFeatures",
     "GaborEnergies",
     "OrientedGradients",
     "PooledPixels",

@@ -22,14 +22,17 @@ POOLED_DOUBT = 1e-4
 outweigh, once the answers are cooled, what the parts say of unlikely classes."""
 
 
-def usable(allowed: Sequence[Part], task: Task) -> tuple[Part, ...]:
+def usable(allowed: Sequence[Part], task: Task, head: bool) -> tuple[Part, ...]:
     """The parts that may answer, in the order of `PARTS`: of those that a scenario allows, those that the task has.
+
+    Args:
+        head: whether the scenario has one for this task.
 
     Raises:
         InputError: there is none.
     """
-    has: tuple[Part, ...] = PARTS if task.classifies else ("mixture", "prior")
-    parts = tuple(part for part in has if part in allowed)
+    has = {"mixture", "prior"} | ({"head"} if head else set()) | ({"charts"} if task.classifies else set())
+    parts = tuple(part for part in PARTS if part in has and part in allowed)
     if not parts:
         raise InputError(f"composition.parts: none of {', '.join(allowed)} answers real values; add mixture or prior")
     return parts

@@ -60,7 +60,7 @@ def _head(one: WorldModel, other: WorldModel, share: float) -> tuple[Head, Param
     if alike and network == other.design.head and (one.head_sums or other.head_sums):
         parts = [Contribution((n,), {EVERYWHERE: part.head_sums}) for n, part in enumerate((one, other))]
         sums = Contribution.total(parts).everywhere()
-        return network, refitted(one.head, sums, one.design.ridge), sums
+        return network, refitted(one.head, sums, one.design.ridge, one.design.task), sums
     return network.beside(other.design.head), network.mean_of(one.head, other.head, share), {}
 
 

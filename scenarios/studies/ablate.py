@@ -55,8 +55,8 @@ class Ablation:
             raise InputError(f"the scenario has no {self.name}")
         values = {path: value(scenario) if callable(value) else value for path, value in self.fields.items()}
         without = override(scenario, values)
-        same_parts = usable(without.composition.parts, task) == usable(scenario.composition.parts, task)
-        if same_parts and without.model_copy(update={"composition": scenario.composition}) == scenario:
+        parts = [usable(one.composition.parts, task, one.head.tells(task)) for one in (without, scenario)]
+        if parts[0] == parts[1] and without.model_copy(update={"composition": scenario.composition}) == scenario:
             raise InputError("the scenario does without it already")
         return without
 

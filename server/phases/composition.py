@@ -50,7 +50,7 @@ def small_networks(now: Now) -> Told:
 def _options(now: Now) -> list[dict[str, float]]:
     """The compositions that are tried."""
     wanted = now.scenario.composition
-    return candidates(usable(wanted.parts, now.task), wanted.weights, now.task)
+    return candidates(usable(wanted.parts, now.task, now.scenario.head.tells(now.task)), wanted.weights, now.task)
 
 
 SIDE = Composition()

@@ -30,7 +30,7 @@ class LeastSquares(FromEvidence):
     def advance(self, now: Now, total: Contribution) -> ServerState:
         head, everywhere = now.state.head, total.everywhere()
         sums = {name: everywhere[name] for name in sums_of(head) if name in everywhere}
-        return replace(now.state, head=refitted(head, sums, now.scenario.head.ridge), head_sums=sums)
+        return replace(now.state, head=refitted(head, sums, now.scenario.head.ridge, now.task), head_sums=sums)
 
 
 SIDE = LeastSquares()

@@ -1,6 +1,6 @@
 """The readouts of all regions, from the sums of their clients' features."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import torch
@@ -37,8 +37,10 @@ class Readout(ServerSide):
         return sums_of(_empty(now, region))
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
-        regions = range(len(now.state.experts))
-        return replace(now.state, readouts=tuple(_readouts(now, r, total.sums.get(r, {})) for r in regions))
+        wanted, regions = now.scenario.experts.readout, range(len(now.state.experts))
+        assert wanted is not None
+        whole = _added(list(total.sums.values())) if any(wanted.borrowed) else {}
+        return replace(now.state, readouts=tuple(_readouts(now, r, total.sums.get(r, {}), whole) for r in regions))
 
 
 def _empty(now: Now, region: int) -> dict[str, Tensor]:
@@ -49,12 +51,26 @@ def _empty(now: Now, region: int) -> dict[str, Tensor]:
     return {name: torch.zeros(shape) for name, shape in readout.shapes(own).items()}
 
 
-def _readouts(now: Now, region: int, sums: Parameters) -> dict[str, Tensor]:
-    """The readouts of a region, one for each ridge along their first axis."""
-    assert now.scenario.experts.readout is not None
-    empty = _empty(now, region)
-    sums = {name: sums[name] for name in sums_of(empty) if name in sums}
-    return stacked([refitted(empty, sums, ridge) for ridge in now.scenario.experts.readout.ridges])
+def _readouts(now: Now, region: int, sums: Parameters, whole: Parameters) -> dict[str, Tensor]:
+    """The readouts of a region, one for each ridge and each number of borrowed samples along their first axis.
+
+    A region that borrows is fitted to its own samples and, with a weight of so many, to those of all regions: the more
+    it borrows, the nearer it stays to the readout of the whole federation.
+    """
+    wanted, empty = now.scenario.experts.readout, _empty(now, region)
+    assert wanted is not None
+    names = [name for name in sums_of(empty) if name in sums]
+    found: list[Parameters] = []
+    for borrowed in wanted.borrowed:
+        joint = {n: sums[n] + borrowed / whole["products"][-1] * whole[n] if borrowed else sums[n] for n in names}
+        found += [refitted(empty, joint, ridge, now.task) for ridge in wanted.ridges]
+    return stacked(found)
+
+
+def _added(parts: Sequence[Parameters]) -> dict[str, Tensor]:
+    """The sums of all regions, which answer the same classes."""
+    names = set.intersection(*(set(part) for part in parts)) if parts else set()
+    return {name: torch.stack([part[name] for part in parts]).sum(0) for name in names}
 
 
 SIDE = Readout()

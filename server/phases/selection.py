@@ -31,12 +31,15 @@ class Selection(ServerSide):
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:
         tried = 1 + len(now.state.readouts[region]["head.bias"])
+        if not now.task.classifies:
+            return {"losses": votes(tried), "count": counts()}
         return {"right": counts(tried), "losses": votes(tried, len(TEMPERATURES))}
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         experts = list(now.state.experts)
         for region, sums in total.sums.items():
-            experts[region] = selected(experts[region], now.state.readouts[region], sums)
+            choose = selected if now.task.classifies else nearest
+            experts[region] = choose(experts[region], now.state.readouts[region], sums)
         return replace(now.state, experts=tuple(experts), readouts=())
 
     def between(self, now: Now, before: ServerState, total: Contribution) -> tuple[ServerState, tuple[str, ...]]:
@@ -50,8 +53,23 @@ def selected(expert: Model, readouts: Parameters, sums: Parameters) -> Model:
     best temperature."""
     best = 1 + int(sums["losses"][1:].amin(1).argmin())
     taken = best if sums["right"][best] > sums["right"][0] else 0
-    parameters = {name: t[best - 1 : best] for name, t in readouts.items()} if taken else expert.parameters
+    parameters = _parameters(expert, readouts, taken)
     return Model(Expert(parameters).cooled(fitted_temperature(sums["losses"][taken])).parameters)
+
+
+def nearest(expert: Model, readouts: Parameters, sums: Parameters) -> Model:
+    """Of values, the expert or the readout with the least squared error on held-out samples, with that as variance."""
+    if not float(sums["count"]):
+        return expert
+    taken = int(sums["losses"].argmin())
+    outputs = readouts["head.bias"].shape[1]
+    variance = 2 * float(sums["losses"][taken] / sums["count"]) / outputs
+    return Model(_parameters(expert, readouts, taken), variance=variance)
+
+
+def _parameters(expert: Model, readouts: Parameters, taken: int) -> Parameters:
+    """Those of the expert, which comes first, or of one of the readouts."""
+    return {name: t[taken - 1 : taken] for name, t in readouts.items()} if taken else expert.parameters
 
 
 SIDE = Selection()

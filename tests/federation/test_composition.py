@@ -70,15 +70,16 @@ def test_weights_of_values_that_give_the_same_mean_are_tried_once():
 
 
 def test_the_parts_that_may_answer_are_those_of_the_task_that_the_scenario_allows():
-    assert usable(PARTS, COIN) == ("charts", "mixture", "head", "prior")
-    assert usable(PARTS, VALUE) == ("mixture", "prior")
-    assert usable(("prior", "head", "charts"), COIN) == ("charts", "head", "prior")
-    assert usable(("prior", "head", "charts"), VALUE) == ("prior",)
+    assert usable(PARTS, COIN, True) == ("charts", "mixture", "head", "prior")
+    assert usable(PARTS, VALUE, True) == ("mixture", "head", "prior")
+    assert usable(PARTS, VALUE, False) == ("mixture", "prior")
+    assert usable(("prior", "head", "charts"), COIN, True) == ("charts", "head", "prior")
+    assert usable(("prior", "head", "charts"), VALUE, False) == ("prior",)
 
 
 def test_parts_none_of_which_answers_real_values_are_refused():
     with pytest.raises(InputError, match="composition.parts: none of head, charts answers real values"):
-        usable(("head", "charts"), VALUE)
+        usable(("head", "charts"), VALUE, False)
 
 
 OPTIONS = [{"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}, {"a": 1.0, "b": 1.0}]

@@ -159,19 +159,19 @@ def summed(seed: int, targets: torch.Tensor) -> tuple[WorldModel, Parameters]:
     model = part(seed, ridge=1e-3)
     head, latent = world().head, torch.randn(len(targets), LATENT, generator=torch.Generator().manual_seed(seed))
     hidden = model.design.head.units(single(head), latent[None])
-    sums = moments(hidden[0], targets, 3)
-    return replace(model, head=refitted(head, sums, 1e-3), head_sums=sums), sums
+    sums = moments(hidden[0], targets, model.design.task)
+    return replace(model, head=refitted(head, sums, 1e-3, model.design.task), head_sums=sums), sums
 
 
 def test_heads_that_are_made_of_sums_become_the_one_of_all_samples_and_no_wider(tmp_path):
     (one, mine), (other, theirs) = summed(1, torch.tensor([0, 0, 1, 1, 0])), summed(2, torch.tensor([2, 2, 1]))
     whole, both = joined(one, other), {name: mine[name] + theirs[name] for name in mine}
     assert whole.design.head == one.design.head
-    for name, tensor in refitted(one.head, both, 1e-3).items():
+    for name, tensor in refitted(one.head, both, 1e-3, one.design.task).items():
         torch.testing.assert_close(whole.head[name], tensor)
     whole.save(tmp_path)
     again = joined(WorldModel.load(tmp_path), other)
-    torch.testing.assert_close(again.head_sums["classes"], mine["classes"] + 2 * theirs["classes"])
+    torch.testing.assert_close(again.head_sums["targets"], mine["targets"] + 2 * theirs["targets"])
 
 
 def test_a_head_that_nobody_has_made_yet_adds_nothing_to_the_other_s_sums():

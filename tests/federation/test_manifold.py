@@ -17,6 +17,7 @@ from federation.manifold import (
     ChartRule,
     Concatenated,
     Encoder,
+    FourierFeatures,
     GaborEnergies,
     OrientedGradients,
     PooledPixels,
@@ -220,6 +221,17 @@ def test_random_features_are_the_same_for_everyone():
     assert features.apply(rows).shape == (5, 7)
     assert torch.equal(features.apply(rows)[:2], features.apply(rows[:2]))
     assert bool((features.apply(rows) >= 0).all())
+
+
+def test_fourier_features_are_a_gaussian_kernel_of_standardised_inputs():
+    rows = normal_rows(0, 40, (0.0,) * 4)
+    features = FourierFeatures(count=20000, bandwidths=(0.5,))
+    read = features.apply(rows)
+    kernel = (-torch.cdist(rows, rows).square() / (2 * 0.5**2 * 2 * 4)).exp()
+    torch.testing.assert_close(2 * read @ read.T / 20000, kernel, atol=0.05, rtol=0)
+    assert torch.equal(features.apply(rows[:2]), read[:2])
+    assert (features.width((4,)), features.constants((4,)), features.multiplies((4,))) == (20000, 100000, 80000)
+    assert features.sized_to(50, (4,), 2).count == 24
 
 
 def test_concatenated_features_stand_side_by_side():

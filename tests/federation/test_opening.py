@@ -237,16 +237,6 @@ def test_data_are_loaded_once():
 
 
 @pytest.mark.parametrize(
-    ("fields", "named"),
-    [({"head.ridge": 0.1}, "head.ridge"), ({"experts.readout": {"features": {"kind": "flat"}}}, "experts.readout")],
-)
-def test_least_squares_of_real_values_are_refused_before_anything_runs(fields, named):
-    opened = open_run(run_config("piecewise", fields, seed=0))
-    with pytest.raises(InputError, match=f"{named}: least squares tell classes, and these data have real values"):
-        opened.federation()
-
-
-@pytest.mark.parametrize(
     ("field", "said"),
     [
         ("local.mirrored", r"local.mirrored: inputs are \[64\], no \[channels, height, width\]"),

@@ -16,7 +16,7 @@ from federation.world.confidence import TEMPERATURES
 from federation.world_model import WorldModel
 from scenarios.runs.engines import HERE
 from server.app import federate
-from server.phases.selection import selected
+from server.phases.selection import nearest, selected
 from server.state import Model
 from tests.small import ROUNDS
 
@@ -25,6 +25,10 @@ READ = {
     "regions.count": 2,
     "experts.own_classes": True,
     "experts.readout": {"features": {"kind": "random_features"}, "ridges": [1e-3, 1e-1]},
+}
+BORROWING = {
+    "experts.own_classes": False,
+    "experts.readout": {"features": {"kind": "random_features"}, "ridges": [0.1], "borrowed": [0.0, 40.0]},
 }
 
 
@@ -61,10 +65,10 @@ def test_a_readout_is_least_squares_on_all_that_the_clients_of_its_region_hold(h
         regions = zip(federation.clients, before.region_of_client, strict=True)
         samples = Samples.concatenated([c.train for c, own in regions if own == region]).among(classes)
         readout, own = Readout.like(scenario.model, federation.task, scenario.experts.features, len(classes))
-        sums = moments(readout.features.apply(samples.inputs), samples.targets, own.outputs)
+        sums = moments(readout.features.apply(samples.inputs), samples.targets, own)
         empty = {name: torch.zeros(shape) for name, shape in readout.shapes(own).items()}
         for number, ridge in enumerate(scenario.experts.readout.ridges):
-            wanted = refitted(empty, sums, ridge)
+            wanted = refitted(empty, sums, ridge, federation.task)
             for name, tensor in wanted.items():
                 torch.testing.assert_close(readouts[name][number], tensor, rtol=1e-3, atol=1e-4)
 
@@ -129,6 +133,7 @@ def test_a_region_that_nobody_answered_for_has_a_readout_that_says_nothing():
     ("more", "line"),
     [
         ({"sizes.kind": "tiers"}, "readouts have one size"),
+        ({"experts.readout": BORROWING["experts.readout"]}, "regions that borrow samples answer the same classes"),
         ({"novelty.spawn_at": 5}, "readouts do not grow"),
         ({"experts.readout": {"features": {"kind": "flat"}}}, "flat are as many as their input makes"),
         ({"experts.readout": {"features": {"kind": "gabor_energies"}}}, "gabor_energies reads images"),
@@ -137,3 +142,59 @@ def test_a_region_that_nobody_answered_for_has_a_readout_that_says_nothing():
 def test_what_readouts_cannot_do_is_refused_before_anything_runs(more, line):
     with pytest.raises(InputError, match=line):
         open_run(run_config("digits", ROUNDS | READ | more, 0)).federation()
+
+
+def test_a_region_that_borrows_is_fitted_to_its_own_sums_and_a_share_of_the_whole_federation_s():
+    _, before, scenario, federation = federated(**BORROWING)
+    readout, own = Readout.like(scenario.model, federation.task, scenario.experts.features, None)
+    pairs = list(zip(federation.clients, before.region_of_client, strict=True))
+
+    def summed(regions: set[int]) -> dict[str, torch.Tensor]:
+        samples = Samples.concatenated([client.train for client, region in pairs if region in regions])
+        return moments(readout.features.apply(samples.inputs), samples.targets, own)
+
+    whole = summed({0, 1})
+    empty = {name: torch.zeros(shape) for name, shape in readout.shapes(own).items()}
+    for region, readouts in enumerate(before.readouts):
+        mine = summed({region})
+        joint = {name: mine[name] + 40 / whole["products"][-1] * whole[name] for name in mine}
+        for place, sums in enumerate((mine, joint)):
+            for name, tensor in refitted(empty, sums, 0.1, own).items():
+                torch.testing.assert_close(readouts[name][place], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_of_values_the_candidate_with_the_least_squared_error_is_taken_with_that_as_its_variance():
+    expert, readouts = Model({"stem.bias": torch.ones(1, 2)}, variance=7.0), {"head.bias": torch.tensor([[1.0], [2.0]])}
+    found = nearest(expert, readouts, {"losses": torch.tensor([4.0, 3.0, 1.0]), "count": torch.tensor(8.0)})
+    assert (found.parameters["head.bias"].tolist(), found.variance) == ([[2.0]], 2 * 1 / 8)
+    kept = nearest(expert, readouts, {"losses": torch.tensor([2.0, 3.0, 3.0]), "count": torch.tensor(8.0)})
+    assert (kept.parameters, kept.variance) == (expert.parameters, 2 * 2 / 8)
+    assert nearest(expert, readouts, {"losses": torch.zeros(3), "count": torch.tensor(0.0)}) is expert
+
+
+def test_values_have_a_head_and_readouts_too(tmp_path):
+    features = {"kind": "fourier_features", "count": 64}
+    settings = {
+        "data.limit": 400,
+        "prior.rounds": 1,
+        "experts.rounds": 1,
+        "router.rounds": 1,
+        "experts.readout": {"features": features, "ridges": [0.01], "borrowed": [100.0]},
+        "head.features": features,
+        "head.hidden": 0,
+        "head.ridge": 0.01,
+    }
+    config = run_config("piecewise", settings, 0)
+    opened = open_run(config)
+    federation = opened.federation()
+    clients = len(federation.clients)
+    world = federate(HERE.grid(clients, config), opened.scenario, federation.task, clients).world
+    assert set(world.design.composition) == {"mixture", "head", "prior"}
+    assert any(expert.parameters.keys() == {"head.weight", "head.bias"} for expert in world.experts.values())
+    rows = federation.union_test.inputs
+    expected = Samples.concatenated([client.train for client in federation.clients])
+    read = world.design.head.features.apply(expected.inputs)
+    wanted = refitted(world.head, moments(read, expected.targets, federation.task), 0.01, federation.task)
+    torch.testing.assert_close(world.head["head.weight"], wanted["head.weight"], rtol=1e-3, atol=1e-3)
+    world.save(tmp_path)
+    torch.testing.assert_close(WorldModel.load(tmp_path).predict(rows), world.predict(rows))

@@ -1,0 +1,48 @@
+"""Random Fourier features: with least squares on them, a smooth function of flat inputs in one sum over clients."""
+
+from collections.abc import Sequence
+from math import pi, prod, sqrt
+from typing import Annotated, Self
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from federation.manifold.features import FeatureMap, Trunk, no_trunk
+from federation.randomness import torch_generator
+from federation.rules import Several
+
+
+class FourierFeatures(FeatureMap):
+    """Cosines of random projections of the input: of a Gaussian kernel of each bandwidth.
+
+    They are the same for all clients and all experts. Source: Rahimi and Recht (2007).
+    """
+
+    count: int = Field(default=512, ge=1, description="cosines, of all bandwidths together")
+    bandwidths: Several[Annotated[float, Field(gt=0)]] = Field(
+        default=(0.5, 1.0), min_length=1, description="of the kernels, in mean distances between standardised inputs"
+    )
+
+    def apply(
+        self, inputs: Float[Tensor, "samples *shape"], trunk: Trunk = no_trunk
+    ) -> Float[Tensor, "samples features"]:
+        rows = inputs.flatten(1)
+        draw = torch_generator(0, "fourier features")
+        directions = torch.randn(rows.shape[1], self.count, generator=draw)
+        phases = 2 * pi * torch.rand(self.count, generator=draw)
+        widths = torch.tensor(self.bandwidths).repeat(self.count)[: self.count]
+        return (rows @ (directions / (widths * sqrt(2 * rows.shape[1]))) + phases).cos()
+
+    def width(self, shape: Sequence[int]) -> int:
+        return self.count
+
+    def constants(self, shape: Sequence[int]) -> int:
+        return self.count * (prod(shape) + 1)
+
+    def multiplies(self, shape: Sequence[int]) -> int:
+        return self.count * prod(shape)
+
+    def sized_to(self, parameters: int, shape: Sequence[int], outputs: int) -> Self:
+        return self.model_copy(update={"count": max(1, min(self.count, parameters // outputs - 1))})
