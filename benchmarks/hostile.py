@@ -101,6 +101,8 @@ ATTACKS: dict[str, Mapping[str, Spoil]] = {
     "prior: updates x 30": {"prior": every(30.0)},
     "experts: signs flipped": {"experts": lambda sums: {n: t if "weight/" in n else -t for n, t in sums.items()}},
     "encoder: inputs x 1,000": {"encoder": stretched},
+    "encoder: count negative": {"encoder": scaled("count", -1.0)},
+    "encoder: sum x -30": {"encoder": scaled("sum", -30.0)},
     "least squares: products x 1e6": {"least_squares": every(1e6)},
     "prior: minus 1,000 x the model": {"prior": lambda sums: negated(sums, 1e3)},
     "x 999 samples, inverted models and votes": OWNER,

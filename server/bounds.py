@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from federation.tensors import Parameters
 from federation.wire.contribution import LARGEST, WEIGHT
 
@@ -14,6 +18,9 @@ MOST_NATS = 21.0
 
 MOST_SAMPLES, MOST = 1e9, 1e24
 """Bounds of the samples of a reply, and of any sum, far beyond any that were ever of use."""
+
+ROUNDING = 1e-4
+"""Of moments that travel in float32, as a share of their trace."""
 
 
 @dataclass(frozen=True)
@@ -91,3 +98,23 @@ def at_most(who: str, sums: Parameters, part: str, whole: str, times: float = 1.
     most, found = times * float(sums[whole].sum()), float(sums[part].max())
     if found > most * (1 + 1e-6) + 1e-6:
         raise ValueError(f"{who}: {part} is {found:g}, expected no more than {most:g} by its {whole}")
+
+
+def check_moments(
+    what: str, count: float, total: Float[Tensor, " latent"], second: Float[Tensor, "latent latent"], least: int
+) -> None:
+    """Whether some samples have these moments, up to the rounding of float32.
+
+    Raises:
+        ValueError: none have; begins with `what`.
+    """
+    if not least <= count <= MOST_SAMPLES:
+        raise ValueError(f"{what} counts {count:g} samples, expected {least} or more")
+    size = 1e-300 + float(second.diagonal().abs().sum())
+    if not max(size, float(total.abs().max())) <= MOST:
+        raise ValueError(f"{what} has moments beyond {MOST:g}")
+    if float((second - second.T).abs().max()) > ROUNDING * size:
+        raise ValueError(f"{what} has second moments that are not symmetric")
+    scatter = second - torch.outer(total, total) / count
+    if int(torch.linalg.cholesky_ex(scatter + ROUNDING * size * torch.eye(len(scatter)).double()).info):
+        raise ValueError(f"{what} has second moments that no samples have")

@@ -4,8 +4,6 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from federation.manifold import Chart
 from federation.manifold.dimension import SPACING
@@ -14,14 +12,11 @@ from federation.task import Task
 from federation.tensors import Parameters, under
 from federation.wire.contribution import Contribution
 from federation.world.predictors import OwnTensors, Predictor
-from server.bounds import MOST, MOST_SAMPLES, Answer
+from server.bounds import MOST, Answer, check_moments
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.settling import settled
 from server.state import Charted, ServerState, world_model
 from server.telling import encoder_tensors
-
-ROUNDING = 1e-4
-"""Of moments that travel in float32, as a share of their trace."""
 
 
 class Charting(ServerSide):
@@ -79,27 +74,7 @@ def check_chart(who: str, sums: Parameters, latent: int, now: Now) -> None:
             raise ValueError(f"{what} lacks count, sum or second")
         if (count.shape, total.shape, second.shape) != ((), (latent,), (latent, latent)):
             raise ValueError(f"{what} has another shape than {latent} dimensions")
-        _check_moments(what, float(count), total.double(), second.double(), rule.min_count)
-
-
-def _check_moments(
-    what: str, count: float, total: Float[Tensor, " latent"], second: Float[Tensor, "latent latent"], least: int
-) -> None:
-    """Whether some samples have these moments, up to the rounding of float32.
-
-    Raises:
-        ValueError: none have; begins with `what`.
-    """
-    if not least <= count <= MOST_SAMPLES:
-        raise ValueError(f"{what} counts {count:g} samples, expected {least} or more")
-    size = float(second.diagonal().abs().sum())
-    if not max(size, float(total.abs().max())) <= MOST:
-        raise ValueError(f"{what} has moments beyond {MOST:g}")
-    if float((second - second.T).abs().max()) > ROUNDING * size:
-        raise ValueError(f"{what} has second moments that are not symmetric")
-    scatter = second - torch.outer(total, total) / count
-    if float(torch.linalg.eigvalsh(scatter)[0]) < -ROUNDING * size:
-        raise ValueError(f"{what} has second moments that no samples have")
+        check_moments(what, float(count), total.double(), second.double(), rule.min_count)
 
 
 def _charts(total: Contribution, encoder: int, clients: int) -> tuple[Chart, ...]:

@@ -7,9 +7,9 @@ import torch
 from federation.learning.experts import trunk_of
 from federation.manifold import Encoder as Fitted
 from federation.models import Size
-from federation.tensors import shapes, under
+from federation.tensors import Parameters, shapes, under
 from federation.wire.contribution import Contribution
-from server.bounds import Answer
+from server.bounds import Answer, check_moments, counts
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import ServerState
 from server.telling import prior_tensors
@@ -23,7 +23,16 @@ class Encoder(ServerSide):
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:
         trunk = trunk_of(now.scenario.model, now.state.prior.parameters)
-        return shapes(now.scenario.moments(torch.zeros(1, *now.task.input_shape), trunk))
+        found = shapes(now.scenario.moments(torch.zeros(1, *now.task.input_shape), trunk))
+        return {name: counts() if name.endswith("/count") else shape for name, shape in found.items()}
+
+    def check(self, now: Now, who: str, sums: Parameters, answer: Answer) -> None:
+        super().check(now, who, sums, answer)
+        for number in range(len(now.scenario.encoders)):
+            own = under(str(number), sums)
+            if own.keys() >= {"count", "sum", "second"} and any(bool(t.any()) for t in own.values()):
+                count, total, second = float(own["count"]), own["sum"].double(), own["second"].double()
+                check_moments(f"{who}: encoder {number}", count, total, second, now.scenario.charts.min_count)
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         trunk, everywhere = trunk_of(now.scenario.model, now.state.prior.parameters), total.everywhere()

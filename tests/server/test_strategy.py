@@ -101,6 +101,7 @@ def test_a_spoilt_reply_is_refused_named_and_never_stops_a_round(spoil, cause):
 def test_the_refused_are_named_in_the_log(caplog):
     run(Faulty(nan))
     assert "prior round 1: refused, client 3: NaN or infinity in its sums" in caplog.messages
+    assert [said for said in caplog.messages if "asked no more, after 3 refused replies in a row: client 3" in said]
 
 
 @pytest.mark.parametrize(("limit", "ends"), [(0, True), (1, False)])
