@@ -37,9 +37,9 @@ SENT = {
     "novelty": {"count", "composition", "generalist", "calibration", "context"},
     "reach": {"share"},
     "evidence": {"ready"},
-    "readout": {"products", "classes", "metric"},
+    "readout": {"products", "targets", "metric"},
     "selection": {"right", "losses"},
-    "least_squares": {"products", "classes", "metric"},
+    "least_squares": {"products", "targets", "metric"},
 }
 """The kinds of sums of each phase as the page names them; spawn sends charts, too, and growth models."""
 
