@@ -3,7 +3,7 @@
 from benchmarks import mlp
 from federation.data.samples import Pool
 from federation.models import Convnet
-from federation.scenario import DataSettings
+from federation.settings import DataSettings
 
 SCENARIO = mlp.SCENARIO.model_copy(update={"name": "speed-convnet", "model": Convnet(channels=(8, 16, 16), blocks=0)})
 

@@ -3,7 +3,7 @@
 from benchmarks import mlp
 from federation.data.samples import Pool
 from federation.models import Mlp, Tiers
-from federation.scenario import DataSettings, TrainingPhase
+from federation.settings import DataSettings, TrainingPhase
 
 SCENARIO = mlp.SCENARIO.model_copy(
     update={

@@ -4,7 +4,8 @@ from benchmarks.workload import BATCH, CLASSES, RATE, SHAPES, client_samples
 from federation.data.partition import OnDemand
 from federation.data.samples import ClientData, Pool, Samples
 from federation.models import Mlp
-from federation.scenario import DataSettings, LocalTraining, Scenario
+from federation.scenario import Scenario
+from federation.settings import DataSettings, LocalTraining
 from federation.task import Task
 from server.aggregation import Mean
 

@@ -17,7 +17,7 @@ from clients.model_training import supervised
 from clients.training import batches, train
 from federation.models import Convnet, ElasticFamily, Mlp
 from federation.randomness import torch_generator
-from federation.scenario import LocalTraining
+from federation.settings import LocalTraining
 from federation.task import Task
 from federation.tensors import stacked
 

@@ -18,7 +18,8 @@ from federation.learning.experts import Expert, specialised
 from federation.models import ElasticFamily, Size
 from federation.models.family import Gradient
 from federation.models.sizes import turns
-from federation.scenario import LocalTraining, Scenario
+from federation.scenario import Scenario
+from federation.settings import LocalTraining
 from federation.task import Task
 from federation.tensors import Parameters, accelerator, stacked, under
 from federation.wire.contribution import Weighed

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from federation.models.family import Gradient, Product, written_out
 from federation.randomness import Streams
-from federation.scenario import LocalTraining
+from federation.settings import LocalTraining
 from federation.tensors import Parameters, resident
 
 Column = Sequence[Shaped[Tensor, "_ ..."]]

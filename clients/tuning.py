@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from clients.member import Member
 from clients.model_training import weighed
 from clients.training import Column, RowLosses, batches, by_autograd, train
-from federation.scenario import LocalTraining
+from federation.settings import LocalTraining
 from federation.tensors import count, stacked, under
 from federation.wire.contribution import EVERYWHERE, Weighed
 from federation.wire.records import Order

@@ -12,11 +12,13 @@ from typing import Any, Protocol, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from federation.data.distribution import federate
 from federation.data.partition import OnDemand
-from federation.data.samples import Dataset, FederatedData, Pool, federate
+from federation.data.samples import Dataset, FederatedData, Pool
 from federation.learning.readout import Readout
 from federation.rules import InputError, Rule, nearest
-from federation.scenario import DataSettings, Scenario
+from federation.scenario import Scenario
+from federation.settings import DataSettings
 from federation.task import Task
 from federation.world.composition import usable
 

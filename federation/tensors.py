@@ -94,6 +94,11 @@ def nbytes(tensors: Parameters) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
+def dense(tensors: Parameters) -> dict[str, Tensor]:
+    """Copies without gaps, as files hold them: tensors that share memory are refused there."""
+    return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+
+
 def prefixed(prefix: str, tensors: Parameters) -> dict[str, Tensor]:
     """The same tensors under `prefix/name`."""
     return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}

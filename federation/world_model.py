@@ -11,94 +11,30 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from pydantic import Field
 from safetensors.torch import save_file
 from torch import Tensor
 
 from federation.data.preparation import Preparation
 from federation.learning.experts import Expert, gathered, scattered, trunk_of
-from federation.learning.head import Head
-from federation.learning.least_squares import sums_of
-from federation.manifold import Atlas, Encoder, EncoderRule, Survey
-from federation.manifold.features import FeatureMap
-from federation.models import ElasticFamily, Size
-from federation.models.family import FULL
-from federation.routing import Gates, RoutingRule
-from federation.rules import Frozen, InputError, Several
-from federation.task import Task
-from federation.tensors import Parameters, count, prefixed, shapes, single, under
-from federation.world.composition import PARTS, pooled
+from federation.manifold import Atlas, Encoder, Survey
+from federation.models import Size
+from federation.models.cost import Cost
+from federation.routing import Gates
+from federation.rules import InputError
+from federation.tensors import Parameters, count, dense, prefixed, single, under
+from federation.world.checking import check_fit
+from federation.world.composition import pooled
 from federation.world.confidence import Calibration
-from federation.world.context import Context, label_shifted
+from federation.world.context import label_shifted, numbered
+from federation.world.design import VERSION, Design
 from federation.world.reading import read_manifest, read_weights
 
-VERSION = 4
 MANIFEST, WEIGHTS = "world_model.json", "world_model.safetensors"
-
-
-NOTHING_NOVEL = 1e30
-"""The threshold of a world model that never asks its generalist: finite, so that JSON can hold it."""
-
-
-class Design(Frozen):
-    """All of a world model that is not a tensor.
-
-    `size` is that of its models, of those of the family; `sizes` that of each expert, where they differ. `readout` are
-    the features of experts that are readouts. `labels` is the share of each class in the federation, `uncharted` are
-    those of which there are samples but no charts. `calibration` makes answers without context as sure as they are
-    right; `ridge` is the penalty in the least squares of the head, if there were any. `preparation` is what a saved
-    model does to raw rows before anything else, and undoes in the values that it answers.
-    """
-
-    version: int = VERSION
-    task: Task
-    family: ElasticFamily
-    size: Size = FULL
-    sizes: Several[Size] = ()
-    prior_size: Size = FULL
-    encoder: EncoderRule
-    router: RoutingRule
-    head: Head
-    readout: FeatureMap | None = None
-    ridge: float | None = None
-    chart_temperature: float
-    whole_regions: bool = False
-    regions: int
-    region_of_client: Several[int] = ()
-    composition: dict[str, float] = Field(default_factory=dict)
-    novelty_threshold: float = NOTHING_NOVEL
-    labels: Several[float] = ()
-    uncharted: Several[int] = ()
-    calibration: Calibration = Calibration()
-    context: Context = Context()
-    preparation: Preparation = Preparation()
-
-    def size_of(self, region: int) -> Size:
-        """The size of one region's expert."""
-        return self.sizes[region] if self.sizes else self.size
-
+SMALL = ("router", "head", "prior", "head_sums")
+"""The fields of a world model that are named tensors and nothing else."""
 
 LEAST_LOGIT = -30.0
 """Lower bound of the chart posterior's logits: of a label that no client has, too."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a model is and what one query of it takes."""
-
-    total_parameters: int
-    active_parameters: int
-    query_flops: int
-
-    @staticmethod
-    def of(family: ElasticFamily, task: Task) -> "Cost":
-        """One model: all of it is active."""
-        size = family.parameters(task)
-        return Cost(total_parameters=size, active_parameters=size, query_flops=2 * family.multiplies(task))
-
-    def times(self, models: int) -> "Cost":
-        """Of several such models, all of which are asked."""
-        return Cost(models * self.total_parameters, models * self.active_parameters, models * self.query_flops)
 
 
 @dataclass(frozen=True)
@@ -152,7 +88,7 @@ class WorldModel:
         known = self.design.context
         if context is None or not known.used:
             return self.design.calibration(self._answers(query))
-        group = _numbered(context, len(query.rows))
+        group = numbered(context, len(query.rows))
         answers = self._answers(query, group if known.router else None)
         alone = (torch.bincount(group)[group] == 1).unsqueeze(1)
         return torch.where(alone, self.design.calibration(answers), self._in_context(answers, group))
@@ -193,9 +129,7 @@ class WorldModel:
         def cut(whole: Expert) -> Expert:
             kind, own = whole.kind(self.design.family, self.design.task, self.design.readout)
             part = kind.slice(whole.parameters, own, size)
-            return Expert(
-                {name: t.clone(memory_format=torch.contiguous_format) for name, t in part.items()}, whole.classes
-            )
+            return Expert(dense(part), whole.classes)
 
         experts = {region: cut(expert) for region, expert in self.experts.items()}
         sizes = tuple(own.least(size) for own in self.design.sizes)
@@ -288,17 +222,12 @@ class WorldModel:
         head = design.head.constants(task) + count(self.head) if "head" in used else 0
         answered = design.head.multiplies(task, self.head) if "head" in used else 0
         experts = self.cost_of_experts(design.router.top) if "mixture" in used else Cost(0, 0, 0)
-        prior, size = "prior" in used or self.design.encoder.uses_prior, self._size_of_prior
+        prior, size = "prior" in used or self.design.encoder.uses_prior, design.size_of_prior
         return Cost(
             total_parameters=shared + head + experts.total_parameters + family.parameters(task, size),
             active_parameters=shared + head + experts.active_parameters + prior * family.parameters(task, size),
             query_flops=experts.query_flops + 2 * (shared + answered + prior * family.multiplies(task, size)),
         )
-
-    @property
-    def _size_of_prior(self) -> Size:
-        whole = self.design.prior_size
-        return whole if self.design.encoder.uses_prior else whole.least(self.design.size)
 
     def cost_of_experts(self, asked: int) -> Cost:
         """The experts' own part of the cost, where a query asks so many of them: the largest."""
@@ -314,7 +243,7 @@ class WorldModel:
         """All of it that is not its design, by `part/name`."""
         tensors = prefixed("encoder", self.encoder.weights) | prefixed("atlas", self.atlas.tensors())
         tensors |= prefixed("experts", scattered(self.experts))
-        for name in ("router", "head", "prior", "head_sums"):
+        for name in SMALL:
             tensors |= prefixed(name, getattr(self, name))
         return tensors
 
@@ -325,9 +254,7 @@ class WorldModel:
             preparation: what was done to the raw rows on which it was trained; the saved model does it to its queries.
         """
         design = self.design.model_copy(update={"preparation": preparation or self.design.preparation})
-        # Copies, since tensors that share memory are refused, as experts do that nobody trained.
-        copies = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in self.tensors().items()}
-        save_file(copies, folder / WEIGHTS)
+        save_file(dense(self.tensors()), folder / WEIGHTS)
         (folder / MANIFEST).write_text(json.dumps(design.dump(), indent=2) + "\n", encoding="utf-8")
 
     @staticmethod
@@ -357,7 +284,7 @@ class WorldModel:
             Encoder(design.encoder, under("encoder", tensors), trunk_of(design.family, under("prior", tensors))),
             Atlas.from_tensors(design.regions, under("atlas", tensors)),
             gathered(under("experts", tensors)),
-            *(under(name, tensors) for name in ("router", "head", "prior", "head_sums")),
+            *(under(name, tensors) for name in SMALL),
         )
 
     def check(self) -> None:
@@ -366,52 +293,8 @@ class WorldModel:
         Raises:
             ValueError: a part lacks a weight, has one of another shape, or gives answers that are none.
         """
-        design, latent = self.design, self.atlas.mean.shape[1]
-        self.atlas.check(design.task.outputs if design.task.classifies else 1)
-        if not self.experts or list(self.experts) != list(range(design.regions)):
-            raise ValueError(f"it holds {len(self.experts)} experts for {design.regions} regions")
-        if strange := [
-            part for part, weight in design.composition.items() if part not in PARTS or not 0 <= weight < 1e6
-        ]:
-            raise ValueError(f"its composition gives {strange[0]!r} the weight {design.composition[strange[0]]}")
-        prior = design.family.shapes(design.task, self._size_of_prior)
-        expected = {
-            "prior": {name: (1, *shape) for name, shape in prior.items()},
-            "router": shapes(design.router.init(latent, design.regions, torch.Generator())),
-            "head": design.head.shapes(design.task, latent) if design.task.classifies or design.ridge else {},
-            "head_sums": sums_of(self.head) if self.head_sums else {},
-        }
-        for part, wanted in expected.items():
-            if shapes(getattr(self, part)) != wanted:
-                raise ValueError(f"the weights of its {part} do not fit its design")
-        if len(design.sizes) not in (0, design.regions):
-            raise ValueError(f"it tells the sizes of {len(design.sizes)} experts for {design.regions} regions")
-        for region, expert in self.experts.items():
-            kind, own = expert.kind(design.family, design.task, design.readout)
-            wanted = {
-                name: (expert.members, *shape) for name, shape in kind.shapes(own, design.size_of(region)).items()
-            }
-            if shapes(expert.parameters) != wanted or not expert.members or not expert.fits(design.task):
-                raise ValueError(f"the weights of its expert {region} do not fit its design")
-            if any(not t.is_floating_point() for t in expert.parameters.values()):
-                raise ValueError(f"the weights of its expert {region} are whole numbers")
-        for rows in (torch.zeros(2, *design.task.input_shape), torch.ones(2, *design.task.input_shape)):
+        check_fit(self.design, self.atlas, self.experts, {name: getattr(self, name) for name in SMALL})
+        for rows in (torch.zeros(2, *self.design.task.input_shape), torch.ones(2, *self.design.task.input_shape)):
             for answers in (self.predict(rows), self.predict(rows, torch.zeros(2, dtype=torch.int64))):
-                if answers.shape != (2, design.task.outputs) or not bool(answers.isfinite().all()):
+                if answers.shape != (2, self.design.task.outputs) or not bool(answers.isfinite().all()):
                     raise ValueError("it answers with NaN, infinity, or of another shape than its task")
-
-
-def _numbered(context: Tensor | NDArray[np.int64], samples: int) -> Int[Tensor, " samples"]:
-    """Groups counted from zero; whoever comes alone is a group.
-
-    Raises:
-        InputError: there is not one whole number for each sample.
-    """
-    given = torch.as_tensor(context)
-    if tuple(given.shape) != (samples,) or given.is_floating_point():
-        raise InputError(
-            f"context of shape {list(given.shape)}, {given.dtype}; expected a whole number for each of {samples} inputs"
-        )
-    free = torch.arange(samples) + int(given.max()) + 1 if samples else given
-    group: Tensor = torch.unique(torch.where(given < 0, free, given), return_inverse=True)[1]
-    return group

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -26,6 +25,7 @@ from federation.models import Size
 from federation.opening import PATHS
 from federation.rules import InputError
 from federation.scenario import Scenario
+from federation.tensors import dense
 from federation.wire.packing import packed, unpacked
 from federation.world.confidence import Calibration
 from federation.world.context import Context
@@ -112,8 +112,7 @@ class Checkpoints:
         header = {"version": str(VERSION), "body": body, "checksum": _checksum(body, tensors)}
         self.folder.mkdir(parents=True, exist_ok=True)
         partial, path = self.folder / ".partial", self.path(len(checkpoint.history))
-        dense = {name: t.clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
-        save_file(dense, partial, header)
+        save_file(dense(tensors), partial, header)
         _flushed(partial)
         os.replace(partial, path)
         _flushed(self.folder)

@@ -19,7 +19,8 @@ from federation.wire.contribution import EVERYWHERE
 from federation.wire.records import LABELS
 from federation.world.confidence import Calibration
 from federation.world.context import Context, shares
-from federation.world_model import NOTHING_NOVEL, WorldModel
+from federation.world.design import NOTHING_NOVEL
+from federation.world_model import WorldModel
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 
-from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
@@ -15,23 +14,21 @@ from federation.phases import Phase
 from federation.randomness import generator
 from federation.scenario import Scenario
 from federation.task import Task
-from federation.tensors import Parameters
 from federation.timing.pacing import PacingRule, Synchronous
 from federation.wire.contribution import EVERYWHERE, Contribution
-from federation.wire.records import ACTION, CONFIG, ForgottenError, Order, read_contribution, to_arrays
-from server.buffer import caught_up
-from server.capping import capped
+from federation.wire.records import ACTION, CONFIG, Order, to_arrays
+from server.advancing import RoundLostError, advanced
 from server.checkpoint import Checkpoint, Checkpoints
 from server.history import RoundRecord, trained_sums
 from server.orders import order
 from server.phases import side
 from server.phases.contract import Kind, Now, Step
 from server.plasticity import dormant_shares
-from server.roster import STRIKES, Roster
+from server.replies import Replies
+from server.roster import Roster
 from server.schedule import ROLL_CALL, schedule
-from server.state import Model, ServerState, initial, rejoined
+from server.state import ServerState, initial, rejoined
 from server.training import residual
-from server.validation import CENSUS, check, check_counts, check_sender
 
 Observer = Callable[[RoundRecord, ServerState], None]
 """Told of each finished round, once it can no longer be lost."""
@@ -39,24 +36,13 @@ Observer = Callable[[RoundRecord, ServerState], None]
 Score = Callable[[ServerState], float]
 """How well the federation would answer if it stopped now."""
 
-
-Next = tuple[Contribution, ServerState, float | None, tuple[ServerState, tuple[str, ...]]]
-"""The sum that was used, the state that it made, what clients report of it, and what became of it between rounds."""
-
 PATIENCE = 3
 """Rounds of training in a row that may pass without any answer."""
-
-FAULTS = (ValueError, ArithmeticError, LookupError, RuntimeError)
-"""What sums that are well formed, and make no sense together, may raise."""
 
 RETRIES = 3
 """How often those who are missing are asked again, after a pause, where the quorum does not hold."""
 
 LOG = logging.getLogger("manifold")
-
-
-class RoundLostError(RuntimeError):
-    """Nobody's reply could be used, or too many were refused: the run cannot go on."""
 
 
 class ManifoldStrategy(Strategy):
@@ -138,10 +124,9 @@ class ManifoldStrategy(Strategy):
         begun = {int(str(message.content.config_records[CONFIG]["round"])) for message in at_work}
         self._versions = {round_: self._versions[round_] for round_ in begun} | {step.round: self.state}
         busy = {message.metadata.dst_node_id for message in at_work}
-        numbers, strangers = self._here(now, busy)
-        while not (numbers or strangers or busy):
+        while not any(here := self._roster.here(now, self._grid.get_node_ids(), busy)) and not busy:
             self._grid.rest()
-            numbers, strangers = self._here(now, busy)
+        numbers, strangers = here
         if not step.phase.asks_all and self.scenario.fraction < 1:
             wanted = max(1, round(self.scenario.fraction * (len(numbers) + len(busy))))
             asked = min(len(numbers), max(0, pacing.at_work(wanted) - len(busy)))
@@ -197,25 +182,8 @@ class ManifoldStrategy(Strategy):
 
     def _sorted_out(self, replies: Iterable[Message], step: Step) -> tuple[list[Contribution], list[str]]:
         """The contributions that can be used, and the causes why the others can not."""
-        accepted, refused, counted = [], [], set[int]()
-        for reply in replies:
-            try:
-                contribution, nodes = self._accepted(reply, step)
-                if twice := counted & set(contribution.clients):
-                    raise ValueError(f"client {min(twice)}: answers twice")
-                accepted.append(contribution)
-                counted.update(contribution.clients)
-                self._roster.pardon(nodes)
-                self._roster.node_of.update(zip(contribution.clients, nodes, strict=True))
-                if step.phase.name == CENSUS and self._grid.simulated is None:
-                    self._roster.samples[contribution.clients[0]] = float(contribution.everywhere()["samples"])
-            except ForgottenError as error:
-                refused.append(str(error))
-            except (ValueError, KeyError) as error:
-                refused.append(str(error))
-                if self._roster.strike(self._grid.sender(reply)):
-                    LOG.warning("%s: asked no more, after %d refused replies in a row: %s", step, STRIKES, error)
-        return accepted, refused
+        how = Replies(self._now(step), self._grid, self._roster, self._versions, self.pacing(step.phase))
+        return how.sorted_out(replies)
 
     def _quorum(self, step: Step) -> int:
         """How many clients must answer; where late answers count, too, nobody need be in time."""
@@ -238,7 +206,8 @@ class ManifoldStrategy(Strategy):
     def _finish(self, step: Step, accepted: list[Contribution], refused: list[str]) -> None:
         """The next state, and the record of the round; both are written down before anybody is told."""
         now, phase = self._now(step), side(step.phase)
-        total, after, held_out, (self.state, news) = self._next(now, accepted, refused)
+        samples = self._roster.samples if self._grid.simulated is None else None
+        total, after, held_out, self.state, news = advanced(now, accepted, refused, samples)
         self._roster.answered(step, total.clients)
         trained = phase.models(after)
         moved = residual(phase.models(now.state), trained) if total.clients else None
@@ -269,36 +238,6 @@ class ManifoldStrategy(Strategy):
         if self._checkpoints is not None and (last or self._checkpoints.due) and self._settled():
             self._checkpoints.keep(self._checkpoint)
         self._observe(record, self.state)
-
-    def _next(self, now: Now, accepted: list[Contribution], refused: list[str]) -> Next:
-        """What a round makes of the sums. Whoever's sums cannot be used together with the others' is refused, too.
-
-        Raises:
-            RoundLostError: no one contribution is the cause.
-        """
-        try:
-            return self._made(now, accepted)
-        except FAULTS as error:
-            cause = " ".join(str(error).split())
-            if self._grid.simulated is not None and not isinstance(error, ValueError):
-                raise
-            for culprit in accepted if len(accepted) > 1 else ():
-                with suppress(*FAULTS):
-                    made = self._made(now, [other for other in accepted if other is not culprit])
-                    refused.append(f"client {culprit.clients[0]}: {now.step} fails with its sums: {cause}")
-                    return made
-            raise RoundLostError(f"{now.step}: {cause}") from error
-
-    def _made(self, now: Now, accepted: list[Contribution]) -> Next:
-        """What the phase makes of some sums."""
-        if self._grid.simulated is None:
-            accepted = capped(accepted, now, self._roster.samples)
-        total = Contribution.total(sorted(accepted, key=lambda contribution: contribution.clients))
-        phase, step = side(now.step.phase), now.step
-        state = now.state if self._idle(step) else phase.advance(now, total)
-        held_out = phase.held_out(now.after(state), total)
-        later = phase.between(now.after(state), now.state, total) if total.clients else (state, ())
-        return total, state, held_out, later
 
     def _settled(self) -> bool:
         """Whether nobody is at work for a round that goes on: between two phases all who are late are given up."""
@@ -339,61 +278,19 @@ class ManifoldStrategy(Strategy):
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         return None
 
-    def _now(self, step: Step, state: ServerState | None = None) -> Now:
-        """A round, and the state as it is, or as it was."""
-        return Now(step, state or self.state, self.scenario, self.task, self._roster.clients)
+    def _now(self, step: Step) -> Now:
+        """A round, and the state as it is."""
+        return Now(step, self.state, self.scenario, self.task, self._roster.clients)
 
     def _idle(self, step: Step) -> bool:
         """Whether a round has nothing to do: no region was spawned, or all that it would train has come to rest."""
         return side(step.phase).idle(self._now(step))
-
-    def _here(self, now: Now, busy: Collection[int]) -> tuple[list[int], list[int]]:
-        """Clients that are online and idle, and nodes of which nothing is known yet."""
-        return self._roster.here(now, self._grid.get_node_ids(), busy)
 
     def _messages(self, orders: dict[int, Order]) -> list[Message]:
         """One message a node; nodes with the same order share its body."""
         different = {id(order): order for order in orders.values()}
         bodies = {key: order.to_record() for key, order in different.items()}
         return [Message(bodies[id(order)], node, ACTION) for node, order in orders.items()]
-
-    def _accepted(self, reply: Message, step: Step) -> tuple[Contribution, tuple[int, ...]]:
-        """The reply's contribution, and the node of each of its clients.
-
-        Raises:
-            ValueError: an error reply, a stale one, or sums that do not fit what was asked.
-        """
-        sender, roster = self._grid.sender(reply), self._roster
-        if reply.has_error():
-            raise ValueError(self._named(sender, reply.error))
-        try:
-            contribution, nodes, round_ = read_contribution(reply.content, step.phase.name, self._versions)
-        except ForgottenError as error:
-            roster.forgot(error.client, sender)
-            raise
-        if not all(0 <= number < roster.clients for number in contribution.clients):
-            raise ValueError(f"client {contribution.clients[0]}: not of this federation of {roster.clients}")
-        if self._grid.simulated is None:
-            check_sender(contribution.clients, nodes, sender, roster.node_of, roster.online)
-        check(contribution, self._now(step))
-        if self._grid.simulated is None:
-            check_counts(contribution, self._now(step), roster.samples.get(contribution.clients[0]))
-        if round_ == step.round:
-            return contribution, nodes
-        models = side(step.phase).models
-        began, now = (_starts(models(state)) for state in (self._versions[round_], self.state))
-        return caught_up(contribution, began, now, self.pacing(step.phase).weight(step.round - round_)), nodes
-
-    def _named(self, sender: int, error: Error) -> str:
-        """An error with who it is about; simulated clients say so themselves."""
-        if self._grid.simulated is not None:
-            return error.reason or f"error {error.code}"
-        return f"{self._roster.who(sender)}: error {error.code}{f', {error.reason}' * bool(error.reason)}"
-
-
-def _starts(models: Mapping[int, Model]) -> Callable[[int], Parameters]:
-    """The model that clients of a region begin from."""
-    return lambda region: models[region].parameters
 
 
 def clients_of(contributions: Iterable[Contribution]) -> list[int]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from federation.data.partition import Natural
 from federation.data.samples import Dataset
-from federation.scenario import DataSettings
+from federation.settings import DataSettings
 from scenarios.library.digits import SCENARIO as DIGITS
 from scenarios.library.digits import load as digits
 

@@ -9,7 +9,8 @@ from federation.data.npz import read_npz
 from federation.data.partition import Natural
 from federation.data.samples import Dataset, Samples
 from federation.models import Mlp
-from federation.scenario import ExpertSettings, HeadSettings, LocalTraining, RouterSettings, Scenario, TrainingPhase
+from federation.scenario import Scenario
+from federation.settings import ExpertSettings, HeadSettings, LocalTraining, RouterSettings, TrainingPhase
 from federation.task import Task
 from server.aggregation import Mean
 

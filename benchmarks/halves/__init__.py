@@ -3,7 +3,8 @@
 from federation.data.partition import OnDemand
 from federation.data.samples import ClientData, Pool
 from federation.opening import DataFunction, open_scenario
-from federation.scenario import DataSettings, Scenario
+from federation.scenario import Scenario
+from federation.settings import DataSettings
 from scenarios.library.digits import SCENARIO
 
 CLIENTS = 20

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from clients.member import Member
 from clients.sums import one_by_one
-from federation.manifold.atlas import NEVER
+from federation.manifold.survey import NEVER
 from federation.routing import gates, shared
 from federation.scenario import Scenario
 from federation.task import Task

@@ -13,7 +13,7 @@ from torch import Tensor
 from clients.member import Member
 from clients.training import Batch
 from clients.tuning import tune
-from federation.manifold.atlas import NEVER
+from federation.manifold.survey import NEVER
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
+from federation.data.distribution import divided
 from federation.data.npz import Arrays, images, labelled, read_npz
-from federation.data.samples import ClientData, Pool, Samples, divided
+from federation.data.samples import ClientData, Pool, Samples
 from federation.rules import Frozen, InputError
 from federation.task import Task, finite
 

@@ -127,10 +127,7 @@ class RayWorkers:
                 # Most likely the node's fault or the network's: others serve it, or whoever comes back.
                 absent.add(worker)
                 failed[asked.nodes[0]] += 1
-                if failed[asked.nodes[0]] > RETRIES:
-                    on_loss(asked, error)
-                else:
-                    queues.give_back(asked)
+                on_loss(asked, error) if failed[asked.nodes[0]] > RETRIES else queues.give_back(asked)
                 if not running and len(absent) == len(self._actors):
                     absent -= {self._back()}
                 for other in range(len(self._actors)):

@@ -1,6 +1,6 @@
 """The data manifold as pieces: encoder, charts of regions, the atlas that holds them."""
 
-from federation.manifold.atlas import NEVER, Atlas, Survey
+from federation.manifold.atlas import Atlas
 from federation.manifold.chart import Chart, ChartRule
 from federation.manifold.encoder import Encoder, EncoderRule, PrincipalComponents
 from federation.manifold.features import (
@@ -17,6 +17,7 @@ from federation.manifold.features import (
 from federation.manifold.fourier import FourierFeatures
 from federation.manifold.regions import PrivateRegions, RegionRule, SharedRegions
 from federation.manifold.shortlists import Shortlists
+from federation.manifold.survey import NEVER, Survey
 
 __all__ = [
     "NEVER",

@@ -10,64 +10,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from federation.manifold.chart import Chart, ChartRule, Moments
+from federation.manifold.covariance import low_rank, pooled_covariance, spherical
+from federation.manifold.survey import NEVER, Survey, grouped
 from federation.randomness import torch_generator
 from federation.tensors import Parameters, count
-
-FLOOR = 1e-3
-"""Least variance of a component in any direction, in units of the encoder's unit variance."""
-
-FARTHEST = -1e3
-"""Lower bound of relative scores: no region is so far that a tuned router could not reach it."""
 
 FACTORS = (0.03, 0.1, 0.3, 1.0)
 """Tried on scores, which are overconfident; whoever is judged by them is judged by the one that suits it best."""
 
-NEVER = -1e30
-"""The score of a region or label without components: finite, so that its gradient is zero and not NaN."""
-
-OUTLYING = 100.0
-"""Times the usual variance from which on a component has no say in the pooled covariance."""
-
 TENSORS = ("mean", "diagonal", "factor", "log_weight", "region", "label")
 """The fields of an atlas with a row for each component."""
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What the charts say of some queries: all of them, or, where a router keeps shortlists, those near each query.
-
-    Attributes:
-        densities: log n_c + log N(z; mu_c, Sigma_c) of the components that were asked.
-        label: of these components; one row stands for all queries.
-        mass: log of all samples behind the charts.
-        scores: of the regions that were reached; NEVER for one without components.
-        regions: which regions these are, in ascending order where they differ; None: all, in order.
-    """
-
-    densities: Float[Tensor, "samples asked"]
-    label: Int[Tensor, "rows asked"]
-    mass: float
-    scores: Float[Tensor, "samples reached"]
-    regions: Int[Tensor, "samples reached"] | None = None
-
-    def relative_scores(self) -> Float[Tensor, "samples reached"]:
-        """Scores less the best of each row: what routers see, in float32."""
-        return (self.scores - self.scores.amax(1, keepdim=True)).clamp_min(FARTHEST).float()
-
-    def spread(self, regions: int) -> Float[Tensor, "samples regions"]:
-        """Relative scores of all regions, reached or not."""
-        scores = self.relative_scores()
-        if self.regions is None:
-            return scores
-        return torch.full((len(scores), regions), FARTHEST).scatter_reduce(1, self.regions, scores, "amax")
-
-    def label_scores(self, labels: int) -> Float[Tensor, "samples labels"]:
-        """log sum over the components of each label, over all regions: the chart posterior, unnormalised."""
-        return grouped(self.densities, self.label, labels)
-
-    def novelty(self) -> Float[Tensor, " samples"]:
-        """-log of the whole density of the components that were asked."""
-        return self.mass - self.densities.logsumexp(1)
 
 
 @dataclass(frozen=True)
@@ -224,7 +176,7 @@ class Atlas:
         charted = torch.tensor(sorted(set(self.region.tolist())))
         parts = [self._moments(self.region == region) for region in charted]
         mean, covariance = (torch.stack(which) for which in zip(*parts, strict=True))
-        diagonal, factor = _low_rank(covariance, self.factor.shape[-1])
+        diagonal, factor = low_rank(covariance, self.factor.shape[-1])
         weight = torch.stack([self.log_weight[self.region == region].logsumexp(0) for region in charted])
         return Atlas(self.regions, mean, diagonal, factor, weight, charted, torch.zeros_like(charted))
 
@@ -289,22 +241,6 @@ class Atlas:
         return count({name: t for name, t in self.tensors().items() if t.is_floating_point()})
 
 
-def pooled_covariance(components: Sequence[Moments]) -> Float[Tensor, "latent latent"]:
-    """The covariance within components, all samples counting alike.
-
-    Every component is shrunk towards it, so none may make it: those whose variance is more than `OUTLYING` times that
-    of the median sample's component, and of the encoder's own, which is one a dimension, are left out. Without such it
-    is the plain mean.
-    """
-    counts = torch.tensor([m.count for m in components], dtype=torch.float64)
-    scatters = torch.stack([m.scatter for m in components])
-    variances = scatters.diagonal(dim1=1, dim2=2).sum(1) / counts
-    order = variances.argsort()
-    middle = order[int((counts[order].cumsum(0) < counts.sum() / 2).sum())]
-    within = variances <= OUTLYING * variances[middle].clamp_min(scatters.shape[-1])
-    return scatters[within].sum(0) / counts[within].sum()
-
-
 def mutual(overlaps: Float[Tensor, "regions regions"]) -> Float[Tensor, "regions regions"]:
     """How alike regions are, whatever their sizes: sqrt(alpha_ij alpha_ji / (alpha_ii alpha_jj)), from `overlaps`.
 
@@ -319,8 +255,8 @@ def _charted(regions: int, entries: Sequence[tuple[int, int, Moments]], pooled: 
     """Components of regions and labels, their covariances shrunk towards the pooled one."""
     shrunk = [(m.scatter + rule.shrinkage * pooled) / (m.count + rule.shrinkage) for _, _, m in entries]
     covariance = torch.stack(shrunk)
-    spherical = rule.covariance == "spherical"
-    diagonal, factor = _spherical(covariance) if spherical else _low_rank(covariance, rule.rank)
+    whole = rule.covariance == "spherical"
+    diagonal, factor = spherical(covariance) if whole else low_rank(covariance, rule.rank)
     return Atlas(
         regions=regions,
         mean=torch.stack([m.mean for _, _, m in entries]),
@@ -330,17 +266,6 @@ def _charted(regions: int, entries: Sequence[tuple[int, int, Moments]], pooled: 
         region=torch.tensor([region for region, _, _ in entries]),
         label=torch.tensor([label for _, label, _ in entries]),
     )
-
-
-def _low_rank(
-    covariance: Float[Tensor, "components latent latent"], rank: int
-) -> tuple[Float[Tensor, "components latent"], Float[Tensor, "components latent rank"]]:
-    """The leading directions as a factor, the rest as a diagonal; the variances stay exact."""
-    values, vectors = torch.linalg.eigh(covariance)
-    first = max(0, covariance.shape[-1] - rank)
-    factor = vectors[..., first:] * (values[..., first:] - FLOOR).clamp_min(0).sqrt().unsqueeze(-2)
-    rest = covariance.diagonal(dim1=1, dim2=2) - factor.square().sum(-1)
-    return rest.clamp_min(FLOOR), factor
 
 
 def _information(
@@ -354,28 +279,3 @@ def _information(
         after = (factor * scores).log_softmax(1).gather(1, truth[:, None])[:, 0]
         sums.append(torch.where(known, after - before, 0.0).sum())
     return torch.stack(sums)
-
-
-def _spherical(
-    covariance: Float[Tensor, "components latent latent"],
-) -> tuple[Float[Tensor, "components latent"], Float[Tensor, "components latent 0"]]:
-    """sigma^2 I with sigma^2 = tr(Sigma) / latent, the likeliest sphere, and a factor without directions.
-
-    Source: model VII of Banfield and Raftery (1993).
-    """
-    variances = covariance.diagonal(dim1=1, dim2=2)
-    return variances.mean(1, keepdim=True).clamp_min(FLOOR).expand_as(variances).clone(), covariance[..., :0].clone()
-
-
-def grouped(
-    densities: Float[Tensor, "samples asked"], group: Int[Tensor, "rows asked"], groups: int
-) -> Float[Tensor, "samples groups"]:
-    """logsumexp over the members of each group; NEVER for a group without any.
-
-    Args:
-        group: of each density; one row stands for all samples.
-    """
-    place, shape = group.expand(len(densities), -1), (len(densities), groups)
-    best = torch.full(shape, NEVER, dtype=densities.dtype).scatter_reduce(1, place, densities, "amax")
-    shares = (densities - best.gather(1, place)).exp()
-    return best + torch.zeros(shape, dtype=densities.dtype).scatter_add(1, place, shares).clamp_min(1).log()

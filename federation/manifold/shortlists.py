@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from federation.manifold.atlas import Atlas, Survey, grouped
+from federation.manifold.atlas import Atlas
+from federation.manifold.survey import Survey, grouped
 
 CELLS, SWEEPS = 8.0, 8
 """Cells, and means that each of them knows, in units of the root of the number of components; Lloyd's iterations."""

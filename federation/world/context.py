@@ -7,11 +7,13 @@ often it meets each class. A query without neighbours is answered as if there we
 from collections.abc import Sequence
 from math import inf
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.rules import Frozen
+from federation.rules import Frozen, InputError
 from federation.task import Task
 from federation.world.confidence import (
     LEAST,
@@ -154,3 +156,19 @@ def chosen_context(
     if not best.used:
         return Context()
     return best.model_copy(update={"calibration": calibration_at(place, COARSE)}) if task.classifies else best
+
+
+def numbered(context: Tensor | NDArray[np.int64], samples: int) -> Int[Tensor, " samples"]:
+    """Groups counted from zero; whoever comes alone is a group.
+
+    Raises:
+        InputError: there is not one whole number for each sample.
+    """
+    given = torch.as_tensor(context)
+    if tuple(given.shape) != (samples,) or given.is_floating_point():
+        raise InputError(
+            f"context of shape {list(given.shape)}, {given.dtype}; expected a whole number for each of {samples} inputs"
+        )
+    free = torch.arange(samples) + int(given.max()) + 1 if samples else given
+    group: Tensor = torch.unique(torch.where(given < 0, free, given), return_inverse=True)[1]
+    return group

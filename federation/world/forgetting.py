@@ -10,7 +10,8 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from federation.rules import InputError
-from federation.world_model import NOTHING_NOVEL, Design, WorldModel
+from federation.world.design import NOTHING_NOVEL, Design
+from federation.world_model import WorldModel
 
 
 def without_client(world: WorldModel, client: int) -> WorldModel:

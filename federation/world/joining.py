@@ -17,7 +17,8 @@ from federation.rules import InputError
 from federation.tensors import Parameters
 from federation.wire.contribution import EVERYWHERE, Contribution
 from federation.world.context import Context
-from federation.world_model import NOTHING_NOVEL, Design, WorldModel
+from federation.world.design import NOTHING_NOVEL, Design
+from federation.world_model import WorldModel
 
 SAME = ("task", "family", "encoder", "chart_temperature", "ridge", "readout", "whole_regions")
 """What the designs of two parts must have in common."""

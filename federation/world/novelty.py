@@ -12,7 +12,8 @@ from torch import Tensor
 
 from federation.data.samples import Samples
 from federation.tensors import Parameters
-from federation.world_model import NOTHING_NOVEL, WorldModel
+from federation.world.design import NOTHING_NOVEL
+from federation.world_model import WorldModel
 
 BINS = 2048
 """Bins of the novelty histogram; equal steps of asinh(novelty), so that far tails still fit."""

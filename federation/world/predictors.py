@@ -17,10 +17,10 @@ from torch import Tensor
 from federation.data.preparation import Preparation
 from federation.learning.experts import Expert
 from federation.models import ElasticFamily
+from federation.models.cost import Cost
 from federation.randomness import generator
 from federation.task import Task
-from federation.tensors import Parameters, single
-from federation.world_model import Cost
+from federation.tensors import Parameters, dense, single
 
 MANIFEST, WEIGHTS = "model.json", "model.safetensors"
 
@@ -82,8 +82,7 @@ class Models:
 
     def save(self, folder: Path, preparation: Preparation | None = None) -> None:
         """See `Predictor`."""
-        dense = {name: t.clone(memory_format=torch.contiguous_format) for name, t in self.tensors().items()}
-        save_file(dense, folder / WEIGHTS)
+        save_file(dense(self.tensors()), folder / WEIGHTS)
         fields: dict[str, Any] = {"kind": self.KIND, "task": self.task.dump(), "family": self.family.dump()}
         fields["preparation"] = (preparation or Preparation()).dump()
         (folder / MANIFEST).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")

@@ -9,11 +9,11 @@ from torch import Tensor
 from clients.training import flipped
 from federation.data.samples import Samples
 from federation.models import ElasticFamily
+from federation.models.cost import Cost
 from federation.optimizers import AdamW, Sgd
 from federation.randomness import generator, torch_generator
 from federation.task import Task
 from federation.tensors import Parameters, threads_for
-from federation.world_model import Cost
 from scenarios.baselines.contract import (
     Contender,
     Method,

@@ -13,11 +13,11 @@ from torch import Tensor
 from federation.data.samples import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.engine import LocalGrid, Traffic
 from federation.models import ElasticFamily
+from federation.models.cost import Cost
 from federation.opening import Opened, RunConfig, changed, open_run
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, single
-from federation.world_model import Cost
 from server.app import Outcome
 from server.checkpoint import Checkpoint, Checkpoints
 from server.schedule import gradient_rounds

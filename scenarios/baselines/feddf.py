@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from federation.data.samples import Samples
+from federation.models.cost import Cost
 from federation.routing import Gates
-from federation.world_model import Cost
 from scenarios.baselines.central import descended, shown
 from scenarios.baselines.contract import Contender, Method, Trial, active, single_model, training_flops
 

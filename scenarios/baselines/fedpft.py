@@ -9,10 +9,10 @@ from torch import Tensor
 from federation.data.samples import Samples
 from federation.manifold import Chart, ChartRule, Encoder
 from federation.models import Mlp
+from federation.models.cost import Cost
 from federation.randomness import torch_generator
 from federation.task import Task
 from federation.tensors import nbytes
-from federation.world_model import Cost
 from scenarios.baselines.central import descended
 from scenarios.baselines.contract import Answer, Contender, Method, Trial, single_model, training_flops
 

@@ -9,11 +9,11 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp import strategy
 from flwr.serverapp.strategy import FedAvg
 
+from federation.models.cost import Cost
 from federation.randomness import torch_generator
 from federation.rules import InputError, nearest
 from federation.timing.availability import Always
 from federation.wire.records import read_model, to_arrays
-from federation.world_model import Cost
 from scenarios.baselines.contract import (
     Contender,
     Method,

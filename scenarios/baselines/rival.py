@@ -7,9 +7,9 @@ from typing import Any
 from federation.learning.growth import Growth
 from federation.learning.plasticity import Plasticity
 from federation.models import FullSize
+from federation.models.cost import Cost
 from federation.models.family import FULL
 from federation.phases import Phase
-from federation.world_model import Cost
 from scenarios.baselines.contract import Contender, Method, Trial, active
 from scenarios.baselines.running import contender, run_phases
 from server.aggregation import Mean

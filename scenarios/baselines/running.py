@@ -33,8 +33,7 @@ def run_phases(
     """
     scenario, task, grid, probe = trial.scenario, trial.task, trial.grids(trial.config), trial.probe()
     now = interim or partial(predictor, scenario=scenario, task=task, own=grid.remembered)
-    resumed = trial.resumed(scenario)
-
+    resumed, kept = trial.resumed(scenario), trial.checkpoints(scenario)
     for record in resumed.history if resumed else ():
         trial.on_round() if record.visited else None
 
@@ -47,17 +46,8 @@ def run_phases(
             trial.on_round()
         told(record, state)
 
-    outcome = federate(
-        grid,
-        scenario,
-        task,
-        len(trial.federation.clients),
-        observe,
-        start,
-        score=score,
-        checkpoints=trial.checkpoints(scenario),
-        resumed=resumed,
-    )
+    clients = len(trial.federation.clients)
+    outcome = federate(grid, scenario, task, clients, observe, start, score=score, checkpoints=kept, resumed=resumed)
     flops = sum(training_flops(record.multiplies) for record in outcome.history)
     scores = [record.score for record in outcome.history if record.score is not None]
     return Run(outcome, grid.traffic, flops, tuple(enumerate(scores, 1)))

@@ -8,7 +8,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import click
 import tomli_w
@@ -19,56 +19,40 @@ from federation.opening import open_scenario, scenario_names
 from federation.rules import InputError
 from scenarios.baselines import METHODS
 from scenarios.commands.jobs import Cap, Compare, Drift, Job, Simulate, unfinished
+from scenarios.commands.options import (
+    Json,
+    NumberOfWorkers,
+    Out,
+    Quiet,
+    RayAddress,
+    Reference,
+    Seed,
+    Seeds,
+    Until,
+    Which,
+)
+from scenarios.commands.studies_cli import app as studies
 from scenarios.deployment.cli import app as deploy
 from scenarios.reports.display import Bars, plan_tables
 from scenarios.reports.report import render
-from scenarios.reports.sheet import Sheet
 from scenarios.runs.compare import check_methods
 from scenarios.runs.engines import Kind
-from scenarios.runs.experiment import Experiment, Result, begun, planned
-from scenarios.runs.experiment import run as run_experiment
 from scenarios.runs.folder import RunFolder
 from scenarios.runs.forget import forgotten
 from scenarios.runs.journal import Journal
 from scenarios.runs.methods import with_method
 from scenarios.runs.options import Config, DataDir, MethodRounds, OneMethod, Set
-from scenarios.runs.overrides import alternatives, collected
+from scenarios.runs.overrides import collected
 from scenarios.runs.plan import plan as make_plan
 from scenarios.runs.progress import Silent
-from scenarios.studies import ablate as ablations
 from scenarios.studies import cap as caps
-from scenarios.studies import sweep as sweeps
 
 UNTIL_STABLE = {"fixed_point.residual": 0.02, "experts.rounds": 100}
 """What `--until stable` sets; whatever else is set wins."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(studies)
 app.add_typer(deploy, name="deploy")
-
-Reference = Annotated[str, typer.Argument(metavar="SCENARIO", help="name of a scenario, or path of a scenario file")]
-Seeds = Annotated[int, typer.Option("--seeds", min=1, help="number of seeds")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="first seed")]
-Out = Annotated[Path | None, typer.Option("--out", help="new folder for the results (default runs/SCENARIO-TIME)")]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output, and nothing else there")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
-Until = Annotated[
-    Literal["stable"] | None,
-    typer.Option(
-        "--until", help="stable: experts are trained until their regions come to rest, for 100 rounds at most"
-    ),
-]
-Which = Annotated[Kind, typer.Option("--engine", help="cohort: many clients at once; serial: one after another")]
-NumberOfWorkers = Annotated[
-    int | None, typer.Option("--workers", min=0, help="Ray processes; default one a processor, 0 for none but this one")
-]
-AtOnce = Annotated[
-    int | None,
-    typer.Option("--workers", min=0, help="trials at once, as Ray tasks; default one a processor, 0 for this process"),
-]
-Again = Annotated[
-    Path | None, typer.Option("--out", help="folder of the results; where they were begun, they are continued")
-]
-RayAddress = Annotated[str | None, typer.Option("--ray-address", help="Ray cluster to join; default a private one")]
 
 
 @app.command("list")
@@ -215,65 +199,6 @@ def resume(
 
 
 @app.command()
-def ablate(
-    scenario: Reference,
-    parts: Annotated[str | None, typer.Option("--parts", help="names with commas; default all that apply")] = None,
-    seeds: Seeds = 3,
-    set_: Set = None,
-    config: Config = None,
-    data_dir: DataDir = None,
-    seed: Seed = 0,
-    workers: AtOnce = None,
-    ray_address: RayAddress = None,
-    out: Again = None,
-    json_: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Switch each part of the world model off in turn: what is it worth?"""
-    overrides, names = collected(set_, config, data_dir), parts.split(",") if parts else None
-    experiment, skipped = ablations.ablation(scenario, overrides, range(seed, seed + seeds), names)
-    folder = begun(out, experiment, "ablation", experiment.dump())
-    results = _trials(experiment, folder, quiet or json_, workers, ray_address)
-    result = ablations.summarised(experiment, results, skipped)
-    _show(folder, "ablation", result, ablations.sheet(result, experiment.scenario.title), json_)
-
-
-@app.command()
-def sweep(
-    scenario: Annotated[str | None, typer.Argument(metavar="SCENARIO", help="name or path; not with --resume")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE,VALUE", help="values of a field; may be repeated"),
-    ] = None,
-    random: Annotated[int | None, typer.Option("--random", min=1, help="points drawn from the grid")] = None,
-    seeds: Seeds = 1,
-    metric: Annotated[str, typer.Option("--metric", help="score beside the held-out one, which chooses")] = "union",
-    config: Config = None,
-    data_dir: DataDir = None,
-    seed: Seed = 0,
-    workers: AtOnce = None,
-    ray_address: RayAddress = None,
-    out: Again = None,
-    resume: Annotated[Path | None, typer.Option("--resume", help="folder of a sweep that was stopped")] = None,
-    json_: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Try all values of some fields together; rank them by held-out samples inside the federation."""
-    shown, fields = sweeps.check_score(metric), alternatives(set_, config, data_dir)
-    if resume is None and scenario is not None:
-        plan = sweeps.Sweep.of(scenario, fields, random, range(seed, seed + seeds))
-    elif resume is not None and scenario is None and not fields and out is None:
-        plan = sweeps.Sweep.load(planned(resume, "sweep"))
-    else:
-        raise InputError("expected either SCENARIO with its settings, or --resume with the folder of a sweep alone")
-    experiment = plan.experiment
-    folder = begun(out or resume, experiment, "sweep", plan.dump())
-    results = _trials(experiment, folder, quiet or json_, workers, ray_address)
-    result = sweeps.summarised(plan, results)
-    _show(folder, "sweep", result, sweeps.sheet(result, experiment.scenario.title, shown), json_)
-
-
-@app.command()
 def forget(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="folder with a world model")],
     out: Annotated[Path, typer.Option("--out", help="new folder for the world model that is left")],
@@ -324,27 +249,6 @@ def _work(job: Job, folder: RunFolder, json_: bool, quiet: bool, rounds: int | N
         raise
     journal.close()
     print(json.dumps(result)) if json_ else job.show(result, folder.path)
-
-
-def _trials(
-    experiment: Experiment, folder: RunFolder, silent: bool, workers: int | None, ray_address: str | None
-) -> list[Result]:
-    """Run all trials of an experiment; whoever stops them is told how to go on."""
-    try:
-        with Silent() if silent else Bars("trials") as progress:
-            return run_experiment(experiment, folder, progress, workers, ray_address)
-    except KeyboardInterrupt:
-        print(
-            f"what is finished is in {folder.path}; the same command with --out {folder.path} goes on", file=sys.stderr
-        )
-        raise
-
-
-def _show(folder: RunFolder, name: str, result: dict[str, Any], sheet: Sheet, json_: bool) -> None:
-    """Write what an experiment found, and print it."""
-    folder.write_json(f"{name}.json", result)
-    folder.write_text(f"{name}.html", sheet.render())
-    print(json.dumps({**result, "out": str(folder.path)})) if json_ else sheet.print(folder.path / f"{name}.html")
 
 
 def _without_none(fields: dict[str, Any]) -> dict[str, Any]:

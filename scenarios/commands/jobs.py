@@ -10,7 +10,8 @@ from federation.opening import Opened, open_run, run_config
 from federation.rules import InputError, Rule, Several
 from scenarios.baselines import METHODS
 from scenarios.reports.display import comparison_tables, simulation_lines
-from scenarios.reports.report import gather, render
+from scenarios.reports.gathering import gather
+from scenarios.reports.report import render
 from scenarios.reports.sheet import Sheet
 from scenarios.runs.compare import compare as run_comparison
 from scenarios.runs.engines import Engine, Kind

@@ -10,7 +10,7 @@ from federation.data.samples import FederatedData
 from federation.data.sites import OWN, TEST, Sites, read_client, read_test, write_client, write_test
 from federation.opening import DataFunction, open_run, open_scenario, run_config
 from federation.rules import Frozen, InputError
-from federation.scenario import DataSettings
+from federation.settings import DataSettings
 from federation.task import Task
 from scenarios.deployment import credentials
 from scenarios.deployment.layout import Layout

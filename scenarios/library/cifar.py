@@ -5,15 +5,8 @@ from federation.data.partition import Shards
 from federation.data.samples import Dataset
 from federation.manifold import ChartRule, GaborEnergies, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
-from federation.scenario import (
-    DataSettings,
-    ExpertSettings,
-    HeadSettings,
-    LocalTraining,
-    RouterSettings,
-    Scenario,
-    TrainingPhase,
-)
+from federation.scenario import Scenario
+from federation.settings import DataSettings, ExpertSettings, HeadSettings, LocalTraining, RouterSettings, TrainingPhase
 from federation.task import Task
 from scenarios.library.sources import from_folder, from_hub, limited
 from server.aggregation import Mean

@@ -8,15 +8,8 @@ from federation.data.samples import Dataset, Samples
 from federation.manifold import ChartRule, PrincipalComponents
 from federation.models import Mlp
 from federation.randomness import generator
-from federation.scenario import (
-    DataSettings,
-    ExpertSettings,
-    HeadSettings,
-    LocalTraining,
-    RouterSettings,
-    Scenario,
-    TrainingPhase,
-)
+from federation.scenario import Scenario
+from federation.settings import DataSettings, ExpertSettings, HeadSettings, LocalTraining, RouterSettings, TrainingPhase
 from federation.task import Task
 from server.aggregation import Mean
 

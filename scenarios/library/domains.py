@@ -11,14 +11,14 @@ from federation.manifold import ChartRule, GaborEnergies, OrientedGradients, Pri
 from federation.models import Convnet
 from federation.optimizers import Sgd
 from federation.routing import TunedResidual
-from federation.scenario import (
+from federation.scenario import Scenario
+from federation.settings import (
     DataSettings,
     ExpertSettings,
     HeadSettings,
     LocalTraining,
     ReadoutSettings,
     RouterSettings,
-    Scenario,
     Search,
     TrainingPhase,
 )

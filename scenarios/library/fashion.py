@@ -5,13 +5,13 @@ from federation.data.partition import Shards
 from federation.data.samples import Dataset
 from federation.manifold import ChartRule, GaborEnergies, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
-from federation.scenario import (
+from federation.scenario import Scenario
+from federation.settings import (
     DataSettings,
     ExpertSettings,
     HeadSettings,
     LocalTraining,
     RouterSettings,
-    Scenario,
     Search,
     TrainingPhase,
 )

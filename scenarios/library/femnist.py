@@ -8,15 +8,8 @@ from federation.data.samples import Dataset
 from federation.manifold import ChartRule, GaborEnergies, OrientedGradients, PrincipalComponents, SharedRegions
 from federation.models import Convnet
 from federation.rules import InputError
-from federation.scenario import (
-    DataSettings,
-    ExpertSettings,
-    HeadSettings,
-    LocalTraining,
-    RouterSettings,
-    Scenario,
-    TrainingPhase,
-)
+from federation.scenario import Scenario
+from federation.settings import DataSettings, ExpertSettings, HeadSettings, LocalTraining, RouterSettings, TrainingPhase
 from federation.task import Task
 from scenarios.library.sources import from_folder, limited
 from server.aggregation import Momentum

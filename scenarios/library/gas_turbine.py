@@ -13,15 +13,8 @@ from federation.manifold import ChartRule, PrincipalComponents
 from federation.models import Mlp
 from federation.routing import TunedResidual
 from federation.rules import InputError
-from federation.scenario import (
-    DataSettings,
-    ExpertSettings,
-    HeadSettings,
-    LocalTraining,
-    RouterSettings,
-    Scenario,
-    TrainingPhase,
-)
+from federation.scenario import Scenario
+from federation.settings import DataSettings, ExpertSettings, HeadSettings, LocalTraining, RouterSettings, TrainingPhase
 from federation.task import Task, finite
 from scenarios.library.sources import from_folder, limited
 from server.aggregation import Mean

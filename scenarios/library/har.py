@@ -10,15 +10,8 @@ from federation.manifold import ChartRule, PrincipalComponents, SignalStatistics
 from federation.models import Convnet
 from federation.optimizers import Sgd
 from federation.randomness import generator
-from federation.scenario import (
-    DataSettings,
-    ExpertSettings,
-    HeadSettings,
-    LocalTraining,
-    RouterSettings,
-    Scenario,
-    TrainingPhase,
-)
+from federation.scenario import Scenario
+from federation.settings import DataSettings, ExpertSettings, HeadSettings, LocalTraining, RouterSettings, TrainingPhase
 from federation.task import Task
 from scenarios.library.sources import from_folder
 from server.aggregation import Mean

@@ -4,14 +4,14 @@ from federation.data.partition import Natural
 from federation.data.samples import Dataset
 from federation.manifold import ChartRule, GaborEnergies, OrientedGradients, PrincipalComponents
 from federation.models import Convnet
-from federation.scenario import (
+from federation.scenario import Scenario
+from federation.settings import (
     CompositionSettings,
     DataSettings,
     ExpertSettings,
     HeadSettings,
     LocalTraining,
     RouterSettings,
-    Scenario,
     Search,
     TrainingPhase,
 )

@@ -15,7 +15,8 @@ from federation.data.samples import Dataset, Samples
 from federation.manifold import FourierFeatures, PrincipalComponents
 from federation.models import Mlp
 from federation.rules import InputError
-from federation.scenario import (
+from federation.scenario import Scenario
+from federation.settings import (
     CompositionSettings,
     DataSettings,
     ExpertSettings,
@@ -23,7 +24,6 @@ from federation.scenario import (
     LocalTraining,
     ReadoutSettings,
     RouterSettings,
-    Scenario,
     TrainingPhase,
 )
 from federation.task import Task, finite

@@ -16,14 +16,14 @@ from federation.manifold import ChartRule, PrincipalComponents
 from federation.models import Mlp
 from federation.randomness import generator
 from federation.routing import TunedResidual
-from federation.scenario import (
+from federation.scenario import Scenario
+from federation.settings import (
     CouplingSettings,
     DataSettings,
     ExpertSettings,
     HeadSettings,
     LocalTraining,
     RouterSettings,
-    Scenario,
     TrainingPhase,
 )
 from federation.task import Task

@@ -15,14 +15,14 @@ from federation.data.samples import Dataset, Samples
 from federation.manifold import ChartRule, PrincipalComponents
 from federation.models import Mlp
 from federation.randomness import generator
-from federation.scenario import (
+from federation.scenario import Scenario
+from federation.settings import (
     CompositionSettings,
     DataSettings,
     ExpertSettings,
     HeadSettings,
     LocalTraining,
     RouterSettings,
-    Scenario,
     TrainingPhase,
 )
 from federation.task import Task

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from federation.data.npz import Arrays, read_npz
 from federation.randomness import generator
 from federation.rules import InputError
-from federation.scenario import DataSettings
+from federation.settings import DataSettings
 
 
 def from_folder(settings: DataSettings, file: str, names: tuple[str, ...]) -> Arrays:

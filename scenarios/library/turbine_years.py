@@ -2,7 +2,7 @@
 
 from federation.manifold import ChartRule, PrincipalComponents
 from federation.routing import ChartPosterior
-from federation.scenario import CompositionSettings, NoveltySettings, RouterSettings
+from federation.settings import CompositionSettings, NoveltySettings, RouterSettings
 from federation.world.composition import Part
 from scenarios.library import gas_turbine
 

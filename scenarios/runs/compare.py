@@ -144,50 +144,51 @@ def compare(
         journal: what is finished already, and where all that is finished is kept.
         rounds: of every method; where they are not given, the world model is run, and its rounds hold.
     """
-    journal, scores = journal or Journal(), list[Score]()
-    compositions: list[dict[str, float]] = []
-    coverages: list[Coverage] = []
-    bounds: list[UnionBound] = []
-    worlds: list[Run] = []
-    skipped: dict[str, str] = {}
+    journal, names = journal or Journal(), check_methods(methods, rounds)
+    first: Run | None = None
+    scores, skipped = list[Score](), dict[str, str]()
+    compositions, coverages, bounds = list[dict[str, float]](), list[Coverage](), list[UnionBound]()
     for seed in seeds:
         config = run_config(reference, overrides, seed)
-        trial = Trial(config, engine.fresh, budget=rounds, on_round=progress.advance)
-        for name in check_methods(methods, rounds):
-            one = method(name)
-            if reason := one.absent(trial):
-                skipped[name] = reason
-                continue
-            if not journal.factors(name):
-                keep = partial(journal.keep_tried, name)
-                journal.keep_factors(name, searched(one, trial, progress, journal.tried(name), keep))
-            score = journal.score(seed, name)
-            if score is None or name == WORLD:
-                began = time.perf_counter()
-                used, trained, run = at_best(trial, journal.factors(name), partial(_trained, one, journal, progress))
-                if run is not None:
-                    worlds = worlds or [run]
-                    trial = replace(trial, world=run, size=run.outcome.world.cost())
-                if score is None:
-                    score = _score(trial, one, trained, used, time.perf_counter() - began)
-                    journal.keep_score(score)
-            scores.append(score)
+        begun = Trial(config, engine.fresh, budget=rounds, on_round=progress.advance)
+        trial, found, reasons = _one_seed(begun, names, progress, journal)
+        scores += found
+        skipped |= reasons
         if trial.world is not None:
-            world, federation = trial.world.outcome.world, trial.federation
+            first, world, federation = first or trial.world, trial.world.outcome.world, trial.federation
             compositions.append(world.design.composition)
             coverages.append(coverage(world, federation.union_test))
             if bound := union_bound(world, federation):
                 bounds.append(bound)
-    return Comparison(
-        reference,
-        open_run(run_config(reference, overrides, seeds[0])),
-        worlds[0] if worlds else None,
-        scores=tuple(scores),
-        skipped=skipped,
-        compositions=tuple(compositions),
-        coverages=tuple(coverages),
-        bounds=tuple(bounds),
-    )
+    opened = open_run(run_config(reference, overrides, seeds[0]))
+    made = (tuple(compositions), tuple(coverages), tuple(bounds))
+    return Comparison(reference, opened, first, tuple(scores), skipped, *made)
+
+
+def _one_seed(
+    trial: Trial, methods: Sequence[str], progress: Progress, journal: Journal
+) -> tuple[Trial, list[Score], dict[str, str]]:
+    """The trial with its world model, if there is one, the methods' scores, and why the others do not apply."""
+    scores, skipped, seed = list[Score](), dict[str, str](), trial.scenario.seed
+    for name in methods:
+        one = method(name)
+        if reason := one.absent(trial):
+            skipped[name] = reason
+            continue
+        if not journal.factors(name):
+            keep = partial(journal.keep_tried, name)
+            journal.keep_factors(name, searched(one, trial, progress, journal.tried(name), keep))
+        score = journal.score(seed, name)
+        if score is None or name == WORLD:
+            began = time.perf_counter()
+            used, trained, run = at_best(trial, journal.factors(name), partial(_trained, one, journal, progress))
+            if run is not None:
+                trial = replace(trial, world=run, size=run.outcome.world.cost())
+            if score is None:
+                score = _score(trial, one, trained, used, time.perf_counter() - began)
+                journal.keep_score(score)
+        scores.append(score)
+    return trial, scores, skipped
 
 
 def _trained(method: Method, journal: Journal, progress: Progress, trial: Trial) -> tuple[Contender, Run | None]:

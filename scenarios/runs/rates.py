@@ -1,6 +1,7 @@
 """Learning rates: the search for the best, and what is done where the best one fails."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from math import inf
 
@@ -10,7 +11,7 @@ from scenarios.baselines import Contender, Method, Trial
 from scenarios.baselines.contract import Run
 from scenarios.runs.progress import Progress
 from scenarios.runs.scoring import on_held_out
-from server.strategy import RoundLostError
+from server.advancing import RoundLostError
 
 EXTENSIONS = 2
 """How often a search may move past the end of its grid, when the best factor lies there."""
@@ -42,21 +43,20 @@ def searched(
             return
         short = replace(trial, factor=factor, share=search.share)
         progress.begin(f"{method.name}, learning rate x{factor:g}", rounds_of(method, short))
-        try:
+        found[factor] = -inf
+        with suppress(RoundLostError):
             found[factor] = on_held_out(method.run(short), trial.federation)
-        except RoundLostError:
-            found[factor] = -inf
         keep(factor, found[factor])
 
     for factor in grid:
         measure(factor)
     for _ in range(EXTENSIONS):
-        best = max(found, key=lambda factor: found[factor])
+        best = max(found, key=found.__getitem__)
         beyond = {max(found): best * grid[-1] / grid[-2], min(found): best * grid[0] / grid[1]}.get(best)
         if beyond is None:
             break
         measure(beyond)
-    return tuple(sorted(found, key=lambda factor: -found[factor]))
+    return tuple(sorted(found, key=found.__getitem__, reverse=True))
 
 
 def at_best(

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 
 from federation.data.samples import UNKNOWN_CLIENT, Dataset, Samples
+from federation.models.cost import Cost
 from federation.opening import open_run, run_config
 from federation.rules import InputError
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.world.joining import joined
 from federation.world.predictors import GlobalModel, Predictor
-from federation.world_model import Cost, WorldModel
+from federation.world_model import WorldModel
 from scenarios.baselines.central import CENTRAL
 from scenarios.baselines.contract import Answer, Method, Run, Trial, probed
 from scenarios.baselines.fedavg import FEDAVG

@@ -9,7 +9,7 @@ from clients.calibration import LEAST, shift, shifts
 from clients.model_training import TrainingJob, train_models
 from federation.data.samples import Samples
 from federation.models import Mlp
-from federation.scenario import LocalTraining
+from federation.settings import LocalTraining
 from federation.task import Task
 
 TASK = Task(kind="classification", input_shape=(2,), outputs=3)

@@ -13,7 +13,8 @@ from federation.data.partition import Iid
 from federation.data.samples import ClientData, Samples
 from federation.learning.experts import Expert, scattered
 from federation.models import Mlp
-from federation.scenario import CouplingSettings, LocalTraining, Scenario
+from federation.scenario import Scenario
+from federation.settings import CouplingSettings, LocalTraining
 from federation.task import Task
 from federation.tensors import prefixed, single, under
 from federation.wire.records import VARIANCES, Order

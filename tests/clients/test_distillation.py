@@ -11,7 +11,7 @@ from federation.data.samples import Samples
 from federation.models import Convnet, Mlp, Size, Tiers
 from federation.models.family import FULL, written_out
 from federation.models.sizes import turns
-from federation.scenario import LocalTraining
+from federation.settings import LocalTraining
 from federation.task import Task
 
 CLASSES = Task(kind="classification", input_shape=(6,), outputs=3)

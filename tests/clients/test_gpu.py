@@ -11,7 +11,7 @@ from federation.data.samples import Samples
 from federation.models import Convnet, Mlp
 from federation.optimizers import Sgd
 from federation.randomness import torch_generator
-from federation.scenario import LocalTraining
+from federation.settings import LocalTraining
 from federation.task import Task
 from federation.tensors import resident
 

@@ -13,7 +13,7 @@ from clients.training import Batches, Pull, Trained, batches, by_autograd, clipp
 from federation.data.samples import Samples
 from federation.models import Convnet, Mlp
 from federation.optimizers import AdamW, Sgd
-from federation.scenario import LocalTraining
+from federation.settings import LocalTraining
 from federation.task import Task
 from federation.tensors import Parameters
 

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from federation.data.distribution import federate
 from federation.data.partition import Dirichlet, Iid, Natural, OnDemand
-from federation.data.samples import UNKNOWN_CLIENT, ClientData, Dataset, FederatedData, Lazy, Pool, Samples, federate
+from federation.data.samples import UNKNOWN_CLIENT, ClientData, Dataset, FederatedData, Lazy, Pool, Samples
 from federation.rules import InputError
 from federation.task import Task
 

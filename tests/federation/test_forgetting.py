@@ -11,8 +11,9 @@ from federation.models import Size
 from federation.routing import ChartPosterior, TunedResidual
 from federation.rules import InputError
 from federation.tensors import single
+from federation.world.design import NOTHING_NOVEL
 from federation.world.forgetting import without_client, without_regions
-from federation.world_model import NOTHING_NOVEL, WorldModel
+from federation.world_model import WorldModel
 from tests.federation.test_world_model import CLASSES, FEATURES, LATENT, chart_at, world
 
 CENTRES = torch.tensor([[0.0, 0.0], [40.0, 0.0], [0.0, 40.0], [40.0, 40.0]])

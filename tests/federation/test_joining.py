@@ -15,8 +15,9 @@ from federation.rules import InputError
 from federation.tensors import Parameters, single
 from federation.world.confidence import Calibration
 from federation.world.context import Context
+from federation.world.design import NOTHING_NOVEL
 from federation.world.joining import joined
-from federation.world_model import NOTHING_NOVEL, WorldModel
+from federation.world_model import WorldModel
 from tests.federation.test_world_model import LATENT, QUERIES, chart_at, world
 
 BOTH = {"charts": 1.0, "mixture": 1.0, "head": 1.0, "prior": 0.0}

@@ -26,9 +26,10 @@ from federation.manifold import (
     RandomFeatures,
     SignalStatistics,
 )
-from federation.manifold.atlas import FLOOR, NEVER
 from federation.manifold.chart import Moments
+from federation.manifold.covariance import FLOOR
 from federation.manifold.features import gabors
+from federation.manifold.survey import NEVER
 from federation.routing import ChartPosterior, TunedResidual, gates
 from federation.rules import InputError
 from federation.wire.contribution import EVERYWHERE, Contribution

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.data.samples import Samples
+from federation.world.design import NOTHING_NOVEL
 from federation.world.novelty import (
     BINS,
     coverage,
@@ -16,7 +17,6 @@ from federation.world.novelty import (
     novelty_quantile,
     novelty_threshold,
 )
-from federation.world_model import NOTHING_NOVEL
 from tests.federation.test_world_model import CLASSES, FAR, QUERIES, with_threshold, world
 
 NOVELTIES = st.lists(st.floats(-1e5, 1e5, width=32), min_size=1, max_size=40)

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from federation.opening import open_scenario
-from federation.scenario import CouplingSettings, LocalTraining, TrainingPhase
+from federation.settings import CouplingSettings, LocalTraining, TrainingPhase
 
 
 @pytest.mark.parametrize("fields", [{"momentum": 1.0}, {"batch_size": 0}, {"weight_decay": -1e-9}, {"nesterov": True}])

@@ -12,6 +12,7 @@ from federation.learning.experts import Expert
 from federation.learning.head import Head
 from federation.manifold import Atlas, Chart, ChartRule, Encoder, PrincipalComponents
 from federation.models import Mlp, Size
+from federation.models.cost import Cost
 from federation.routing import ChartPosterior, PrototypeRetrieval, TunedResidual
 from federation.rules import InputError
 from federation.task import Task
@@ -19,7 +20,8 @@ from federation.tensors import single, stacked
 from federation.world.composition import pooled
 from federation.world.confidence import Calibration
 from federation.world.context import Context
-from federation.world_model import LEAST_LOGIT, MANIFEST, VERSION, WEIGHTS, Cost, Design, WorldModel
+from federation.world.design import VERSION, Design
+from federation.world_model import LEAST_LOGIT, MANIFEST, WEIGHTS, WorldModel
 
 FEATURES, LATENT, CLASSES, REGIONS = 5, 2, 3, 4
 ALL_PARTS = {"charts": 0.5, "mixture": 1.0, "head": 1.0, "prior": 0.5}

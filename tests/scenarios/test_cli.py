@@ -258,7 +258,7 @@ def test_a_run_that_fails_ends_with_status_one(capsys, monkeypatch):
 
 
 def _lost(*arguments, **options):
-    from server.strategy import RoundLostError
+    from server.advancing import RoundLostError
 
     raise RoundLostError("prior round 1: no usable reply of 5; client 0: out of memory")
 

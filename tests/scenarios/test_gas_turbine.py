@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from federation.rules import InputError
-from federation.scenario import DataSettings
+from federation.settings import DataSettings
 from scenarios.library.gas_turbine import GAP, HOURS, SCALES, load
 
 FOLDER = Path(os.environ.get("MANIFOLD_DATA", str(Path(__file__).parents[3] / "shared" / "data")))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from federation.randomness import generator
-from federation.scenario import DataSettings
+from federation.settings import DataSettings
 from scenarios.library.piecewise import NOISE, ZONES, Field, load
 
 FIELD = Field.drawn(generator(0, "a field"))

@@ -14,6 +14,7 @@ from federation.data.samples import UNKNOWN_CLIENT, Samples
 from federation.engine import SerialGrid
 from federation.manifold import Chart
 from federation.models import Convnet, Mlp, Tiers
+from federation.models.cost import Cost
 from federation.opening import run_config
 from federation.optimizers import Sgd
 from federation.phases import Phase
@@ -25,12 +26,11 @@ from federation.phases.fedrep import Fedrep
 from federation.phases.ifca import Ifca
 from federation.randomness import generator
 from federation.rules import InputError
-from federation.scenario import LocalTraining
+from federation.settings import LocalTraining
 from federation.task import Task
 from federation.tensors import under
 from federation.timing.availability import Devices
 from federation.world.predictors import GlobalModel, ModelMixture
-from federation.world_model import Cost
 from scenarios.baselines import METHODS, Trial, method
 from scenarios.baselines.central import CENTRAL, descended
 from scenarios.baselines.contract import Answer, Contender, Method, Run, single_model

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from federation.data.samples import Samples
+from federation.models.cost import Cost
 from federation.opening import run_config
-from federation.world_model import Cost
 from scenarios.baselines import METHODS, Contender, Method, Trial
 from scenarios.baselines.world import WORLD
 from scenarios.runs.compare import compare

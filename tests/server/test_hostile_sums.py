@@ -14,7 +14,8 @@ from federation.engine import SerialGrid
 from federation.opening import open_run, run_config
 from federation.phases import named
 from federation.wire.contribution import Contribution
-from server.strategy import ManifoldStrategy, RoundLostError
+from server.advancing import RoundLostError, advanced
+from server.strategy import ManifoldStrategy
 from server.validation import check, check_counts
 from tests.small import ROUNDS
 
@@ -29,9 +30,9 @@ class Recording(ManifoldStrategy):
         super().__init__(*arguments)
         self.made = []
 
-    def _next(self, now, accepted, refused):
-        self.made.append((now, list(accepted)))
-        return super()._next(now, accepted, refused)
+    def _finish(self, step, accepted, refused):
+        self.made.append((self._now(step), list(accepted)))
+        return super()._finish(step, accepted, refused)
 
 
 def recorded(overrides, phases=None):
@@ -109,9 +110,8 @@ def tried(strategy):
                 assert "client 3" in cause, (now.step, change)
                 found[now.step.phase.name, "refused"] += 1
                 continue
-            strategy._grid = Deployed()
             try:
-                *_, (state, _) = ManifoldStrategy._next(strategy, now, [*honest, changed], [])
+                state = advanced(now, [*honest, changed], [], samples={}).state
             except RoundLostError as lost:
                 raise AssertionError(f"{now.step}, {change}: {lost}") from lost
             found[now.step.phase.name, "done"] += 1
@@ -127,12 +127,6 @@ def refusal(contribution, now, told=1e9):
     except (ValueError, KeyError) as error:
         return str(error)
     return ""
-
-
-class Deployed:
-    """As the strategy sees a grid that is not in this process."""
-
-    simulated = None
 
 
 def test_no_change_of_a_sum_of_a_world_model_s_phases_ends_a_run(run):

@@ -13,14 +13,14 @@ from federation.phases.experts import Experts
 from federation.phases.growth import Growth
 from federation.phases.spawn import Spawn
 from federation.routing import ChartPosterior
-from federation.scenario import (
+from federation.scenario import Scenario
+from federation.settings import (
     CouplingSettings,
     ExpertSettings,
     HeadSettings,
     NoveltySettings,
     ReadoutSettings,
     RouterSettings,
-    Scenario,
     TrainingPhase,
 )
 from federation.task import Task

@@ -18,14 +18,15 @@ from federation.phases import named
 from federation.wire.contribution import EVERYWHERE, Weighed
 from federation.wire.records import ARRAYS, CONFIG, from_arrays
 from federation.world.confidence import calibration_sums, fitted_calibration
+from federation.world.design import NOTHING_NOVEL
 from federation.world.joining import joined
-from federation.world_model import NOTHING_NOVEL
 from scenarios.runs.engines import HERE
+from server.advancing import RoundLostError
 from server.app import federate
 from server.phases.contract import Now, Step
 from server.schedule import schedule
 from server.state import initial, start_of
-from server.strategy import ManifoldStrategy, RoundLostError
+from server.strategy import ManifoldStrategy
 from server.validation import check_counts, check_sender
 from tests.small import ROUNDS
 

@@ -1,0 +1,25 @@
+"""What a model is and what one query of it takes."""
+
+from dataclasses import dataclass
+
+from federation.models import ElasticFamily
+from federation.task import Task
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model is and what one query of it takes."""
+
+    total_parameters: int
+    active_parameters: int
+    query_flops: int
+
+    @staticmethod
+    def of(family: ElasticFamily, task: Task) -> "Cost":
+        """One model: all of it is active."""
+        size = family.parameters(task)
+        return Cost(total_parameters=size, active_parameters=size, query_flops=2 * family.multiplies(task))
+
+    def times(self, models: int) -> "Cost":
+        """Of several such models, all of which are asked."""
+        return Cost(models * self.total_parameters, models * self.active_parameters, models * self.query_flops)
