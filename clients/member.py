@@ -33,7 +33,7 @@ class Memory(MutableMapping[str, Tensor]):
         return to_tensor(self._kept[name])
 
     def __setitem__(self, name: str, tensor: Tensor) -> None:
-        self._written[name] = tensor
+        self._written[str(name)] = tensor  # a checkpoint holds plain strings
 
     def __delitem__(self, name: str) -> None:
         self._written.pop(name, None)

@@ -43,8 +43,8 @@ def advanced(
 
     Args:
         refused: gets the cause of one that is refused here.
-        samples: of each deployed client, by its census; none counts much more than the median one. None where clients are
-            simulated, and only a wrong value is a client's fault: any other error is our own, and is raised.
+        samples: of each deployed client, by its census; none counts much more than the median one. None in a
+            simulation, where only a wrong value is a client's fault: any other error is our own, and is raised.
     Raises:
         RoundLostError: no one contribution is the cause.
     """

@@ -60,7 +60,7 @@ class Roster:
         phase = step.phase
         if phase.proposes:
             self.turns |= dict.fromkeys(clients, (step.round, step.round))
-        for name in (*phase.recalls, *[phase.name] * phase.remembers):
+        for name in (*phase.recalls(), *[phase.name] * phase.remembers):
             self._aware.setdefault(name, set()).update(clients)
 
     def forgot(self, client: int, sender: int) -> None:
@@ -114,7 +114,7 @@ class Roster:
         phase, state = now.step.phase, now.state
         region = side(phase).region(now, number)
         size = state.size(region, number, self.scenario) if phase.elastic else FULL
-        again = tuple(name for name in phase.recalls if not self._remembers(name, number))
+        again = tuple(name for name in phase.recalls() if not self._remembers(name, number))
         asked, counted = self.turns.get(number, (0, -1)) if now.step.round else (0, -1)
         by_reach = side(phase).by_reach or any(side(named(name)).by_reach for name in again)
         return Kind(

@@ -9,6 +9,8 @@ from torch import Tensor
 from clients.member import Member
 from clients.sums import one_by_one
 from federation.manifold.survey import NEVER
+from federation.phases.evidence import DOWNLOADED, EXPERTS, GENERALIST
+from federation.phases.reach import HELD_OUT, TRAIN, Places
 from federation.routing import gates, shared
 from federation.scenario import Scenario
 from federation.task import Task
@@ -55,29 +57,28 @@ def held_out_parts(
     Args:
         together: whether all of the member's samples share their choice of experts.
     """
-    memory = {name.removeprefix("held_out/"): t for name, t in member.memory.items() if name.startswith("held_out/")}
-    parts = {}
+    memory, parts = member.memory, {}
     if task.classifies:
-        parts["charts"] = memory["chart_logits"].softmax(-1)
-    logits = _shared_logits(order, member, scenario) if together else _logits(order, member, scenario, "held_out")
-    here = torch.where(memory["there"] > 0, logits, NEVER)  # an expert that was not downloaded has no say
-    parts["mixture"] = (gates(here, scenario.router.rule.top).unsqueeze(-1) * memory["experts"]).sum(1)
+        parts["charts"] = memory[HELD_OUT.chart_logits].softmax(-1)
+    logits = _shared_logits(order, member, scenario) if together else _logits(order, member, scenario, HELD_OUT)
+    here = torch.where(memory[DOWNLOADED] > 0, logits, NEVER)  # an expert that was not downloaded has no say
+    parts["mixture"] = (gates(here, scenario.router.rule.top).unsqueeze(-1) * memory[EXPERTS]).sum(1)
     if scenario.head.tells(task):
         network, head = scenario.head.network, single(under("head", order.tensors))
-        read = network.reads(member.data.held_out.inputs, memory["latent"])
-        charts = memory["chart_logits"] if task.classifies else 0.0
+        read = network.reads(member.data.held_out.inputs, memory[HELD_OUT.latent])
+        charts = memory[HELD_OUT.chart_logits] if task.classifies else 0.0
         parts["head"] = task.answers(charts + network.apply(head, read[None])[0])
-    parts["prior"] = memory["prior"]
+    parts["prior"] = memory[GENERALIST]
     return parts
 
 
-def _logits(order: Order, member: Member, scenario: Scenario, piece: str) -> Float[Tensor, "samples regions"]:
+def _logits(order: Order, member: Member, scenario: Scenario, piece: Places) -> Float[Tensor, "samples regions"]:
     """Gate logits of the member's samples: of those to train on, or of those held out."""
-    latent, scores = (member.memory[f"{piece}/{name}"][None] for name in ("latent", "scores"))
+    latent, scores = (member.memory[kept][None] for kept in (piece.latent, piece.scores))
     return scenario.router.rule.logits(single(under("router", order.tensors)), latent, scores)[0]
 
 
 def _shared_logits(order: Order, member: Member, scenario: Scenario) -> Float[Tensor, "samples regions"]:
     """Those of the held-out samples, all of the member's samples being neighbours."""
-    every = torch.cat([_logits(order, member, scenario, piece) for piece in ("train", "held_out")])
+    every = torch.cat([_logits(order, member, scenario, piece) for piece in (TRAIN, HELD_OUT)])
     return shared(every, torch.zeros(len(every), dtype=torch.int64))[len(member.data.train) :]

@@ -16,15 +16,12 @@ from clients.training import Batch
 from federation.learning.experts import Expert, gathered, trunk_of
 from federation.manifold import Atlas, Encoder
 from federation.manifold.coupling import boundary, damped, mixture
-from federation.phases.coupling import Coupling
+from federation.phases.coupling import BELIEFS, SCORES, Coupling
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import under
 from federation.wire.contribution import Weighed
 from federation.wire.records import VARIANCES, Order
-
-SCORES, BELIEFS = "coupling/scores", "coupling/beliefs"
-"""What a member remembers of its samples: scores of its region and of the neighbours, and the neighbours' mixture."""
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:

@@ -12,6 +12,7 @@ from torch import Tensor
 from clients.member import Member
 from clients.sums import one_by_one
 from federation.learning.experts import Expert, gathered
+from federation.phases.evidence import DOWNLOADED, EXPERTS, GENERALIST, LIKELIHOODS
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, under
@@ -36,10 +37,10 @@ def remember(order: Order, member: Member, scenario: Scenario, task: Task) -> No
     variances = torch.ones(regions).index_copy(0, torch.tensor(list(experts)), order.tensors[VARIANCES])
     there = torch.zeros(regions).index_fill(0, torch.tensor(list(experts)), 1.0)
     answers = _answers(experts, regions, scenario, task, data.train.inputs)
-    member.memory["train/likelihoods"] = there * _likelihoods(answers, data.train.targets, task, variances)
-    member.memory["held_out/there"] = there
-    member.memory["held_out/experts"] = _answers(experts, regions, scenario, task, data.held_out.inputs)
-    member.memory["held_out/prior"] = prior.answers(scenario.model, task, data.held_out.inputs)
+    member.memory[LIKELIHOODS] = there * _likelihoods(answers, data.train.targets, task, variances)
+    member.memory[DOWNLOADED] = there
+    member.memory[EXPERTS] = _answers(experts, regions, scenario, task, data.held_out.inputs)
+    member.memory[GENERALIST] = prior.answers(scenario.model, task, data.held_out.inputs)
 
 
 def _answers(

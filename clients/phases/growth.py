@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from clients.member import Member
 from clients.model_training import contribute as contribute_models
+from federation.phases.spawn import NOVEL
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.wire.contribution import Weighed
@@ -18,4 +19,4 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 
 def _novel(member: Member) -> Member:
     """The same member with its novel samples to train on."""
-    return replace(member, data=replace(member.data, train=member.data.train.take(member.memory["novel"])))
+    return replace(member, data=replace(member.data, train=member.data.train.take(member.memory[NOVEL])))

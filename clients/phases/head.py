@@ -9,6 +9,7 @@ from clients.calibration import shifts
 from clients.member import Member
 from clients.training import Batch
 from clients.tuning import tune
+from federation.phases.reach import TRAIN
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters
@@ -20,8 +21,8 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     """Each member's weighted head after local training."""
     targets = [m.data.train.targets for m in cohort]
     network, shift = scenario.head.network, shifts(targets, orders[0].tensors.get(LABELS))
-    read = [network.reads(m.data.train.inputs, m.memory["train/latent"]) for m in cohort]
-    columns = read, [m.memory["train/chart_logits"] for m in cohort], targets
+    read = [network.reads(m.data.train.inputs, m.memory[TRAIN.latent]) for m in cohort]
+    columns = read, [m.memory[TRAIN.chart_logits] for m in cohort], targets
 
     def losses(head: Parameters, batch: Batch) -> Float[Tensor, "clients batch"]:
         read, charts, targets = batch

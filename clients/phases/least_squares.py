@@ -9,6 +9,7 @@ from torch import Tensor
 from clients.member import Member
 from clients.sums import one_by_one
 from federation.learning.least_squares import moments
+from federation.phases.reach import TRAIN
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, single, under
@@ -22,7 +23,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 
     def sums(order: Order, member: Member) -> Parameters:
         head, targets = under("model", order.tensors), member.data.train.targets
-        read = network.reads(member.data.train.inputs, member.memory["train/latent"])
+        read = network.reads(member.data.train.inputs, member.memory[TRAIN.latent])
         units = network.units(single(head), read[None])[0]
         return counted(units, targets, task, network.multiplies(task, head))
 

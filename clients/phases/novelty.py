@@ -11,6 +11,7 @@ from torch import Tensor
 from clients.member import Member
 from clients.phases.composition import held_out_losses, held_out_parts
 from clients.sums import one_by_one
+from federation.phases.reach import HELD_OUT
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.wire.contribution import Listed
@@ -28,7 +29,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 
 
 def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
-    targets, novelty = member.data.held_out.targets, member.memory["held_out/novelty"]
+    targets, novelty = member.data.held_out.targets, member.memory[HELD_OUT.novelty]
     parts, together = (held_out_parts(order, member, scenario, task, shared) for shared in (False, True))
     answers = _pooled(parts, order, task)
     others, union = (member.data.train.targets, shares(order.tensors[LABELS])) if task.classifies else (None, None)

@@ -12,16 +12,13 @@ from torch import Tensor
 
 from clients.member import Member
 from clients.sums import one_by_one, own_number
-from federation.data.samples import Samples
+from federation.phases.reach import HELD_OUT, TRAIN, Places
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters, single
 from federation.wire.contribution import Listed
 from federation.wire.records import LABELS, Order
 from federation.world_model import WorldModel
-
-PARTS = ("train", "held_out")
-"""The samples that a member keeps the places of."""
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
@@ -30,8 +27,8 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     def sums(order: Order, member: Member) -> Parameters:
         world = remember(order, member, scenario, task)
         share = torch.zeros(world.design.regions, dtype=torch.float64)
-        for part in PARTS:
-            latent, scores = (member.memory[f"{part}/{name}"][None] for name in ("latent", "scores"))
+        for part in (TRAIN, HELD_OUT):
+            latent, scores = (member.memory[kept][None] for kept in (part.latent, part.scores))
             share += scenario.router.rule.logits(single(world.router), latent, scores)[0].softmax(1).sum(0)
         return {"share": share / share.sum()}
 
@@ -41,10 +38,8 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 def remember(order: Order, member: Member, scenario: Scenario, task: Task) -> WorldModel:
     """Keep where the member's samples lie, in the world that the order's charts tell."""
     world = charted(order, scenario, task)
-    for part in PARTS:
-        samples: Samples = getattr(member.data, part)
-        for name, tensor in _places(world, samples.inputs).items():
-            member.memory[f"{part}/{name}"] = tensor
+    for part, samples in ((TRAIN, member.data.train), (HELD_OUT, member.data.held_out)):
+        member.memory.update(_places(part, world, samples.inputs))
     return world
 
 
@@ -56,11 +51,11 @@ def charted(order: Order, scenario: Scenario, task: Task) -> WorldModel:
     return replace(world, design=world.design.model_copy(update={"uncharted": uncharted}))
 
 
-def _places(world: WorldModel, rows: Float[Tensor, "samples *shape"]) -> dict[str, Tensor]:
+def _places(part: Places, world: WorldModel, rows: Float[Tensor, "samples *shape"]) -> dict[str, Tensor]:
     query = world.query(rows)
-    places = {
-        "latent": query.latent,
-        "scores": query.survey.spread(world.design.regions),
-        "novelty": query.survey.novelty().float(),
+    places: dict[str, Tensor] = {
+        part.latent: query.latent,
+        part.scores: query.survey.spread(world.design.regions),
+        part.novelty: query.survey.novelty().float(),
     }
-    return places | ({"chart_logits": world.chart_logits(query)} if world.design.task.classifies else {})
+    return places | ({part.chart_logits: world.chart_logits(query)} if world.design.task.classifies else {})

@@ -14,6 +14,7 @@ from clients.member import Member
 from clients.training import Batch
 from clients.tuning import tune
 from federation.manifold.survey import NEVER
+from federation.phases.router import Router
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters
@@ -23,7 +24,7 @@ from federation.wire.records import Order
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Weighed:
     """Each member's weighted router after local training."""
-    columns = [[m.memory[f"train/{name}"] for m in cohort] for name in ("latent", "scores", "likelihoods")]
+    columns = [[m.memory[kept] for m in cohort] for kept in Router.reads]
     own = torch.tensor([int(order.settings["region"]) for order in orders])
     mixloo = torch.tensor([order.settings["mixloo"] for order in orders]).unsqueeze(1)
     rule = scenario.router.rule

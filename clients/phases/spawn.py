@@ -9,6 +9,7 @@ from clients.phases.charting import chart_sums
 from clients.phases.reach import charted
 from clients.sums import one_by_one, own_number
 from federation.data.samples import Samples
+from federation.phases.spawn import NOVEL
 from federation.scenario import Scenario
 from federation.task import Task
 from federation.tensors import Parameters
@@ -32,5 +33,5 @@ def remember(order: Order, member: Member, scenario: Scenario, task: Task) -> tu
     """The world as the order tells it, and the member's samples that are novel to it, whose rows the member keeps."""
     world, samples = charted(order, scenario, task), member.data.train
     novel = discovered(world.novelty(samples.inputs), order.tensors[KNOWN], scenario.novelty.false_discoveries)
-    rows = member.memory["novel"] = torch.nonzero(novel).flatten()
+    rows = member.memory[NOVEL] = torch.nonzero(novel).flatten()
     return world, samples.take(rows)

@@ -1,6 +1,9 @@
 """Goes on with the experts' training, and draws neighbours together where their regions meet."""
 
-from federation.phases.phase import Phase
+from federation.phases.phase import Kept, Phase
+
+SCORES, BELIEFS = Kept("coupling/scores"), Kept("coupling/beliefs")
+"""Of a client's samples to train on: scores of its region and of the neighbours, and the neighbours' mixture."""
 
 
 class Coupling(Phase):

@@ -1,6 +1,7 @@
 """Trains the expert of the spawned region."""
 
 from federation.phases.phase import Phase
+from federation.phases.spawn import NOVEL
 
 
 class Growth(Phase):
@@ -8,4 +9,4 @@ class Growth(Phase):
 
     elastic = True
     trains = True
-    recalls = ("spawn",)
+    reads = (NOVEL,)

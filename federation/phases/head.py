@@ -1,6 +1,7 @@
 """Tunes the head, the world without experts."""
 
 from federation.phases.phase import Phase
+from federation.phases.reach import TRAIN
 
 
 class Head(Phase):
@@ -8,4 +9,4 @@ class Head(Phase):
 
     trains = True
     needs = ("labels",)
-    recalls = ("reach", "evidence")
+    reads = (TRAIN.latent, TRAIN.chart_logits)

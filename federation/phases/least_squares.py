@@ -1,6 +1,7 @@
 """Makes the head's last layer by least squares."""
 
 from federation.phases.phase import Phase
+from federation.phases.reach import TRAIN
 
 
 class LeastSquares(Phase):
@@ -8,4 +9,4 @@ class LeastSquares(Phase):
 
     asks_all = True
     trains = True
-    recalls = ("reach", "evidence")
+    reads = (TRAIN.latent,)

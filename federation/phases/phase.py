@@ -8,6 +8,17 @@ from pydantic import Field
 from federation.rules import InputError, Rule, nearest
 
 
+class Kept(str):
+    """The name of a tensor that a phase leaves in each client's memory: `phase/name`. Who reads it imports it."""
+
+    __slots__ = ()
+
+    @property
+    def phase(self) -> str:
+        """The phase that leaves it there."""
+        return self.partition("/")[0]
+
+
 class Phase(Rule):
     """Rounds of one kind, as a value in a scenario's list of phases.
 
@@ -23,7 +34,7 @@ class Phase(Rule):
         proposes: what a client remembers of its own answer holds only once the server has counted that answer.
         foundation: its result is what federations share that are trained apart and joined later.
         remembers: clients keep what they are told, under the phase's name.
-        recalls: phases whose memory a client needs here; one that has lost it is told again with its order.
+        reads: what it needs of what earlier phases have left in a client's memory.
         continues: another phase whose learning-rate schedule goes on here; the two are one training.
         needs: what earlier phases must have made.
         makes: what later phases may need.
@@ -36,7 +47,7 @@ class Phase(Rule):
     proposes: ClassVar[bool] = False
     foundation: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
-    recalls: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[Kept, ...]] = ()
     continues: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ()
     makes: ClassVar[tuple[str, ...]] = ()
@@ -46,6 +57,11 @@ class Phase(Rule):
     @classmethod
     def kinds(cls) -> dict[str, type["Phase"]]:
         return {kind: phase for kind, phase in super().kinds().items() if phase not in (Phase, GlobalTraining)}
+
+    @classmethod
+    def recalls(cls) -> tuple[str, ...]:
+        """The phases whose memory a client needs here; one that has lost it is told again with its order."""
+        return tuple(dict.fromkeys(kept.phase for kept in cls.reads))
 
     @property
     def name(self) -> str:
@@ -90,7 +106,7 @@ def check_order(phases: Sequence[Phase]) -> None:
     for phase in phases:
         if phase.name in seen:
             raise InputError(f"phases: {phase.name} is there twice; a phase may come once")
-        for need in (*phase.needs, *phase.recalls):
+        for need in (*phase.needs, *phase.recalls()):
             if need not in made | seen:
                 makers = sorted(kind for kind, each in Phase.kinds().items() if need in (*each.makes, kind))
                 raise InputError(f"phases: {phase.name} needs {need}; put {' or '.join(makers)} before it")

@@ -1,10 +1,12 @@
 """Tunes the gate, the experts being fixed."""
 
+from federation.phases.evidence import LIKELIHOODS
 from federation.phases.phase import Phase
+from federation.phases.reach import TRAIN
 
 
 class Router(Phase):
     """Tunes the gate, the experts being fixed."""
 
     trains = True
-    recalls = ("reach", "evidence")
+    reads = (TRAIN.latent, TRAIN.scores, LIKELIHOODS)

@@ -9,6 +9,8 @@ from clients.phases.evidence import remember
 from federation.data.samples import ClientData, Samples
 from federation.learning.experts import Expert, scattered
 from federation.opening import open_scenario
+from federation.phases.evidence import EXPERTS, LIKELIHOODS
+from federation.phases.reach import HELD_OUT
 from federation.task import Task
 from federation.tensors import prefixed, single
 from federation.wire.records import VARIANCES, Order
@@ -33,14 +35,14 @@ def member():
 
 
 def test_an_expert_that_was_not_downloaded_explains_nothing(member):
-    likely = member.memory["train/likelihoods"]
+    likely = member.memory[LIKELIHOODS]
     assert likely[:, 1].tolist() == [0.0] * 4
     assert (likely[:, [0, 2]] > 0).all()
 
 
 def test_an_expert_that_was_not_downloaded_has_no_say_in_the_mixture(member):
-    member.memory["held_out/latent"] = torch.zeros(4, 1)
-    member.memory["held_out/scores"] = torch.tensor([[0.5, 0.3, 0.2]]).log().expand(4, 3)
+    member.memory[HELD_OUT.latent] = torch.zeros(4, 1)
+    member.memory[HELD_OUT.scores] = torch.tensor([[0.5, 0.3, 0.2]]).log().expand(4, 3)
     mixture = held_out_parts(Order("composition", 0), member, SCENARIO, TASK)["mixture"]
-    answers = member.memory["held_out/experts"]
+    answers = member.memory[EXPERTS]
     torch.testing.assert_close(mixture, (0.5 * answers[:, 0] + 0.2 * answers[:, 2]) / 0.7)

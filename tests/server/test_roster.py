@@ -50,12 +50,13 @@ def test_a_quorum_is_a_share_of_all_who_are_asked_be_they_there_or_not(roster):
     assert roster.quorum(now("reach", CHARTED)) == 1  # half of the two that have been charted
 
 
-def test_who_has_been_away_is_told_again_what_the_others_remember(roster):
-    head = now("head", CHARTED)
+def test_who_has_been_away_is_told_again_what_a_phase_reads_of_what_the_others_remember(roster):
+    head, router = now("head", CHARTED), now("router", CHARTED)
     roster.answered(Step(named("reach")(), 0, 1), [0, 1])
     roster.answered(Step(named("evidence")(), 0, 1), [0])
-    assert not roster.kind(head, 0).again
-    again = roster.kind(head, 1)
+    assert not roster.kind(head, 1).again
+    assert not roster.kind(router, 0).again
+    again = roster.kind(router, 1)
     assert again.again == ("evidence",)
     assert again.reached == (1,)
 
