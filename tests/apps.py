@@ -8,14 +8,8 @@ import psutil
 import sklearn.datasets  # noqa: F401 - a scenario imports it with its data, which must not happen when memory is scarce
 
 from clients.app import serve_cohort
+from federation.wire.records import Order
 from scenarios.runs.experiment import simulated
-
-
-def deadly(asked):
-    """Client 2 takes its worker with it."""
-    if 3 in asked.nodes:
-        os._exit(9)
-    return serve_cohort(asked)
 
 
 def deadly_trial(trial):
@@ -25,14 +19,16 @@ def deadly_trial(trial):
     return simulated(trial)
 
 
-def slow(asked):
-    """A second before each answer, in which a worker can be killed."""
-    time.sleep(1)
-    return serve_cohort(asked)
-
-
-def hungry(asked):
-    """Memory for two members of a cohort, and for no more."""
+def troubled(asked):
+    """What is asked, but an order's settings may make it `slow`, so that its worker can be killed before it answers, or
+    `deadly`: client 2 takes its worker with it. Where they make it `hungry`, there is memory for a cohort of two."""
+    settings = Order.from_record(asked.bodies[0]).settings
+    if "slow" in settings:
+        time.sleep(1)
+    if "deadly" in settings and 3 in asked.nodes:
+        os._exit(9)
+    if "hungry" not in settings:
+        return serve_cohort(asked)
     used = psutil.Process().memory_info().vms
     resource.setrlimit(resource.RLIMIT_AS, (used + 250 * 2**20, resource.RLIM_INFINITY))
     try:

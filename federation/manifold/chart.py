@@ -13,9 +13,6 @@ from federation.manifold.dimension import Spacing
 from federation.rules import Frozen
 from federation.tensors import Parameters
 
-WHOLE = 0
-"""The only component of a region whose samples carry no class."""
-
 
 @dataclass(frozen=True)
 class Moments:

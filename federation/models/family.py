@@ -210,37 +210,10 @@ class ElasticFamily(Rule):
             turned[name] = parameters[name].roll([-units] * len(hidden), hidden) if hidden else parameters[name]
         return turned
 
-    def widen(
-        self, parameters: Parameters, task: Task, wider: Self, draw: torch.Generator | None = None
-    ) -> dict[str, Tensor]:
-        """The same function as a model of a wider family: units are copied and copies share their outgoing weights.
-
-        Equal shares leave copies alike for ever, for they get equal gradients; uneven ones tell them apart at once.
-        A leading clients axis is kept. Source: Net2WiderNet, Chen et al. (2016).
-
-        Args:
-            parameters: of full size.
-            draw: draws uneven shares, which leave the function as it is; None: equal ones.
-        Raises:
-            ValueError: `wider` has other layers, or narrower ones.
-        """
-        return widened(parameters, self.shapes(task), wider.shapes(task), draw)
-
-    def deepen(self, parameters: Parameters, task: Task, deeper: Self) -> dict[str, Tensor]:
-        """The same function as a model of a deeper family: the new blocks pass on what they read, all units awake.
-
-        The outputs stay; the trunk, which is what the last block says, does not. A leading clients axis is kept.
-        Source: Net2DeeperNet, Chen et al. (2016).
-
-        Raises:
-            ValueError: `deeper` lacks layers of this family, or has others in their place.
-        """
-        return deepened(parameters, self.shapes(task), deeper.shapes(task), self.skips)
-
     def grown(
         self, parameters: Parameters, task: Task, before: Size, after: Size, draw: torch.Generator | None = None
     ) -> dict[str, Tensor]:
-        """The same function as a model of a larger size of this family: first wider, then deeper; see both.
+        """The same function as a model of a larger size of this family: first wider, then deeper; see `net2net`.
 
         Leading slices of it say something else than before: what copies share is divided among them.
 

@@ -16,10 +16,17 @@ UNEVEN = 0.5
 
 
 def widened(parameters: Parameters, before: Shapes, after: Shapes, draw: torch.Generator | None) -> dict[str, Tensor]:
-    """The same function with more units a layer; see `ElasticFamily.widen`.
+    """The same function with more units a layer: they are copied, and copies share their outgoing weights.
 
     Unit u of a layer that had n is a copy of unit u mod n: so it depends on the two widths alone, and all layers that
-    write to one residual stream are copied alike.
+    write to one residual stream are copied alike. Equal shares leave copies alike for ever, for they get equal
+    gradients; uneven ones tell them apart at once.
+
+    Args:
+        before: the shapes of the weights that are given; `after` are those of the wider model.
+        draw: draws uneven shares, which leave the function as it is; None: equal ones.
+    Raises:
+        ValueError: `after` has other layers, or narrower ones.
     """
     if before.keys() != after.keys() or any(_narrower(before[name], after[name]) for name in before):
         raise ValueError("the wider family must have the same layers, none of them narrower")
@@ -33,10 +40,16 @@ def widened(parameters: Parameters, before: Shapes, after: Shapes, draw: torch.G
 
 
 def deepened(parameters: Parameters, before: Shapes, after: Shapes, residual: bool) -> dict[str, Tensor]:
-    """The same function with more blocks before the head; see `ElasticFamily.deepen`.
+    """The same function with more blocks before the head, which pass on what they read, all units awake.
 
+    The outputs stay; the trunk, which is what the last block says, does not. Source: Net2DeeperNet.
     What enters a block is nonnegative, so a plain block of the identity passes it on. A residual block of ECHO x the
     identity multiplies it by 1 + ECHO, and the head's weights are divided by that.
+
+    Args:
+        residual: whether blocks have skip connections.
+    Raises:
+        ValueError: `after` lacks layers of `before`, or has others in their place.
     """
     if any(after.get(name) != shape for name, shape in before.items()):
         raise ValueError("the deeper family must have all layers of this one, of the same shapes")

@@ -19,7 +19,7 @@ from federation.wire.records import ACTION, Order, read_contribution
 from scenarios.runs.experiment import Experiment, run
 from scenarios.runs.folder import RunFolder
 from server.app import federate
-from tests.apps import deadly, deadly_trial, hungry, slow
+from tests.apps import deadly_trial, troubled
 from tests.small import ROUNDS, Quiet
 
 CONFIG = run_config("digits", ROUNDS, 0)
@@ -33,9 +33,9 @@ def model(workers, visit=lambda messages: messages):
     return world.tensors(), grid.traffic
 
 
-def first_round(workers, cohort=COHORT):
+def first_round(workers, *troubles, cohort=COHORT):
     grid = CohortGrid(workers, CLIENTS, CONFIG, cohort=cohort)
-    body = Order("census", round=0, settings={"region": EVERYWHERE}).to_record()
+    body = Order("census", round=0, settings={"region": EVERYWHERE, **dict.fromkeys(troubles, 1.0)}).to_record()
     replies = list(grid.send_and_receive([grid.create_message(body, ACTION, n + 1, "1") for n in range(CLIENTS)]))
     good = [read_contribution(reply.content, "census", [0])[0] for reply in replies if reply.has_content()]
     clients = sorted(client for contribution in good for client in contribution.clients)
@@ -49,25 +49,30 @@ def here():
     return model(Here(serve_cohort))
 
 
-@pytest.mark.parametrize("count", [1, 4])
-def test_any_number_of_workers_gives_the_same_bits_as_none(here, count):
-    weights, traffic = model(RayWorkers(serve_cohort, count))
+@pytest.fixture(scope="module")
+def two():
+    """Workers that most tests share: to start one takes longer than what it is asked."""
+    return RayWorkers(troubled, 2)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_any_number_of_workers_gives_the_same_bits_as_none(here, two, count):
+    weights, traffic = model(two if count == 2 else RayWorkers(serve_cohort, count))
     assert weights.keys() == here[0].keys()
     assert all(torch.equal(weights[name], tensor) for name, tensor in here[0].items())
     assert traffic == here[1]
 
 
-def test_a_worker_killed_in_mid_round_changes_nothing():
+def test_a_worker_killed_in_mid_round_changes_nothing(two):
     undisturbed = first_round(Here(serve_cohort))
-    workers = RayWorkers(slow, 2)
-    victim = workers.processes()[0]
+    victim = two.processes()[0]
     threading.Timer(0.5, os.kill, (victim, signal.SIGKILL)).start()
-    assert first_round(workers) == undisturbed
-    assert victim not in workers.processes()
+    assert first_round(two, "slow") == undisturbed
+    assert victim not in two.processes()
 
 
-def test_a_cohort_for_which_memory_is_too_small_is_served_in_pieces():
-    assert first_round(RayWorkers(hungry, 1), cohort=5) == first_round(Here(serve_cohort), cohort=5)
+def test_a_cohort_for_which_memory_is_too_small_is_served_in_pieces(two):
+    assert first_round(two, "hungry", cohort=5) == first_round(Here(serve_cohort), cohort=5)
 
 
 @pytest.mark.slow
@@ -81,8 +86,8 @@ def test_a_node_lost_in_mid_round_changes_nothing():
     assert found["disturbed"] == found["undisturbed"] == found["again"]
 
 
-def test_a_client_that_kills_its_worker_is_refused_alone():
-    clients, _, errors = first_round(RayWorkers(deadly, 2))
+def test_a_client_that_kills_its_worker_is_refused_alone(two):
+    clients, _, errors = first_round(two, "deadly")
     assert clients == [0, 1, 3, 4]
     assert len(errors) == 1
     assert errors[0].startswith("client 2: its worker died 2 times")

@@ -14,7 +14,7 @@ from ray.cluster_utils import Cluster
 from clients.app import serve_cohort
 from federation.engine import Here
 from federation.engine.workers import RayWorkers
-from tests.apps import slow
+from tests.apps import troubled
 from tests.parity.test_workers import first_round
 
 YOUNG = 120.0
@@ -34,14 +34,14 @@ def main() -> None:
     until = time.monotonic() + YOUNG
     while len(set(nodes)) < 2 and time.monotonic() < until:
         time.sleep(0.5)
-        workers = RayWorkers(slow, 2, address=cluster.address)
+        workers = RayWorkers(troubled, 2, address=cluster.address)
         nodes = [ray.get(actor.__ray_call__.remote(_node)) for actor in workers._actors]
     timer = threading.Timer(0.5, cluster.remove_node, (second,), {"allow_graceful": False})
     timer.start()
-    disturbed = first_round(workers)
+    disturbed = first_round(workers, "slow")
     timer.join()
     left = sum(node["Alive"] for node in ray.nodes())
-    again = first_round(workers)
+    again = first_round(workers, "slow")
     undisturbed = first_round(Here(serve_cohort))
     print(
         json.dumps(
