@@ -25,7 +25,7 @@ from federation.world.composition import usable
 LIBRARY = "scenarios.library"
 """The package whose modules can be opened by name."""
 
-PATHS = ("data.dir", "data.path", "availability.path")
+PATHS = ("data.dir", "data.path", "data.test", "availability.path")
 """Fields that name files."""
 
 

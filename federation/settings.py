@@ -21,7 +21,15 @@ class DataSettings(Frozen):
     """Where samples come from, and how many of them."""
 
     dir: str | None = Field(default=None, description="folder of the npz files; MANIFOLD_DATA where it is not set")
-    path: str | None = Field(default=None, description="one npz file (scenario npz)")
+    path: str | None = Field(default=None, description="a file or folder of one's own (own, npz)")
+    label: Several[str] = Field(default=(), description="own: the column to be learned, or several of amounts")
+    client: str | None = Field(default=None, description="own: the column that says whose a row is")
+    task: Literal["classification", "regression"] | None = Field(
+        default=None, description="own: whether labels are classes or amounts; None: what they look like"
+    )
+    ignore: Several[str] = Field(default=(), description="own: columns that are not looked at")
+    test: str | None = Field(default=None, description="own: a file to test on; without it a share is held out")
+    test_share: float = Field(default=0.2, gt=0, lt=1, description="own: that share")
     source: Literal["files", "hub"] = Field(default="files", description="npz files, or the Hugging Face hub")
     limit: int | None = Field(default=None, ge=1, description="at most this many training samples (of each part)")
     periods: Several[int] = Field(default=(), description="of data that drift, the times that are there; default all")

@@ -70,12 +70,13 @@ class WorldModel:
         return self.atlas.merged() if self.design.whole_regions else self.atlas
 
     def predict(
-        self, inputs: Tensor | NDArray[Any], context: Tensor | NDArray[np.int64] | None = None
+        self, inputs: Any, context: Tensor | NDArray[np.int64] | None = None
     ) -> Float[Tensor, "samples outputs"]:
         """Probabilities of the classes, or the predicted values.
 
         Queries more novel than the threshold are answered by the generalist.
         Args:
+            inputs: an array or tensor; of a model of one's own data what `Preparation.inputs` takes, such as a frame.
             context: a number for each query; those with the same number come from one client, whoever that is, and
                 help to answer one another. Queries with -1 come alone.
         Raises:
@@ -137,15 +138,15 @@ class WorldModel:
         design = self.design.model_copy(update={"size": self.design.size.least(size), "sizes": sizes})
         return replace(self, design=design, experts=experts, prior=prior)
 
-    def novelty(self, inputs: Tensor | NDArray[Any]) -> Float[Tensor, " samples"]:
+    def novelty(self, inputs: Any) -> Float[Tensor, " samples"]:
         """-log density of the atlas; above `design.novelty_threshold` no region knows the sample."""
         return self.query(inputs).survey.novelty()
 
-    def route(self, inputs: Tensor | NDArray[Any]) -> Float[Tensor, "samples regions"]:
+    def route(self, inputs: Any) -> Float[Tensor, "samples regions"]:
         """The gate of each region's expert; all but the router's top ones are zero."""
         return self.gates(self.query(inputs)).spread(self.design.regions)
 
-    def query(self, inputs: Tensor | NDArray[Any]) -> Query:
+    def query(self, inputs: Any) -> Query:
         """Inputs as all parts see them.
 
         Raises:
@@ -266,7 +267,8 @@ class WorldModel:
         """
         try:
             manifest = read_manifest(Path(folder) / MANIFEST, VERSION)
-            weights = read_weights(Path(folder) / WEIGHTS, manifest)
+            counted = {name: value for name, value in manifest.items() if name != "preparation"}
+            weights = read_weights(Path(folder) / WEIGHTS, counted)
             world = WorldModel.of(Design.model_validate(manifest), weights)
             world.check()
         except Exception as error:  # whoever wrote the files may have written anything
@@ -294,7 +296,9 @@ class WorldModel:
             ValueError: a part lacks a weight, has one of another shape, or gives answers that are none.
         """
         check_fit(self.design, self.atlas, self.experts, {name: getattr(self, name) for name in SMALL})
+        self.design.preparation.check(self.design.task.input_shape, self.design.task.outputs)
+        bare = replace(self, design=self.design.model_copy(update={"preparation": Preparation()}))
         for rows in (torch.zeros(2, *self.design.task.input_shape), torch.ones(2, *self.design.task.input_shape)):
-            for answers in (self.predict(rows), self.predict(rows, torch.zeros(2, dtype=torch.int64))):
+            for answers in (bare.predict(rows), bare.predict(rows, torch.zeros(2, dtype=torch.int64))):
                 if answers.shape != (2, self.design.task.outputs) or not bool(answers.isfinite().all()):
                     raise ValueError("it answers with NaN, infinity, or of another shape than its task")

@@ -25,10 +25,18 @@ def read_npz(path: Path, names: tuple[str, ...]) -> Arrays:
     """
     if not path.is_file():
         raise InputError(f"no data file {path}; name its folder by --data-dir or MANIFOLD_DATA")
+    if not zipfile.is_zipfile(path):
+        raise InputError(
+            f"{path} is no readable npz file; a table of text needs the ending csv, or save it by numpy.savez"
+        )
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except ValueError:
+        raise InputError(
+            f"{path} is no readable npz file: it holds Python objects; save numbers, or text by astype(str)"
+        ) from None
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is no readable npz file ({error}); fetch it again") from error
     missing = [name for name in names if name not in arrays]
     if missing:

@@ -1,5 +1,6 @@
 """From raw rows in a user's units to what models are trained on, and from their answers back."""
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -8,38 +9,49 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from federation.data.columns import ROUNDING, Column, encode
+from federation.data.tables import as_arrow
 from federation.rules import Frozen, InputError, Several
-
-ROUNDING = 1e-12
-"""A column whose deviation is no more than this share of its largest number is constant, up to rounding."""
 
 
 class Preparation(Frozen):
     """Inputs less `centre` over `scale`, one number a column, or one for all; the same of real-valued targets.
 
     Attributes:
+        columns: of a table, how each is encoded; then `centre` and `scale` are not used.
         channel: whether images [samples, height, width] get an axis of one channel.
+        channels_last: whether images are [samples, height, width, channels], and are turned.
         target_centre, target_scale: of each real value that is answered.
         classes: the name of each class, in the order of the outputs; none where they are numbered from zero.
     """
 
+    columns: Several[Column] = ()
     channel: bool = False
+    channels_last: bool = False
     centre: Several[float] = ()
     scale: Several[float] = ()
     target_centre: Several[float] = ()
     target_scale: Several[float] = ()
     classes: Several[str | int] = ()
 
-    def inputs(self, rows: Tensor | NDArray[Any]) -> Float[Tensor, "samples *shape"]:
+    def inputs(self, rows: Any) -> Float[Tensor, "samples *shape"]:
         """Raw rows as the models take them: prepared in float64, in float32.
 
+        Args:
+            rows: an array or tensor; of a table also a frame, a dict of columns, or a list of dicts, and then an array
+                has its columns in order.
         Raises:
-            InputError: they are no numbers.
+            InputError: a column is missing, or they are no numbers where numbers are expected.
         """
+        if self.columns:
+            table = as_arrow(rows, "inputs", [column.name for column in self.columns])
+            return torch.from_numpy(encode(self.columns, table, "inputs"))
+        rows = rows if isinstance(rows, Tensor) else np.asarray(rows)
         if isinstance(rows, np.ndarray) and rows.dtype.kind not in "fiub":
             raise InputError(f"inputs are of {rows.dtype}, expected numbers")
         raw = torch.as_tensor(rows)
         raw = raw.unsqueeze(1) if self.channel and raw.dim() == 3 else raw
+        raw = raw.permute(0, 3, 1, 2) if self.channels_last and raw.dim() == 4 else raw
         if not self.centre:
             return raw.float()
         if len(self.centre) not in (1, raw.shape[-1] if raw.dim() == 2 else 1):
@@ -56,6 +68,22 @@ class Preparation(Frozen):
             return outputs
         centre, scale = (torch.tensor(each, dtype=torch.float64) for each in (self.target_centre, self.target_scale))
         return (outputs.double() * scale + centre).to(outputs.dtype)
+
+    def check(self, inputs: tuple[int, ...], outputs: int) -> None:
+        """Whether it fits models of such inputs and so many outputs.
+
+        Raises:
+            ValueError: it does not.
+        """
+        width = sum(column.width for column in self.columns) or (len(self.centre) if len(self.centre) > 1 else 0)
+        if width and inputs != (width,):
+            raise ValueError(f"its preparation gives rows of {width} numbers, its models take {list(inputs)}")
+        if len(self.scale) != len(self.centre) or len(self.target_scale) != len(self.target_centre):
+            raise ValueError("its preparation has not one scale for each centre")
+        if {len(self.classes), len(self.target_centre)} - {0, outputs}:
+            raise ValueError(f"its preparation does not name the {outputs} outputs of its models")
+        if not all(0 < size < inf for size in (*self.scale, *self.target_scale)):
+            raise ValueError("its preparation has a scale that is not above zero and finite")
 
 
 def standard(columns: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:

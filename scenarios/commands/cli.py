@@ -31,6 +31,7 @@ from scenarios.commands.options import (
     Until,
     Which,
 )
+from scenarios.commands.own_data import of_own_data
 from scenarios.commands.studies_cli import app as studies
 from scenarios.deployment.cli import app as deploy
 from scenarios.reports.display import Bars, plan_tables
@@ -76,6 +77,7 @@ def show(
 
 
 @app.command()
+@of_own_data
 def plan(
     scenario: Reference,
     set_: Set = None,
@@ -91,6 +93,7 @@ def plan(
 
 
 @app.command()
+@of_own_data
 def simulate(
     scenario: Reference,
     set_: Set = None,
@@ -115,6 +118,7 @@ def simulate(
 
 
 @app.command()
+@of_own_data
 def compare(
     scenario: Reference,
     methods: Annotated[
