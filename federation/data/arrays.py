@@ -34,7 +34,7 @@ def of_arrays(
     """
     for x, y in (("x_train", "y_train"), ("x_test", "y_test")):
         if x in arrays:
-            _check_inputs(arrays[x], f"{name} {x}")
+            check_inputs(arrays[x], f"{name} {x}")
             if arrays[y].shape[:1] != arrays[x].shape[:1] or arrays[y].ndim > 2:
                 raise InputError(
                     f"{name}: {y} is {arrays[y].dtype} {list(arrays[y].shape)}; "
@@ -108,7 +108,12 @@ def preparation_of(train: NDArray[Any]) -> Preparation:
     return Preparation(channel=train.ndim == 3, channels_last=channels_last(train.shape), centre=centre, scale=scale)
 
 
-def _check_inputs(values: NDArray[Any], where: str) -> None:
+def check_inputs(values: NDArray[Any], where: str) -> None:
+    """Whether they are images or flat features.
+
+    Raises:
+        InputError: they are neither, or NaN or infinity is among them.
+    """
     if values.ndim not in (2, 3, 4) or len(values) == 0:
         raise InputError(
             f"{where}: shape {list(values.shape)}; expected [n, features], [n, h, w] or [n, c, h, w] with n > 0"

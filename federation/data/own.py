@@ -119,27 +119,25 @@ def labels(table: Table, columns: Sequence[str]) -> NDArray[Any]:
 def _tabulated(parts: Sequence[tuple[Table, Rows]], names: Sequence[str]) -> tuple[Preparation, tuple[Tensor, Tensor]]:
     """Rows of a table, encoded as its training rows say."""
     (table, train), _ = parts
-    taken = ((piece, train[place : place + piece.num_rows]) for piece, place in _taken(table, names, train))
-    columns = fitted(summed(names, taken, table.name), table.name)
+    columns = fitted(summed(names, _taken(table, names, train), table.name), table.name)
     kept = [column.name for column in columns]
     encoded = []
     for source, rows in parts:
         out = np.empty((len(rows), sum(column.width for column in columns)), dtype=np.float32)
-        for piece, place in _taken(source, kept, rows):
-            span = slice(place, place + piece.num_rows)
-            out[span] = encode(columns, piece, source.name, rows[span])
+        first = 0
+        for piece, numbered in _taken(source, kept, rows):
+            out[first : first + piece.num_rows] = encode(columns, piece, source.name, numbered)
+            first += piece.num_rows
         encoded.append(torch.from_numpy(out))
     return Preparation(columns=columns), (encoded[0], encoded[1])
 
 
-def _taken(table: Table, names: Sequence[str], rows: Rows) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """Pieces of some rows, in order, each with the number of rows before it."""
-    start = 0
-    for piece in table.pieces(names):
-        inside = np.searchsorted(rows, [start, start + piece.num_rows])
-        if inside[0] < inside[1]:
-            yield piece.take(pa.array(rows[slice(*inside)] - start)), int(inside[0])
-        start += piece.num_rows
+def _taken(table: Table, names: Sequence[str], rows: Rows) -> Iterator[tuple[pa.RecordBatch, Rows]]:
+    """Some rows by pieces, in order, each piece with the numbers of its rows."""
+    for piece, numbered in table.numbered(names):
+        inside = slice(*np.searchsorted(rows, [numbered[0], numbered[-1] + 1]))
+        if inside.start < inside.stop:
+            yield piece.take(pa.array(rows[inside] - numbered[0])), rows[inside]
 
 
 def _pictured(parts: Sequence[tuple[Table, Rows]], name: str) -> tuple[Preparation, tuple[Tensor, Tensor]]:
@@ -159,7 +157,8 @@ def _clients(table: Table, asked: Table, client: str | None) -> tuple[Rows | Non
     if client is None:
         return None, None
     names = [
-        _names(each, client) for each in (table, *([asked] if asked is not table and client in asked.columns else []))
+        client_names(each, client)
+        for each in (table, *([asked] if asked is not table and client in asked.columns else []))
     ]
     numbered = np.unique(np.concatenate(names), return_inverse=True)[1].astype(np.int64)
     owner = numbered[: len(names[0])]
@@ -167,7 +166,12 @@ def _clients(table: Table, asked: Table, client: str | None) -> tuple[Rows | Non
     return owner, visitor
 
 
-def _names(table: Table, client: str) -> NDArray[Any]:
+def client_names(table: Table, client: str) -> NDArray[Any]:
+    """The name of each row's client.
+
+    Raises:
+        InputError: one has none.
+    """
     values = texts(table.column(client).combine_chunks())
     if (absent := np.flatnonzero(np.asarray(values.is_null()))).size:
         raise InputError(f"{table.name}: column {client!r} is empty in row {absent[0] + 1}; each row needs its client")

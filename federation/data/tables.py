@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.dataset as pads
+from numpy.typing import NDArray
 
 from federation.rules import InputError, nearest
 
@@ -59,6 +60,13 @@ class Table:
                 for start in range(0, batch.num_rows, PIECE):
                     yield batch.slice(start, PIECE)
 
+    def numbered(self, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, NDArray[np.int64]]]:
+        """The same, each piece with the numbers of its rows."""
+        first = 0
+        for piece in self.pieces(columns):
+            yield piece, np.arange(first, first + piece.num_rows)
+            first += piece.num_rows
+
     def column(self, name: str) -> pa.ChunkedArray:
         """One column as a whole."""
         pieces = [piece.column(0) for piece in self.pieces([name])]
@@ -94,18 +102,19 @@ class _Readable:
             raise InputError(f"{self.name}: {cause[:300]}; mend that, or take a file of another kind") from None
 
 
-def opened(source: Any, exact: Sequence[str] = ()) -> Table:
+def opened(source: Any, exact: Sequence[str] = (), name: str = "the table") -> Table:
     """A table from a file or folder (CSV, JSON lines, Parquet, Arrow, images), or from a frame in memory.
 
     Args:
         source: a path; a pandas frame, an Arrow table, or a data set of Hugging Face `datasets`.
         exact: columns of CSV files whose whole numbers stay so. All others become real numbers, so that a whole number
             in the first rows does not forbid others later.
+        name: what messages call what is in memory; a file has its own name.
     Raises:
         InputError: it cannot be read.
     """
     if not isinstance(source, (str, Path)):
-        return _held(source)
+        return _held(source, name)
     path = Path(source).expanduser()
     if path.is_dir():
         return _folder(path)
@@ -176,7 +185,7 @@ def _folder(path: Path) -> Table:
     return _held(images, path.name)
 
 
-def _held(source: Any, name: str = "the table") -> Table:
+def _held(source: Any, name: str) -> Table:
     """What is in memory already, or mapped into it."""
     if type(source).__module__.startswith("datasets."):
         return Table(name, pads.dataset(_named(source)))

@@ -18,6 +18,7 @@ from rich.console import Console
 from federation.opening import open_scenario, scenario_names
 from federation.rules import InputError
 from scenarios.baselines import METHODS
+from scenarios.commands.data import app as data
 from scenarios.commands.jobs import Cap, Compare, Drift, Job, Simulate, unfinished
 from scenarios.commands.options import (
     Json,
@@ -54,6 +55,7 @@ UNTIL_STABLE = {"fixed_point.residual": 0.02, "experts.rounds": 100}
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(studies)
 app.add_typer(deploy, name="deploy")
+app.add_typer(data, name="data")
 
 
 @app.command("list")

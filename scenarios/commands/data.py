@@ -1,0 +1,111 @@
+"""`manifold data check`: what is understood of one's own data before anything is trained."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Shown
+
+from federation.data.arrays import check_inputs
+from federation.data.npz import read_npz
+from federation.data.own import Meaning
+from federation.data.pictures import channels_last
+from federation.data.tables import as_arrow, opened
+from federation.rules import InputError
+from scenarios.commands.own_data import Client, Ignore, Kind, Label
+from scenarios.runs.data_check import Understood, understood
+
+app = typer.Typer(no_args_is_help=True, help="One's own data.")
+
+
+@app.callback()
+def data() -> None:
+    """One's own data."""
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="csv, jsonl, parquet, arrow, npz, or a folder")],
+    label: Label = None,
+    client: Client = None,
+    task: Kind = None,
+    ignore: Ignore = None,
+    json_: Annotated[bool, typer.Option("--json", help="print one JSON object instead")] = False,
+) -> int:
+    """Say what a run would make of a file, and what looks suspicious in it. Status 2: a run would refuse it."""
+    if file.suffix.lower() == ".npz":
+        found = _arrays(file, task)
+    else:
+        meaning = Meaning(label or (), client, task, ignore or ())
+        found = understood(opened(file, [*meaning.label, *([client] if client else [])]), meaning)
+    print(json.dumps(found.dump())) if json_ else _show(found)
+    return 2 if found.problems else 0
+
+
+def _arrays(file: Path, task: Any) -> Understood:
+    """The training samples of an npz file as a table; images by their shape alone."""
+    arrays = read_npz(file, ("x_train", "y_train"))
+    x, y = arrays["x_train"], arrays["y_train"]
+    check_inputs(x, f"{file.name} x_train")
+    if y.shape[:1] != x.shape[:1] or y.ndim > 2:
+        raise InputError(f"{file.name}: y_train is {list(y.shape)}; expected a target for each of {len(x)}")
+    targets = {f"y{place}": column for place, column in enumerate(y.reshape(len(y), -1).T)}
+    clients = {"client": arrays["group_train"]} if "group_train" in arrays else {}
+    meaning = Meaning(list(targets), next(iter(clients), None), task)
+    if x.ndim == 2:
+        columns = {f"x{place}": column for place, column in enumerate(x.T)}
+        return understood(opened({**columns, **targets, **clients}, name=file.name), meaning)
+    turned = ["images have their channels last; they are turned"] if channels_last(x.shape) else []
+    about = f"{len(x)} images {list(x.shape[1:])}, {x.dtype}, {np.min(x):g} to {np.max(x):g}"
+    images = pa.nulls(len(x), pa.struct({"bytes": pa.binary(), "path": pa.string()}))
+    table = as_arrow({**targets, **clients}).append_column("image", images)
+    return understood(opened(table, name=file.name), meaning, [about, *turned])
+
+
+def _show(found: Understood) -> None:
+    console = Console()
+    console.print(f"{found.name}: {found.rows:,} rows, {found.task or 'unclear'}", markup=False, highlight=False)
+    _table(
+        console,
+        "columns",
+        ("name", "kind", "missing", "values", "mean", "std", "min", "max"),
+        found.columns,
+    )
+    for title, counts in (("class", found.classes), ("client", found.clients)):
+        most = sorted(counts.items(), key=lambda item: -item[1])
+        shown = [{title: name, "rows": rows} for name, rows in most[:SHOWN]]
+        _table(
+            console,
+            f"{len(counts)} {title}es" if title == "class" else f"{len(counts)} clients",
+            (title, "rows"),
+            shown,
+        )
+    amounts = [{"label": name, **each} for name, each in found.amounts.items()]
+    _table(console, "amounts", ("label", "mean", "std", "min", "max"), amounts)
+    for word, lines in (("suspicious", found.suspicious), ("error", found.problems)):
+        for line in lines:
+            console.print(f"{word}: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+SHOWN = 30
+"""Rows of a table that are printed; --json tells all."""
+
+
+def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    table = Shown(
+        title=title if len(rows) <= SHOWN else f"{title}, the first {SHOWN} of {len(rows):,}", title_justify="left"
+    )
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="right" if place else "left", overflow="fold")
+    for row in rows[:SHOWN]:
+        cells = (row.get(column, "") for column in columns)
+        table.add_row(*(escape(f"{cell:.6g}" if isinstance(cell, float) else str(cell)) for cell in cells))
+    console.print(table)
