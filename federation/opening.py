@@ -16,6 +16,7 @@ from federation.data.distribution import federate
 from federation.data.partition import OnDemand
 from federation.data.samples import Dataset, FederatedData, Pool
 from federation.learning.readout import Readout
+from federation.phases.charting import Charting
 from federation.rules import InputError, Rule, nearest
 from federation.scenario import Scenario
 from federation.settings import DataSettings
@@ -54,6 +55,7 @@ class Opened:
         """
         found = _federation(self._source)
         _fits(self, found.task)
+        _charted(self.scenario, found.most_of_a_kind)
         return found
 
     @cached_property
@@ -109,6 +111,16 @@ def _fits(opened: Opened, task: Task) -> None:
         scenario.head.network.shapes(task, latent=1)
     if features := scenario.experts.features:
         Readout.like(scenario.model, task, features, None)[0].shapes(task)
+
+
+def _charted(scenario: Scenario, most: int | None) -> None:
+    """Refuse clients who are all too small to be charted."""
+    least = scenario.charts.min_count
+    if most is not None and most < least and any(isinstance(phase, Charting) for phase in scenario.phases):
+        raise InputError(
+            f"no client has {least} training samples of one kind, the largest number is {most}; take larger clients, "
+            f"or lower charts.min_count={least}"
+        )
 
 
 def open_scenario(reference: str, overrides: Mapping[str, Any] | None = None) -> Opened:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from federation.data.arrays import FEWEST, Rows, apart, assembled, preparation_of
-from federation.data.columns import encode, fitted, numbers, summed, texts
+from federation.data.columns import encode, fitted, kind_of, numbers, summed, texts
 from federation.data.pictures import is_image, pictures
 from federation.data.preparation import Preparation
 from federation.data.samples import Dataset
@@ -107,6 +107,8 @@ def labels(table: Table, columns: Sequence[str]) -> NDArray[Any]:
             found.append(np.array(texts(values).to_pylist(), dtype=str))
         elif pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
             found.append(values.to_numpy(zero_copy_only=False))
+        elif kind_of(values.type, column, table.name) == "date":
+            raise InputError(f"{table.name}: column {column!r} holds dates; expected classes or amounts to learn")
         else:
             found.append(numbers(values, column, table.name))
     if len(found) > 1 and any(values.dtype.kind not in "fiu" for values in found):

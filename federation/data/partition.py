@@ -132,12 +132,14 @@ class OnDemand(_Counted):
 
 
 class Automatic(PartitionRule):
-    """The natural clients where the data name them, else `clients` that draw from the same distribution."""
+    """The natural clients where the data name them, else at most `clients` that draw from the same distribution."""
 
     clients: int = Field(default=10, ge=1)
+    least: int = Field(default=1, ge=1, description="samples a client, of whom there are fewer for it; one remains")
 
     def split(self, samples: int, labels: Rows | None, groups: Rows | None, seed: int) -> list[Rows]:
-        rule: PartitionRule = Iid(clients=self.clients) if groups is None else Natural()
+        clients = self.clients if self.least == 1 else min(self.clients, max(1, samples // self.least))
+        rule: PartitionRule = Iid(clients=clients) if groups is None else Natural()
         return rule.split(samples, labels, groups, seed)
 
 

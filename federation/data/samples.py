@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import overload
 
 import numpy as np
@@ -222,6 +223,16 @@ class FederatedData:
     client_domain: NDArray[np.int64]
     domain_names: tuple[str, ...]
     preparation: Preparation = field(default_factory=Preparation)
+
+    @cached_property
+    def most_of_a_kind(self) -> int | None:
+        """The most training samples of one class, or of real values, that a client has; None where they are made when
+        they are asked."""
+        if isinstance(self.clients, Lazy):
+            return None
+        if not self.task.classifies:
+            return max(len(client.train) for client in self.clients)
+        return max(int(client.train.targets.bincount().max()) for client in self.clients)
 
     @property
     def digest(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Table:
         with self._readable():
             return int(self.rows.count_rows())
 
-    @property
+    @cached_property
     def columns(self) -> dict[str, pa.DataType]:
         """The type of each column, by name."""
         return dict(zip(self.rows.schema.names, self.rows.schema.types, strict=True))
@@ -97,6 +98,7 @@ class _Readable:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, (pa.ArrowException, OSError, UnicodeDecodeError)):
             cause = " ".join(str(error).split()).split("CSV parse error: ")[-1].split("JSON parse error: ")[-1]
+            cause = cause.split("Invalid: ")[-1]
             for place, column in enumerate(self.columns):
                 cause = cause.replace(f"In CSV column #{place}: ", f"column {column!r}: ")
             raise InputError(f"{self.name}: {cause[:300]}; mend that, or take a file of another kind") from None

@@ -88,7 +88,7 @@ def looks_like(values: NDArray[Any], name: str) -> Kind:
         return "regression"
     different = len(np.unique(values))
     few = different <= FEW and 3 * different <= len(values)
-    if values.dtype.kind == "f" and different > FEW:
+    if values.dtype.kind == "f" and (different > FEW or different == 1):
         return "regression"
     if few and values.dtype.kind in "iu":
         return "classification"

@@ -12,6 +12,7 @@ from federation.manifold.features import (
     PooledPixels,
     PriorTrunk,
     RandomFeatures,
+    RandomProjections,
     SignalStatistics,
 )
 from federation.manifold.fourier import FourierFeatures
@@ -37,6 +38,7 @@ __all__ = [
     "PriorTrunk",
     "PrivateRegions",
     "RandomFeatures",
+    "RandomProjections",
     "RegionRule",
     "SharedRegions",
     "Shortlists",

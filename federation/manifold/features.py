@@ -171,6 +171,26 @@ class RandomFeatures(FeatureMap):
         return self.model_copy(update={"count": max(1, (parameters - outputs) // outputs)})
 
 
+class RandomProjections(FeatureMap):
+    """The input itself; of one with more than `count` numbers so many random projections, the same for all clients.
+
+    Distances between inputs are kept, nearly. Source: Johnson and Lindenstrauss (1984).
+    """
+
+    count: int = Field(default=512, ge=1)
+
+    def apply(
+        self, inputs: Float[Tensor, "samples *shape"], trunk: Trunk = no_trunk
+    ) -> Float[Tensor, "samples features"]:
+        rows = inputs.flatten(1)
+        return rows if rows.shape[1] <= self.count else rows @ _directions(rows.shape[1], self.count)
+
+
+@lru_cache(maxsize=2)
+def _directions(width: int, count: int) -> Float[Tensor, "width count"]:
+    return torch.randn(width, count, generator=torch_generator(0, "random projections")) / sqrt(count)
+
+
 class GaborEnergies(FeatureMap):
     """How strongly an image answers random Gabor filters, in each cell of a grid: fixed, and the same for all clients.
 

@@ -8,7 +8,7 @@ from federation.data.own import Meaning, of_table
 from federation.data.partition import Automatic
 from federation.data.samples import Dataset
 from federation.data.tables import opened
-from federation.manifold import FourierFeatures, PrincipalComponents
+from federation.manifold import FourierFeatures, PrincipalComponents, RandomProjections
 from federation.models import Mlp
 from federation.rules import InputError
 from federation.scenario import Scenario
@@ -29,11 +29,11 @@ FEATURES = FourierFeatures()
 SCENARIO = Scenario(
     name="own",
     title="Your own data: a table, images, or arrays",
-    partition=Automatic(clients=10),
+    partition=Automatic(clients=10, least=20),
     model=Mlp(width=64, blocks=1),
     local=LocalTraining(learning_rate=0.05, batch_size=20, epochs=1, clip=10.0, schedule="cosine"),
     aggregation=Mean(),
-    encoder=PrincipalComponents(dimensions=16),
+    encoder=PrincipalComponents(dimensions=16, features=RandomProjections()),
     prior=TrainingPhase(rounds=20),
     experts=ExpertSettings(
         rounds=10, readout=ReadoutSettings(features=FEATURES, ridges=(0.03, 0.3), borrowed=(300.0, 3000.0))
