@@ -152,4 +152,4 @@ def _rows(partitioner: "Partitioner", labels: Rows, order: Rows | None = None) -
         warnings.simplefilter("ignore")
         partitioner.dataset = Table.from_dict({"row": row, "label": labels})
         parts = [partitioner.load_partition(n) for n in range(partitioner.num_partitions)]
-        return [np.sort(np.asarray(part["row"], dtype=np.int64)) for part in parts]
+        return [np.sort(part.with_format("numpy")[:]["row"].astype(np.int64)) for part in parts]

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from scenarios.commands.cli import main
+from tests.raw import frame, written
 from tests.small import ROUNDS
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +36,7 @@ def desk(tmp_path, monkeypatch):
     draw = np.random.Generator(np.random.PCG64(0))
     x = draw.normal(size=(400, 5)).astype(np.float32)
     y = (x[:, 0] > 0).astype(np.int64)
+    written(frame(), Path("mine.csv"))
     np.savez("mine.npz", x_train=x[:300], y_train=y[:300], x_test=x[300:], y_test=y[300:])
     Path("my_scenario.py").write_text("from scenarios.library.digits import SCENARIO, load\n", encoding="utf-8")
 
