@@ -1,12 +1,13 @@
 """A table of 1,000,000 rows and 50 columns: seconds until training can start, and memory of all processes meanwhile.
 
-python -m benchmarks.own_data [ROWS]
+python -m benchmarks.own_data [ROWS [OPTION ...]]
 """
 
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +30,11 @@ def write(path: Path, rows: int) -> None:
 
 
 def resident(process: psutil.Process) -> int:
-    """Bytes of a process and of all that it has started."""
+    """Bytes of a process and of all that it has started, pages that they share counted once."""
     total = 0
     for each in (process, *process.children(recursive=True)):
-        try:
-            total += each.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
+        with suppress(psutil.Error):
+            total += each.memory_full_info().pss
     return total
 
 
@@ -52,7 +51,7 @@ def main() -> None:
             while run.poll() is None and not list(out.glob("checkpoints/*")):
                 loaded = loaded or (time.monotonic() - begun if out.exists() else 0.0)
                 peak = max(peak, resident(process))
-                time.sleep(0.05)
+                time.sleep(0.2)
             first = time.monotonic() - begun
             run.terminate()
         print(f"{rows:,} rows x {COLUMNS}: data ready {loaded:.1f} s, first round done {first:.1f} s")

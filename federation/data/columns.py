@@ -256,6 +256,13 @@ def texts(values: pa.Array) -> pa.Array:
     return plain.cast(pa.string())
 
 
+def strings(values: pa.Array) -> NDArray[Any]:
+    """A column without missing values as an array of text, each different one made once."""
+    known = texts(values).dictionary_encode()
+    places: NDArray[np.int32] = known.indices.to_numpy()
+    return np.array(known.dictionary.to_pylist(), dtype=str)[places]
+
+
 def merged(parts: Iterable[Mapping[str, Sums]]) -> dict[str, Sums]:
     """The sums of a whole table from those of its parts, whoever holds them.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from federation.data.arrays import FEWEST, Rows, apart, assembled, preparation_of
-from federation.data.columns import encode, fitted, kind_of, numbers, summed, texts
+from federation.data.columns import encode, fitted, kind_of, numbers, strings, summed
 from federation.data.pictures import is_image, pictures
 from federation.data.preparation import Preparation
 from federation.data.samples import Dataset
@@ -104,7 +104,7 @@ def labels(table: Table, columns: Sequence[str]) -> NDArray[Any]:
             )
         text = pa.types.is_dictionary(values.type) or "string" in str(values.type)
         if text:
-            found.append(np.array(texts(values).to_pylist(), dtype=str))
+            found.append(strings(values))
         elif pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
             found.append(values.to_numpy(zero_copy_only=False))
         elif kind_of(values.type, column, table.name) == "date":
@@ -131,6 +131,7 @@ def _tabulated(parts: Sequence[tuple[Table, Rows]], names: Sequence[str]) -> tup
             out[first : first + piece.num_rows] = encode(columns, piece, source.name, numbered)
             first += piece.num_rows
         encoded.append(torch.from_numpy(out))
+    pa.default_memory_pool().release_unused()
     return Preparation(columns=columns), (encoded[0], encoded[1])
 
 
@@ -174,7 +175,7 @@ def client_names(table: Table, client: str) -> NDArray[Any]:
     Raises:
         InputError: one has none.
     """
-    values = texts(table.column(client).combine_chunks())
+    values = table.column(client).combine_chunks()
     if (absent := np.flatnonzero(np.asarray(values.is_null()))).size:
         raise InputError(f"{table.name}: column {client!r} is empty in row {absent[0] + 1}; each row needs its client")
-    return np.array(values.to_pylist(), dtype=str)
+    return strings(values)

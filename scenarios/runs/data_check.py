@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -85,12 +86,8 @@ def understood(table: Table, meaning: Meaning, remarks: Sequence[str] = ()) -> U
     suspicious = [*remarks, *_of_columns(sums or {}), *_of_counts(clients or {}, "client")]
     if sums:
         suspicious += [*_repeated(table, [*inputs, *meaning.label]), *_identifiers(table, sums)]
-    if y is not None and kind == "classification":
-        suspicious += [*_of_counts(_counts(y), "class"), *_numbering(y)]
-    if y is not None and kind == "regression":
-        suspicious += _outliers(y.reshape(len(y), -1), meaning.label)
-    if y is not None and kind and sums:
-        suspicious += _telling(table, sums, y, kind)
+    if kind is not None:
+        suspicious += [*_of_labels(y, kind, meaning.label), *_telling(table, sums or {}, y, kind)]
     return Understood(
         table.name,
         len(table),
@@ -155,6 +152,12 @@ def _numbering(y: NDArray[Any]) -> Iterator[str]:
         yield f"classes are numbered {known[0]:g} to {known[-1]:g}; they are counted anew, and none is empty"
 
 
+def _of_labels(y: NDArray[Any], kind: Kind, names: Sequence[str]) -> Iterator[str]:
+    if kind == "regression":
+        return _outliers(y.reshape(len(y), -1), names)
+    return chain(_of_counts(_counts(y), "class"), _numbering(y))
+
+
 def _outliers(y: NDArray[Any], names: Sequence[str]) -> Iterator[str]:
     for place, name in enumerate(names):
         away = np.abs(y[:, place] - np.median(y[:, place]))
@@ -191,7 +194,7 @@ def _telling(table: Table, sums: dict[str, Sums], y: NDArray[Any], kind: Kind) -
     tree = DecisionTreeClassifier if kind == "classification" else DecisionTreeRegressor
     half = np.random.Generator(np.random.PCG64(0)).permutation(len(target))
     parts = half[: len(half) // 2], half[len(half) // 2 :]
-    if len(parts[0]) < 10 or len(np.unique(target, axis=0)) < 2:
+    if not sums or len(parts[0]) < 10 or len(np.unique(target, axis=0)) < 2:
         return
     columns = [column for name, each in sums.items() if (column := each.column(name)) is not None]
     sample = pa.Table.from_batches(
