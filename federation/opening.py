@@ -55,8 +55,20 @@ class Opened:
         """
         found = _federation(self._source)
         _fits(self, found.task)
-        _charted(self.scenario, found.most_of_a_kind)
         return found
+
+    def charted(self) -> None:
+        """Refuse clients who are all too small to be charted.
+
+        Raises:
+            InputError: none has samples enough of one kind.
+        """
+        most, least = self.federation().most_of_a_kind, self.scenario.charts.min_count
+        if most is not None and most < least and any(isinstance(phase, Charting) for phase in self.scenario.phases):
+            raise InputError(
+                f"no client has {least} training samples of one kind, the largest number is {most}; take larger "
+                f"clients, or lower charts.min_count={least}"
+            )
 
     @cached_property
     def _source(self) -> "_Source":
@@ -111,16 +123,6 @@ def _fits(opened: Opened, task: Task) -> None:
         scenario.head.network.shapes(task, latent=1)
     if features := scenario.experts.features:
         Readout.like(scenario.model, task, features, None)[0].shapes(task)
-
-
-def _charted(scenario: Scenario, most: int | None) -> None:
-    """Refuse clients who are all too small to be charted."""
-    least = scenario.charts.min_count
-    if most is not None and most < least and any(isinstance(phase, Charting) for phase in scenario.phases):
-        raise InputError(
-            f"no client has {least} training samples of one kind, the largest number is {most}; take larger clients, "
-            f"or lower charts.min_count={least}"
-        )
 
 
 def open_scenario(reference: str, overrides: Mapping[str, Any] | None = None) -> Opened:

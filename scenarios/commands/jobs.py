@@ -74,7 +74,7 @@ class Job(Rule):
     def begin(self, out: Path | None) -> RunFolder:
         """The folder of a new run, made once its configuration and its data are known to be good."""
         check_out(out)
-        self.opened.federation()
+        self.opened.charted()
         check_answers(self.opened.scenario)
         config = run_config(self.reference, self.overrides, self.seed)
         placed = {"reference": config["scenario"], "overrides": json.loads(str(config["overrides"]))}
