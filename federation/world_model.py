@@ -72,13 +72,12 @@ class WorldModel:
     def predict(
         self, inputs: Any, context: Tensor | NDArray[np.int64] | None = None
     ) -> Float[Tensor, "samples outputs"]:
-        """Probabilities of the classes, or the predicted values.
+        """Probabilities of the classes, or the predicted values; the generalist's, where a query is too novel.
 
-        Queries more novel than the threshold are answered by the generalist.
         Args:
-            inputs: an array or tensor; of a model of one's own data what `Preparation.inputs` takes, such as a frame.
-            context: a number for each query; those with the same number come from one client, whoever that is, and
-                help to answer one another. Queries with -1 come alone.
+            inputs: an array or tensor; of a model of one's own data also a frame, as `Preparation.inputs` has it.
+            context: a number for each query. Those with the same number come from one client, and help to answer one
+                another; those with -1 come alone.
         Raises:
             InputError: inputs of the wrong shape, NaN or infinity among them, or not one number of context for each.
         """
@@ -129,8 +128,7 @@ class WorldModel:
 
         def cut(whole: Expert) -> Expert:
             kind, own = whole.kind(self.design.family, self.design.task, self.design.readout)
-            part = kind.slice(whole.parameters, own, size)
-            return Expert(dense(part), whole.classes)
+            return Expert(dense(kind.slice(whole.parameters, own, size)), whole.classes)
 
         experts = {region: cut(expert) for region, expert in self.experts.items()}
         sizes = tuple(own.least(size) for own in self.design.sizes)
@@ -267,8 +265,7 @@ class WorldModel:
         """
         try:
             manifest = read_manifest(Path(folder) / MANIFEST, VERSION)
-            counted = {name: value for name, value in manifest.items() if name != "preparation"}
-            weights = read_weights(Path(folder) / WEIGHTS, counted)
+            weights = read_weights(Path(folder) / WEIGHTS, manifest)
             world = WorldModel.of(Design.model_validate(manifest), weights)
             world.check()
         except Exception as error:  # whoever wrote the files may have written anything
@@ -296,7 +293,6 @@ class WorldModel:
             ValueError: a part lacks a weight, has one of another shape, or gives answers that are none.
         """
         check_fit(self.design, self.atlas, self.experts, {name: getattr(self, name) for name in SMALL})
-        self.design.preparation.check(self.design.task.input_shape, self.design.task.outputs)
         bare = replace(self, design=self.design.model_copy(update={"preparation": Preparation()}))
         for rows in (torch.zeros(2, *self.design.task.input_shape), torch.ones(2, *self.design.task.input_shape)):
             for answers in (bare.predict(rows), bare.predict(rows, torch.zeros(2, dtype=torch.int64))):

@@ -21,6 +21,7 @@ def check_fit(design: Design, atlas: Atlas, experts: Mapping[int, Expert], small
         ValueError: a part lacks a weight, or has one of another shape.
     """
     latent = atlas.mean.shape[1]
+    design.preparation.check(design.task.input_shape, design.task.outputs)
     atlas.check(design.task.outputs if design.task.classifies else 1)
     if not experts or list(experts) != list(range(design.regions)):
         raise ValueError(f"it holds {len(experts)} experts for {design.regions} regions")

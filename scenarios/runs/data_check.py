@@ -59,10 +59,8 @@ class Understood:
 
 
 def understood(table: Table, meaning: Meaning, remarks: Sequence[str] = ()) -> Understood:
-    """Read a table once, and say what it holds.
+    """Say what a table holds; `remarks` were found suspicious while it was opened.
 
-    Args:
-        remarks: what was found suspicious while it was opened.
     Raises:
         InputError: it cannot be read, or has no such columns.
     """
@@ -93,11 +91,11 @@ def understood(table: Table, meaning: Meaning, remarks: Sequence[str] = ()) -> U
         len(table),
         columns,
         kind,
-        _counts(y) if kind == "classification" else {},
-        _amounts(y, meaning.label) if kind == "regression" else {},
-        clients or {},
-        problems,
-        suspicious,
+        classes=_counts(y) if kind == "classification" else {},
+        amounts=_amounts(y, meaning.label) if kind == "regression" else {},
+        clients=clients or {},
+        problems=problems,
+        suspicious=suspicious,
     )
 
 
