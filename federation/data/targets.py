@@ -1,5 +1,6 @@
 """What is to be learned: classes by number or name, or amounts in units of their own."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -53,7 +54,7 @@ def prepared(
     """
     for values, name in zip((train, test), names, strict=True):
         check(values, name)
-    kind = wanted or looks_like(train, names[0])
+    kind = wanted or task_of(train, names[0])
     if kind == "classification":
         return _classes(train[:kept], test, names)
     return _amounts(train, test, names, kept)
@@ -76,26 +77,40 @@ def check(values: NDArray[Any], name: str) -> None:
         )
 
 
+def task_of(values: NDArray[Any], name: str) -> Kind:
+    """What targets look like, with a warning where amounts could be classes."""
+    if doubt := maybe_classes(values, name):
+        warnings.warn(doubt, stacklevel=2)
+    return looks_like(values, name)
+
+
 def looks_like(values: NDArray[Any], name: str) -> Kind:
-    """Classes or amounts?
+    """Classes or amounts? Real numbers are amounts.
 
     Raises:
         InputError: they may be either.
     """
     if values.dtype.kind in "Ub":
         return "classification"
-    if values.ndim == 2 or (values.dtype.kind == "f" and not (values == np.floor(values)).all()):
+    if values.ndim == 2 or values.dtype.kind == "f":
         return "regression"
     different = len(np.unique(values))
-    few = different <= FEW and 3 * different <= len(values)
-    if values.dtype.kind == "f" and (different > FEW or different == 1):
-        return "regression"
-    if few and values.dtype.kind in "iu":
+    if different <= FEW and 3 * different <= len(values):
         return "classification"
-    shape = "real numbers that are all whole" if values.dtype.kind == "f" else "whole numbers"
     raise InputError(
-        f"{name} holds {shape}, {different} different ones in {len(values)} rows: classes or amounts? "
+        f"{name} holds whole numbers, {different} different ones in {len(values)} rows: classes or amounts? "
         "say --task classification or --task regression"
+    )
+
+
+def maybe_classes(values: NDArray[Any], name: str) -> str:
+    """What to say of real numbers that could name classes; empty where they could not."""
+    different = len(np.unique(values)) if values.dtype.kind == "f" and values.ndim == 1 else FEW + 1
+    if different > FEW or not (values == np.floor(values)).all():
+        return ""
+    return (
+        f"{name} holds real numbers that are all whole, {different} different ones: taken as amounts; "
+        "say --task classification if they are classes"
     )
 
 

@@ -15,7 +15,7 @@ from federation.data.columns import MOST_CATEGORIES, Sums, encode, summed
 from federation.data.own import Meaning, client_names, labels
 from federation.data.pictures import is_image
 from federation.data.tables import Table
-from federation.data.targets import Kind, check, looks_like
+from federation.data.targets import Kind, check, looks_like, maybe_classes
 from federation.rules import InputError
 
 SAMPLE = 4_000
@@ -84,6 +84,8 @@ def understood(table: Table, meaning: Meaning, remarks: Sequence[str] = ()) -> U
     suspicious = [*remarks, *_of_columns(sums or {}), *_of_counts(clients or {}, "client")]
     if sums:
         suspicious += [*_repeated(table, [*inputs, *meaning.label]), *_identifiers(table, sums)]
+    if kind == "regression" and meaning.task is None and (doubt := maybe_classes(y, name)):
+        suspicious.append(doubt)
     if kind is not None:
         suspicious += [*_of_labels(y, kind, meaning.label), *_telling(table, sums or {}, y, kind)]
     return Understood(

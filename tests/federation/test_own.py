@@ -128,3 +128,9 @@ def test_a_torch_data_set_gives_the_same_samples_as_its_arrays():
     one, other = of_torch(items), of_arrays({"x_train": x, "y_train": y}, "mine")
     assert torch.equal(one.train.inputs, other.train.inputs)
     assert torch.equal(one.test.targets, other.test.targets)
+
+
+def test_real_numbers_that_are_all_whole_are_amounts_and_that_is_said():
+    arrays = {"x_train": np.eye(30), "y_train": (np.arange(30) % 3).astype(float)}
+    with pytest.warns(UserWarning, match="y_train holds real numbers that are all whole, 3 different ones: taken as"):
+        assert of_arrays(arrays, "mine.npz").task.kind == "regression"

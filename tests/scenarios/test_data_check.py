@@ -64,6 +64,7 @@ def test_the_terminal_shows_tables_and_a_line_for_each_suspicion(capsys):
         ({"y": ["rare"] + ["a", "b"] * 99 + ["a"]}, "1 of 3 classes with fewer than 5 rows, such as rare with 1"),
         ({"y": np.arange(200) % 3 + 1}, "classes are numbered 1 to 3; they are counted anew, and none is empty"),
         ({"y": [*noise()["a"][:-1], 1e8]}, "column 'y' has outliers (1), the farthest is 1e+08 in row 200"),
+        ({"y": (np.arange(200) % 3).astype(float)}, "the table, column y holds real numbers that are all whole, 3"),
         ({"a": [1.0] * 200, "b": [2.0] * 200}, "198 rows are there more than once"),
     ],
 )  # fmt: skip
@@ -77,7 +78,6 @@ def test_what_is_suspicious_is_named(change, said):
     ("change", "said"),
     [
         ({"y": np.arange(200) % 50}, "whole numbers, 50 different ones in 200 rows: classes or amounts?"),
-        ({"y": (np.arange(200) % 3).astype(float)}, "real numbers that are all whole, 3 different ones in 200 rows"),
         ({"y": [None, *noise()["y"][1:]]}, "column 'y' is missing or NaN in 1 rows, the first is row 1"),
         ({"a": [np.inf, *noise()["a"][1:]]}, "column 'a', row 1 is infinite; leave such cells empty"),
     ],
