@@ -85,45 +85,58 @@ def train_members(
         address: of the draws of batches.
         term: what is minimised beside the task's loss.
         proximal: mu of FedProx, towards the model of the order.
-        distilled: whether smaller sizes learn what a client's own says; as the rule of sizes has it, where it is None.
+        distilled: whether smaller sizes learn what a client's own says; None: as the rule of sizes has it.
     """
-    first, experts = orders[0], {id(order): Expert.of(under("model", order.tensors)) for order in orders}
-    expert, size = experts[id(first)], Size(width=first.settings["width"], depth=first.settings["depth"])
+    (experts, starts), first = _received(orders), orders[0]
+    expert, size = experts[0], Size(width=first.settings["width"], depth=first.settings["depth"])
     inner = scenario.sizes.inner(size) if distilled is None else scenario.sizes.within(size) * distilled
     family, own = specialised(scenario.model, task, expert.outputs, expert.members)
+    samples = [member.data.train.among(each.classes) for member, each in zip(cohort, experts, strict=True)]
+    each = [rows for rows in samples for _ in range(expert.members)]
+    places = [m.number * expert.members + member for m in cohort for member in range(expert.members)]
     rate = scenario.local.rate(first.progress) * first.settings["learning_rate"]
-    apart = {key: expert.apart() for key, expert in experts.items()}
-    samples = [m.data.train.among(experts[id(order)].classes) for m, order in zip(cohort, orders, strict=True)]
-    begun: list[Parameters] = [member for order in orders for member in apart[id(order)]]
-    job = TrainingJob(
-        begun,
-        [rows for rows in samples for _ in range(expert.members)],
-        [m.number * expert.members + member for m in cohort for member in range(expert.members)],
-        scenario.local,
-        rate,
-        first.seed,
-        address,
-        Pull(proximal, stacked(begun)) if proximal else None,
-    )
-    smaller = turns(size, inner, first.seed, *address) if inner else None
-    trained = train_models(job, family, own, first.tensors.get(LABELS), term, smaller)
+    pull = Pull(proximal, stacked(starts)) if proximal else None
+    job = TrainingJob(starts, each, places, scenario.local, rate, first.seed, address, pull)
+    smaller, labels = turns(size, inner, first.seed, *address) if inner else None, first.tensors.get(LABELS)
+    trained = train_models(job, family, own, labels, term, smaller)
+    further = probed(orders, cohort, scenario, task)
+    further |= _observed(trained, job, experts, (family, own), scenario, first.round)
+    multiplies = family.multiplies(own, size) * (1 + (term.forwards if term else 0))
+    multiplies += distillation_cost(family, own, size, inner)
     regions, counts = [int(order.settings["region"]) for order in orders], [len(rows) for rows in samples]
-    clients, cost = [member.number for member in cohort], family.multiplies(own, size)
-    multiplies = cost * (1 + (term.forwards if term else 0)) + distillation_cost(family, own, size, inner)
-    further = probed(orders, cohort, scenario, task) if first.settings.get("probe") else {}
-    together = trained.together(expert.members)
+    numbers = [member.number for member in cohort]
+    return weighed(trained.together(expert.members), numbers, counts, regions, multiplies, further)
+
+
+def _received(orders: Sequence[Order]) -> tuple[list[Expert], list[Parameters]]:
+    """The expert in each order, and the models of all; an order that recurs holds the same tensors, not copies."""
+    told = {id(order): Expert.of(under("model", order.tensors)) for order in orders}
+    apart = {key: expert.apart() for key, expert in told.items()}
+    return [told[id(order)] for order in orders], [model for order in orders for model in apart[id(order)]]
+
+
+def _observed(
+    trained: Trained,
+    job: TrainingJob,
+    experts: Sequence[Expert],
+    kind: tuple[ElasticFamily, Task],
+    scenario: Scenario,
+    round_: int,
+) -> dict[str, Tensor]:
+    """Of each client, what its hidden units say and how far its models have moved, where a scenario asks for it."""
+    found, members = dict[str, Tensor](), experts[0].members
     if most := scenario.plasticity.samples:
-        each = [rows for rows in samples for _ in range(expert.members)]
-        units = awake(trained.parameters, each, family, own, first.round, most)
-        further |= {name: t.view(len(cohort), expert.members, -1) for name, t in units.items()}
+        units = awake(trained.parameters, job.samples, *kind, round_, most)
+        found |= {name: t.view(len(experts), members, -1) for name, t in units.items()}
     if scenario.growth.split is not None:
-        starts = stacked([experts[id(order)].parameters for order in orders])
-        further |= {"moved": moves(starts, together.parameters) * together.visited.double()}
-    return weighed(together, clients, counts, regions, multiplies, further)
+        together = trained.together(members)
+        found["moved"] = moves(experts, together.parameters) * together.visited.double()
+    return found
 
 
-def moves(before: Parameters, after: Parameters) -> Float[Tensor, " clients"]:
+def moves(experts: Sequence[Expert], after: Parameters) -> Float[Tensor, " clients"]:
     """||after - before|| / ||before|| of each client, over all coordinates of its models."""
+    before = stacked([expert.parameters for expert in experts])
     old, new = (torch.cat([model[name].cpu().flatten(1) for name in before], 1).double() for model in (before, after))
     shares: Tensor = (new - old).norm(dim=1) / old.norm(dim=1).clamp_min(1e-30)
     return shares

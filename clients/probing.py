@@ -20,10 +20,12 @@ PROBES = 32
 def probed(
     orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task
 ) -> dict[str, Float[Tensor, " clients"]]:
-    """Sums of KL(now || before) in nats over each member's probes, and their number; none in the first round.
+    """Sums of KL(now || before) in nats over each member's probes, and their number; nothing where orders ask for none.
 
-    What the model of this round answers is remembered for the next.
+    In the first round both are zero. What the model of this round answers is remembered for the next.
     """
+    if not orders[0].settings.get("probe"):
+        return {}
     divergences, counts = [], []
     for order, member in zip(orders, cohort, strict=True):
         rows, place = member.data.held_out.inputs[:PROBES], f"probe/{order.phase}"

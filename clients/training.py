@@ -6,6 +6,7 @@ whose steps are done keeps its weights, so that nobody's result depends on whom 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from math import ceil
 from typing import Protocol
@@ -28,6 +29,10 @@ Batch = Sequence[Shaped[Tensor, "clients batch ..."]]
 
 RowLosses = Callable[[Parameters, Batch], Float[Tensor, "clients batch"]]
 """Losses of a batch of each client's samples under that client's model."""
+
+
+Direction = Callable[[Tensor, Tensor], Tensor]
+"""A gradient and a weight, both with a leading clients axis -> along what the weight goes down."""
 
 
 class Objective(Protocol):
@@ -64,12 +69,6 @@ class Batches:
     mirrored: Bool[Tensor, "clients steps batch"]
     epoch: int
 
-    @property
-    def step_rows(self) -> int:
-        """Rows of all clients in one step, padding among them."""
-        clients, _, batch = self.rows.shape
-        return clients * batch
-
     def of(self, columns: Sequence[Column], device: torch.device) -> Iterator[Batch]:
         """The rows of each step, laid out an epoch at a time, straight from where each client has them."""
         for rows, mirrored in zip(*(torch.split(t, self.epoch, 1) for t in (self.rows, self.mirrored)), strict=True):
@@ -89,10 +88,14 @@ class Pull:
     mu: float
     anchor: Parameters
 
-    def along(self, direction: Tensor, weight: Float[Tensor, "clients ..."], name: str, rate: float) -> Tensor:
+    def beside(self, down: Direction, name: str, rate: float) -> Direction:
         """The direction of a whole step, from that of the loss."""
-        there = self.anchor[name].to(weight.device)
-        return direction.add(weight - there, alpha=self.mu).div_(1 + rate * self.mu)
+
+        def direction(gradient: Tensor, weight: Tensor) -> Tensor:
+            there = self.anchor[name].to(weight.device)
+            return down(gradient, weight).add(weight - there, alpha=self.mu).div_(1 + rate * self.mu)
+
+        return direction
 
 
 @dataclass(frozen=True)
@@ -164,28 +167,43 @@ def train(
     real = plan.real.to(device)
     active, weights = real.any(2), real.float()
     weights = weights / weights.sum(2, keepdim=True).clamp_min(1)
-    plain = local.optimizer.plain and pull is None
-    everyone = active.all(0).tolist()
+    everyone, plain = active.all(0).tolist(), local.optimizer.plain and pull is None
     for step, batch in enumerate(plan.of(columns, device)):
         row_losses, gradients = objective(model, batch, weights[:, step])
         losses.append(row_losses)
-        if local.clip is not None:
-            gradients = clipped(gradients, local.clip)
+        gradients = gradients if local.clip is None else clipped(gradients, local.clip)
+        moving = None if everyone[step] else active[:, step]
         for name, gradient in gradients.items():
-            if plain and everyone[step] and isinstance(gradient, Product):
-                model[name] = gradient.descend(model[name], rate)
-                continue
-            written = written_out(gradient)
-            weight = model[name] = _laid_out_like(written, model[name])
-            direction = local.optimizer.direction(written, weight, states[name], step + 1)
+            down: Direction = partial(local.optimizer.direction, state=states[name], step=step + 1)
             if pull:
-                direction = pull.along(direction, weight, name, rate)
-            if not everyone[step]:
-                direction = torch.where(_along(active[:, step], weight), direction, 0)
-            weight.add_(direction, alpha=-rate)
+                down = pull.beside(down, name, rate)
+            model[name] = stepped(model[name], gradient, rate, None if plain else down, moving)
     total = torch.where(real, torch.stack(losses, 1), 0).sum((1, 2), dtype=torch.float64).cpu()
     visited = plan.real.sum((1, 2))
     return Trained(model, (total / visited.clamp_min(1)).float(), visited)
+
+
+def stepped(
+    weight: Float[Tensor, "clients ..."],
+    gradient: Gradient,
+    rate: float,
+    down: Direction | None,
+    moving: Bool[Tensor, " clients"] | None,
+) -> Float[Tensor, "clients ..."]:
+    """The weight after one step, in place where that is possible.
+
+    Args:
+        down: the direction that an optimiser makes of the gradient; None: the gradient itself.
+        moving: clients that take the step; None: all.
+    """
+    if down is None and moving is None and isinstance(gradient, Product):
+        return gradient.descend(weight, rate)
+    written = written_out(gradient)
+    weight = _laid_out_like(written, weight)
+    direction = written if down is None else down(written, weight)
+    if moving is not None:
+        direction = torch.where(_along(moving, weight), direction, 0)
+    return weight.add_(direction, alpha=-rate)
 
 
 def clipped(gradients: Mapping[str, Gradient], most: float) -> dict[str, Tensor]:

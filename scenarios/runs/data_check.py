@@ -84,9 +84,8 @@ def understood(table: Table, meaning: Meaning, remarks: Sequence[str] = ()) -> U
     suspicious = [*remarks, *_of_columns(sums or {}), *_of_counts(clients or {}, "client")]
     if sums:
         suspicious += [*_repeated(table, [*inputs, *meaning.label]), *_identifiers(table, sums)]
-    if kind == "regression" and meaning.task is None and (doubt := maybe_classes(y, name)):
-        suspicious.append(doubt)
     if kind is not None:
+        suspicious += [] if meaning.task else _doubts(y, name)
         suspicious += [*_of_labels(y, kind, meaning.label), *_telling(table, sums or {}, y, kind)]
     return Understood(
         table.name,
@@ -99,6 +98,10 @@ def understood(table: Table, meaning: Meaning, remarks: Sequence[str] = ()) -> U
         problems=problems,
         suspicious=suspicious,
     )
+
+
+def _doubts(y: NDArray[Any], name: str) -> list[str]:
+    return [doubt] if (doubt := maybe_classes(y, name)) else []
 
 
 def _kind(y: NDArray[Any], wanted: Kind | None, name: str) -> Kind:

@@ -161,7 +161,8 @@ def test_the_proximal_term_pulls_to_the_start():
 
 def test_a_pulled_step_is_the_implicit_one():
     pull, weight = Pull(5.0, {"w": torch.tensor([1.0, 2.0])}), torch.tensor([[2.0, 2.0]])
-    assert pull.along(torch.tensor([[3.0, 3.0]]), weight, "w", rate=0.2).tolist() == [[(3 + 5 * 1) / 2, 3 / 2]]
+    down = pull.beside(lambda gradient, weight: gradient, "w", rate=0.2)
+    assert down(torch.tensor([[3.0, 3.0]]), weight).tolist() == [[(3 + 5 * 1) / 2, 3 / 2]]
 
 
 def test_without_a_proximal_term_nothing_pulls_back():
