@@ -120,7 +120,8 @@ def test_a_site_that_is_removed_leaves_no_trace_but_aside(layout):
 
 
 def test_a_run_of_more_sites_is_not_gone_on_with(layout):
-    for overrides in ({"data.sites": {"clients": 3}}, {"partition.clients": 3}):
+    task = {"kind": "classification", "input_shape": [1, 8, 8], "outputs": 10}
+    for overrides in ({"data.sites": {"clients": 3, "task": task}}, {"partition.clients": 3}):
         run = Run(number=1, name="digits-1", scenario="digits", overrides=overrides, seed=0)
         layout.runs.write_text(run.model_dump_json() + "\n")
         assert resumable(layout) == run

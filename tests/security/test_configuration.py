@@ -13,8 +13,8 @@ from flwr.common.constant import TIMESTAMP_TOLERANCE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.manifold.atlas import OUTLYING, pooled_covariance
 from federation.manifold.chart import Moments
+from federation.manifold.covariance import OUTLYING, pooled_covariance
 from federation.opening import open_run, run_config
 from federation.rules import InputError
 from federation.scenario import FEWEST, Scenario

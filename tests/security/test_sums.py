@@ -11,13 +11,13 @@ from federation.opening import open_run, run_config
 from federation.phases import named
 from federation.phases.world_model import WORLD_MODEL
 from federation.wire.contribution import Contribution
+from server.advancing import advanced
 from server.orders import order
 from server.phases import side
 from server.phases.contract import Kind
 from server.state import world_model
-from server.strategy import ManifoldStrategy
 from server.validation import check
-from tests.server.test_hostile_sums import SETTINGS, Deployed, recorded, refusal
+from tests.server.test_hostile_sums import SETTINGS, recorded, refusal
 from tests.small import ROUNDS
 
 MORE = {
@@ -224,7 +224,5 @@ def test_whoever_s_well_formed_sums_break_a_round_is_refused(run, monkeypatch):
 
     honest, refused = phase.advance, []
     monkeypatch.setattr(phase, "advance", particular)
-    monkeypatch.setattr(run, "_grid", Deployed())
-    total, *_ = ManifoldStrategy._next(run, now, list(made), refused)
-    assert total.clients == (0, 1, 2, 4)
+    assert advanced(now, list(made), refused, samples={}).total.clients == (0, 1, 2, 4)
     assert refused == ["client 3: head round 1 fails with its sums: these make no sense together"]
