@@ -128,6 +128,9 @@ def _fits(opened: Opened, task: Task) -> None:
 def open_scenario(reference: str, overrides: Mapping[str, Any] | None = None) -> Opened:
     """A scenario by name (a module of the library) or by the path of a Python file, with fields overridden.
 
+    A module may define `suited` beside `SCENARIO` and `load`: it makes the scenario that suits the data which its data
+    settings name. Fields are overridden in that one.
+
     Args:
         overrides: dotted field -> value, such as {"local.learning_rate": 0.05}.
     Raises:
@@ -139,7 +142,11 @@ def open_scenario(reference: str, overrides: Mapping[str, Any] | None = None) ->
         raise InputError(
             f"{reference} is no scenario; it must define SCENARIO (a Scenario) and load (its data function)"
         )
-    return Opened(override(scenario, overrides or {}), cast(DataFunction, load))
+    given = overrides or {}
+    if suited := getattr(module, "suited", None):
+        about_data = {path: value for path, value in given.items() if path.startswith("data.")}
+        scenario = suited(scenario, override(scenario, about_data).data)
+    return Opened(override(scenario, given), cast(DataFunction, load))
 
 
 def override(scenario: Scenario, overrides: Mapping[str, Any]) -> Scenario:

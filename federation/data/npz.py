@@ -44,6 +44,17 @@ def read_npz(path: Path, names: tuple[str, ...]) -> Arrays:
     return arrays
 
 
+def shape_in(path: Path, name: str) -> tuple[int, ...]:
+    """The shape of one array of an npz file, from its header; empty where there is none."""
+    try:
+        with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as array:
+            major, _ = np.lib.format.read_magic(array)
+            read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+            return read(array)[0]
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return ()
+
+
 def images(pixels: NDArray[Any], invert: bool = False) -> Tensor:
     """uint8 pixels [n, h, w] or [n, c, h, w] as float32 [n, c, h, w] in -1..1; `invert` swaps ink and paper."""
     planes = pixels[:, None] if pixels.ndim == 3 else pixels

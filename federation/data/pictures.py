@@ -43,5 +43,11 @@ def pictures(cells: pa.ChunkedArray, rows: NDArray[np.int64], where: str) -> NDA
 
 
 def channels_last(shape: tuple[int, ...]) -> bool:
-    """Whether images of this shape [n, ...] have their channels last."""
-    return len(shape) == 4 and shape[3] in CHANNELS and shape[1] not in CHANNELS
+    """Whether images of this shape [n, ...] have their channels last.
+
+    A last axis of one is taken for channels only where the others can be sides of an image, for signals are
+    [n, channels, time, 1].
+    """
+    if len(shape) != 4 or shape[3] not in CHANNELS or shape[1] in CHANNELS:
+        return False
+    return shape[3] > 1 or max(shape[1:3]) <= 3 * min(shape[1:3])

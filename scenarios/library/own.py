@@ -3,13 +3,21 @@
 from pathlib import Path
 
 from federation.data.arrays import of_arrays
-from federation.data.npz import read_npz
+from federation.data.npz import read_npz, shape_in
 from federation.data.own import Meaning, of_table
 from federation.data.partition import Automatic
+from federation.data.pictures import is_image
 from federation.data.samples import Dataset
 from federation.data.tables import opened
-from federation.manifold import FourierFeatures, PrincipalComponents, RandomProjections
-from federation.models import Mlp
+from federation.manifold import (
+    ChartRule,
+    FourierFeatures,
+    GaborEnergies,
+    PrincipalComponents,
+    RandomProjections,
+    SignalStatistics,
+)
+from federation.models import Convnet, Mlp
 from federation.rules import InputError
 from federation.scenario import Scenario
 from federation.settings import (
@@ -23,6 +31,9 @@ from federation.settings import (
     TrainingPhase,
 )
 from server.aggregation import Mean
+
+TEXT = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+"""Endings of files that hold no images."""
 
 FEATURES = FourierFeatures()
 
@@ -42,6 +53,48 @@ SCENARIO = Scenario(
     composition=CompositionSettings(weights=(0.25, 0.5, 1.0)),
     router=RouterSettings(local=LocalTraining(learning_rate=0.1, clip=10.0)),
 )
+
+
+GABORS = GaborEnergies(filters=24, cells=3)
+IMAGES = {
+    "model": Convnet(channels=(8, 16)),
+    "experts": ExpertSettings(
+        rounds=10, readout=ReadoutSettings(features=GABORS, ridges=(0.01, 0.1), borrowed=(300.0, 3000.0))
+    ),
+    "head": HeadSettings(features=GABORS, hidden=0, ridge=0.03, rounds=0),
+}
+"""What suits images."""
+
+SIGNALS = {
+    "model": Convnet(channels=(16, 32, 32), blocks=0),
+    "encoder": PrincipalComponents(
+        dimensions=112, features=SignalStatistics(correlations=True), scaled=True, whitening=0.25
+    ),
+    "charts": ChartRule(rank=8),
+    "experts": ExpertSettings(rounds=10),
+    "head": HeadSettings(hidden=1024, ridge=0.1, rounds=0),
+}
+"""What suits signals: channels over time, [channels, time, 1]."""
+
+
+def suited(scenario: Scenario, settings: DataSettings) -> Scenario:
+    """The scenario for the kind of these data: flat rows, images, or signals."""
+    shape = _shape(settings)
+    if len(shape) < 2:
+        return scenario
+    return scenario.model_copy(update=SIGNALS if len(shape) == 3 and shape[-1] == 1 else IMAGES)
+
+
+def _shape(settings: DataSettings) -> tuple[int, ...]:
+    """The shape of one sample, as far as headers tell it; empty for tables, and any shape for images in them."""
+    if settings.sites is not None:
+        return settings.sites.task.input_shape
+    path = None if settings.path is None else Path(settings.path).expanduser()
+    if path is None or not path.exists() or path.suffix.lower() in TEXT:
+        return ()
+    if path.suffix.lower() == ".npz":
+        return shape_in(path, "x_train")[1:]
+    return (1, 1, 2) if any(map(is_image, opened(path).columns.values())) else ()
 
 
 def load(settings: DataSettings, seed: int) -> Dataset:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from federation.data.arrays import of_arrays, of_torch
 from federation.data.own import Meaning, of_table
+from federation.data.pictures import channels_last
 from federation.data.tables import PIECE, opened
 from federation.rules import InputError
 from tests.raw import frame, written
@@ -134,3 +135,12 @@ def test_real_numbers_that_are_all_whole_are_amounts_and_that_is_said():
     arrays = {"x_train": np.eye(30), "y_train": (np.arange(30) % 3).astype(float)}
     with pytest.warns(UserWarning, match="y_train holds real numbers that are all whole, 3 different ones: taken as"):
         assert of_arrays(arrays, "mine.npz").task.kind == "regression"
+
+
+def test_signals_keep_their_channels_first_and_gray_images_are_turned():
+    assert [channels_last(shape) for shape in ((5, 9, 64, 1), (5, 28, 28, 1), (5, 3, 32, 32), (5, 32, 48, 3))] == [
+        False,
+        True,
+        False,
+        True,
+    ]
