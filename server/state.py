@@ -88,6 +88,7 @@ class ServerState:
     head_sums: Parameters = field(default_factory=dict)
     router: Parameters = field(default_factory=dict)
     composition: dict[str, float] = field(default_factory=dict)
+    without_experts: dict[str, float] = field(default_factory=dict)
     novelty_threshold: float = inf
     known: dict[str, Tensor] = field(default_factory=dict)
     pioneers: tuple[int, ...] = ()
@@ -157,6 +158,7 @@ def world_model(state: ServerState, scenario: Scenario, task: Task) -> WorldMode
         sizes=() if set(state.sizes) == {FULL} else state.sizes,
         prior_size=scenario.growth.first,
         composition=state.composition or {"mixture": 1.0},
+        without_experts=state.without_experts,
         novelty_threshold=min(state.novelty_threshold, NOTHING_NOVEL),
         labels=tuple(shares(state.labels[LABELS]).tolist()) if state.labels else (),
         uncharted=state.atlas.without_chart(state.labels[LABELS]) if state.labels else (),

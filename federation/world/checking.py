@@ -25,8 +25,9 @@ def check_fit(design: Design, atlas: Atlas, experts: Mapping[int, Expert], small
     atlas.check(design.task.outputs if design.task.classifies else 1)
     if not experts or list(experts) != list(range(design.regions)):
         raise ValueError(f"it holds {len(experts)} experts for {design.regions} regions")
-    if strange := [part for part, weight in design.composition.items() if part not in PARTS or not 0 <= weight < 1e6]:
-        raise ValueError(f"its composition gives {strange[0]!r} the weight {design.composition[strange[0]]}")
+    weights = [*design.composition.items(), *design.without_experts.items()]
+    if strange := [each for each in weights if each[0] not in PARTS or not 0 <= each[1] < 1e6]:
+        raise ValueError(f"its composition gives {strange[0][0]!r} the weight {strange[0][1]}")
     prior = design.family.shapes(design.task, design.size_of_prior)
     expected = {
         "prior": {name: (1, *shape) for name, shape in prior.items()},

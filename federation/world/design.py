@@ -46,6 +46,7 @@ class Design(Frozen):
     regions: int
     region_of_client: Several[int] = ()
     composition: dict[str, float] = Field(default_factory=dict)
+    without_experts: dict[str, float] = Field(default_factory=dict)
     novelty_threshold: float = NOTHING_NOVEL
     labels: Several[float] = ()
     uncharted: Several[int] = ()

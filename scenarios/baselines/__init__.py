@@ -9,7 +9,8 @@ from scenarios.baselines.flower import FLOWER, Flower
 import_all(__name__, __path__)
 
 ORDER = (
-    *("world", "world_1_2", "world_1_4", "world_1_8", "central", "central_total", "central_committee"),
+    *("world", "without_experts", "world_1_2", "world_1_4", "world_1_8"),
+    *("central", "central_total", "central_committee"),
     *("fedavg", "fedavg_total", "fedprox", "fedadam", "scaffold", "heterofl", "fedrolex", "fjord"),
     *("ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "local", "uniform", "head", "oracle", "context"),
 )

@@ -123,6 +123,9 @@ def comparison_tables(result: Mapping[str, Any], out: Path) -> None:
     console.print(_budgets(result["budget"]))
     for name, reason in result["skipped"].items():
         console.print(f"{name}: left out, {reason}")
+    if worth := result["experts_worth"]:
+        interval = "95 % interval {:+.4f} .. {:+.4f}".format(*worth["ci95"]) if worth["ci95"] else "one seed"
+        console.print(f"The experts are worth {worth['mean']:+.4f} on the union test ({interval}).")
     console.print(f"report: {out / 'report.html'}" if result["composition"] else f"results in {out}")
 
 

@@ -22,9 +22,9 @@ from scenarios.runs.journal import Journal, Score
 from scenarios.runs.progress import Progress
 from scenarios.runs.rates import at_best, rounds_of, searched
 from scenarios.runs.scoring import Confidence, on_confidence, on_local, told_of, union_answers
-from scenarios.runs.statistics import mean_interval, summary
+from scenarios.runs.statistics import differences, mean_interval, summary
 
-WORLD = "world"
+WORLD, WITHOUT = "world", "without_experts"
 PROTOCOLS = ("union", "local", "ece", "ece_uncalibrated", "ece_floor", "coverage", "covered")
 """What is told of each method, each in a table of its own."""
 
@@ -74,6 +74,7 @@ class Comparison:
             "titles": {name: method(name).title for name in self.methods},
             **self._protocols([name for name in self.methods if not method(name).context]),
             "context": self._protocols([name for name in self.methods if method(name).context]),
+            "experts_worth": self._worth(),
             "budget": {name: _budget(self.of(name)) for name in self.methods},
             "learning_rate_factor": {name: self.of(name)[0].factor for name in self.methods},
             "learning_rate_factor_per_seed": {name: [s.factor for s in self.of(name)] for name in self.methods},
@@ -83,6 +84,11 @@ class Comparison:
             "novelty": means_of(self.coverages),
             "union_bound": means_of(self.bounds),
         }
+
+    def _worth(self) -> dict[str, Any]:
+        """What the world model scores on the union test above the same without its experts, seed by seed."""
+        values = {name: [score.union for score in self.of(name)] for name in (WORLD, WITHOUT)}
+        return mean_interval(differences(values[WORLD], values[WITHOUT])) if all(values.values()) else {}
 
     def _protocols(self, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
         """A table for each of PROTOCOLS, of methods that are told the same of the test samples and have a value on each
@@ -114,7 +120,8 @@ def means_of(found: Sequence[Coverage] | Sequence[UnionBound]) -> dict[str, Any]
 def check_methods(names: Sequence[str], rounds: int | None = None) -> list[str]:
     """The methods to run, in the order of tables.
 
-    The world model is among them unless the rounds of all are given: without it, nothing else says how many they are.
+    The world model is among them, with and without its experts, unless the rounds of all are given: without it, nothing
+    else says how many they are.
 
     Raises:
         InputError: an unknown name, or rounds for a comparison with the world model, whose phases have rounds each.
@@ -122,7 +129,8 @@ def check_methods(names: Sequence[str], rounds: int | None = None) -> list[str]:
     for name in names:
         method(name)
     if rounds is None:
-        return [*(name for name in METHODS if name in names or name == WORLD), *(n for n in names if n not in METHODS)]
+        wanted = {*names, WORLD, WITHOUT}
+        return [*(name for name in METHODS if name in wanted), *(name for name in names if name not in METHODS)]
     if made := [name for name in names if name == WORLD or method(name).reuses_world or method(name).needs_world]:
         raise InputError(f"--rounds is for methods without the world model's phases; leave it out, or {made[0]}")
     return [*(name for name in METHODS if name in names), *(name for name in names if name not in METHODS)]

@@ -30,8 +30,11 @@ class Composition(FromEvidence):
             at_most(who, sums, "loss", "count", MOST_NATS)
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
-        best = chosen(_options(now), total.everywhere(), now.scenario.composition.gain)
-        return replace(now.state, composition=best)
+        options, sums, gain = _options(now), total.everywhere(), now.scenario.composition.gain
+        alone = [place for place, option in enumerate(options) if not option.get("mixture")]
+        others = {"loss": sums["loss"][alone], "count": sums["count"]}
+        without = chosen([options[place] for place in alone], others, gain) if alone else {}
+        return replace(now.state, composition=chosen(options, sums, gain), without_experts=without)
 
     def held_out(self, now: Now, total: Contribution) -> float | None:
         sums = total.everywhere()

@@ -64,7 +64,12 @@ def test_compare_prints_one_json_object_and_writes_the_run(capsys):
     result = json.loads(capsys.readouterr().out)
     assert result["scenario"] == "digits"
     assert result["seeds"] == [0, 1]
-    assert list(result["union"]) == list(result["local"]) == list(result["budget"]) == ["world", "central", "fedavg"]
+    assert list(result["union"]) == list(result["local"]) == list(result["budget"]) == [
+        "world", "without_experts", "central", "fedavg",
+    ]  # fmt: skip
+    without = result["union"]["without_experts"]["difference"]
+    assert result["experts_worth"]["mean"] == pytest.approx(-without["mean"])
+    assert result["experts_worth"]["ci95"] == pytest.approx([-bound for bound in reversed(without["ci95"])])
     row = result["union"]["central"]
     assert row["mean"] == pytest.approx(sum(row["per_seed"]) / 2)
     assert row["ci95"][0] <= row["mean"] <= row["ci95"][1]
@@ -99,17 +104,18 @@ def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
     assert "central_total" in printed
     comparison = json.loads(Path("run/comparison.json").read_text())
     assert list(comparison["union"]) == [
-        "world", "world_1_2", "world_1_4", "world_1_8", "central", "central_total", "fedavg", "fedavg_total", "fedprox",
-        "fedadam", "scaffold", "heterofl", "fedrolex", "fjord", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft",
-        "local", "uniform", "head", "oracle",
+        "world", "without_experts", "world_1_2", "world_1_4", "world_1_8", "central", "central_total", "fedavg",
+        "fedavg_total", "fedprox", "fedadam", "scaffold", "heterofl", "fedrolex", "fjord", "ifca", "fedem", "fedrep",
+        "ditto", "feddf", "fedpft", "local", "uniform", "head", "oracle",
     ]  # fmt: skip
     for key in ("ece", "ece_uncalibrated", "ece_floor"):
         assert list(comparison[key]) == list(comparison["union"])
     assert [list(rows) for rows in comparison["context"].values()] == [["context"]] * 7  # never beside the others
     first = Path("run/report.html").read_text(encoding="utf-8")
     assert (
-        "(world_1_2, world_1_4, world_1_8, feddf, uniform, head, oracle, context)" in first
-    )  # they show the world model's traffic and training
+        "(without_experts, world_1_2, world_1_4, world_1_8, feddf, uniform, head, oracle, context)"
+        in first  # they show the world model's traffic and training
+    )
     assert "Calibration" in first
     assert "With context" in first
     Path("run/report.html").unlink()
@@ -146,7 +152,7 @@ def test_ones_own_classes_run_with_natural_clients():
     assert config["settings"]["partition"]["kind"] == "automatic"
 
 
-def test_ones_own_real_valued_targets_run_and_skip_the_head():
+def test_ones_own_real_valued_targets_run_with_a_head_by_least_squares():
     draw = np.random.Generator(np.random.PCG64(1))
     x = draw.normal(size=(300, 4))
     y = x @ np.array([1.0, -2.0, 0.5, 0.0])
@@ -158,7 +164,8 @@ def test_ones_own_real_valued_targets_run_and_skip_the_head():
     comparison = json.loads(Path("run/comparison.json").read_text())
     assert comparison["metric"] == "r2"
     assert comparison["union"]["central"]["mean"] > 0.8
-    assert "head" in comparison["skipped"]
+    assert comparison["union"]["head"]["mean"] > 0.8
+    assert comparison["skipped"] == {}
 
 
 def test_a_scenario_file_works_like_a_name(capsys):

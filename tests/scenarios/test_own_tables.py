@@ -131,7 +131,6 @@ def refused(capsys, *arguments):
     ("change", "said"),
     [
         ({"y": np.arange(120) % 50}, "mine.parquet, column y holds whole numbers, 50 different ones in 120 rows"),
-        ({"y": (np.arange(120) % 3).astype(float)}, "say --task classification or --task regression"),
         (
             {"y": [0.5, np.nan, *np.arange(118) / 7]},
             "column 'y' is missing or NaN in 1 rows, the first is row 2; leave",
