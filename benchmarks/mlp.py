@@ -6,7 +6,7 @@ from federation.data.samples import ClientData, Pool, Samples
 from federation.models import Mlp
 from federation.scenario import Scenario
 from federation.settings import DataSettings, LocalTraining
-from federation.task import Task
+from federation.tasks import Classification
 from server.aggregation import Mean
 
 SCENARIO = Scenario(
@@ -26,7 +26,7 @@ def load(settings: DataSettings, seed: int) -> Pool:
 
 def pool(workload: str) -> Pool:
     """The clients of a workload."""
-    task = Task(kind="classification", input_shape=SHAPES[workload], outputs=CLASSES)
+    task = Classification(input_shape=SHAPES[workload], outputs=CLASSES)
 
     def client(number: int) -> ClientData:
         return ClientData(Samples(*client_samples(workload, number)), Samples.none(task), Samples.none(task))

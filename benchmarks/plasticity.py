@@ -29,11 +29,11 @@ from federation.models import Mlp
 from federation.models.family import written_out
 from federation.models.redo import renewed
 from federation.randomness import torch_generator
-from federation.task import Task
+from federation.tasks import Classification
 from federation.tensors import stacked
 from scenarios.runs.statistics import mean_interval
 
-FAMILY, TASK = Mlp(width=32, blocks=1), Task(kind="classification", input_shape=(64,), outputs=10)
+FAMILY, TASK = Mlp(width=32, blocks=1), Classification(input_shape=(64,), outputs=10)
 RATES = (0.05, 0.2, 0.5)
 ROWS, STEPS, BATCH = 200, 300, 50
 STAGES = ((0, 0), (1, 30), (1, 300), (3, 300), (6, 300), (12, 300), (25, 300))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from federation.learning.plasticity import TAU, silent
 from federation.models import ElasticFamily
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters
 
 

@@ -18,11 +18,11 @@ from clients.training import batches, train
 from federation.models import Convnet, ElasticFamily, Mlp
 from federation.randomness import torch_generator
 from federation.settings import LocalTraining
-from federation.task import Task
+from federation.tasks import Classification, Task
 from federation.tensors import stacked
 
-FLAT = Task(kind="classification", input_shape=(64,), outputs=10)
-IMAGES = Task(kind="classification", input_shape=(1, 28, 28), outputs=10)
+FLAT = Classification(input_shape=(64,), outputs=10)
+IMAGES = Classification(input_shape=(1, 28, 28), outputs=10)
 CASES: list[tuple[ElasticFamily, Task, int]] = [
     *((Mlp(width=width, blocks=1), FLAT, 32) for width in (16, 64, 256, 1024)),
     *((Convnet(channels=(c, 2 * c, 2 * c), blocks=0), IMAGES, batch) for c in (3, 9, 28) for batch in (5, 50)),

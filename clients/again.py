@@ -9,7 +9,7 @@ from clients.phases import side
 from clients.phases.contract import Remembering
 from federation.phases import named
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import under
 from federation.wire.records import AGAIN, Order
 

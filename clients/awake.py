@@ -8,7 +8,7 @@ from torch import Tensor
 
 from federation.data.samples import Samples
 from federation.models import ElasticFamily
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters
 
 

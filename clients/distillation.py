@@ -12,7 +12,7 @@ from torch import Tensor
 
 from federation.models import ElasticFamily, Size
 from federation.models.family import Gradient, written_out
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, corner
 
 

@@ -10,7 +10,7 @@ from clients.member import Member
 from clients.model_training import TrainingJob, supervised, train_on, weighed
 from clients.training import Column, Objective, Pull, Trained
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, under
 from federation.wire.contribution import EVERYWHERE, Weighed
 from federation.wire.records import Order

@@ -20,7 +20,7 @@ from federation.models.family import Gradient
 from federation.models.sizes import turns
 from federation.scenario import Scenario
 from federation.settings import LocalTraining
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, accelerator, stacked, under
 from federation.wire.contribution import Weighed
 from federation.wire.records import LABELS, Order

@@ -9,7 +9,7 @@ from torch import Tensor
 from clients.member import Member
 from federation.learning.experts import Expert
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import under
 from federation.wire.records import Order
 

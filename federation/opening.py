@@ -20,7 +20,7 @@ from federation.phases.charting import Charting
 from federation.rules import InputError, Rule, nearest
 from federation.scenario import Scenario
 from federation.settings import DataSettings
-from federation.task import Task
+from federation.tasks import Task
 from federation.world.composition import usable
 
 LIBRARY = "scenarios.library"

@@ -29,7 +29,7 @@ from federation.settings import (
     Search,
     TrainingPhase,
 )
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, under
 from federation.timing.availability import Always, AvailabilityRule
 from federation.timing.pacing import PacingRule, Synchronous

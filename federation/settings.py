@@ -13,7 +13,7 @@ from federation.manifold.features import FeatureMap
 from federation.optimizers import Optimizer, Sgd
 from federation.routing import RoutingRule, TunedResidual
 from federation.rules import Frozen, Several
-from federation.task import Task
+from federation.tasks import Task
 from federation.world.composition import PARTS, Part
 
 

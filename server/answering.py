@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from federation.rules import InputError
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.world.predictors import OwnTensors, Predictor
 from server.phases import side
 from server.phases.contract import ServerSide

@@ -18,7 +18,7 @@ from federation.manifold import Chart
 from federation.opening import open_run
 from federation.rules import InputError
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.world.predictors import OwnTensors, Predictor
 from federation.world_model import WorldModel
 from server.answering import check_answers, predictor

@@ -9,7 +9,7 @@ from federation.phases.fedem import Fedem
 from federation.phases.ifca import Ifca
 from federation.randomness import torch_generator
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, prefixed, stacked, under
 from federation.wire.contribution import Contribution
 from federation.world.predictors import ModelMixture, OwnTensors, Predictor

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from federation.models import Size
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, prefixed
 from federation.wire.contribution import EVERYWHERE, Contribution
 from federation.world.predictors import GlobalModel, OwnTensors, Predictor

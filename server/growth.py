@@ -19,7 +19,7 @@ from federation.manifold.regions import region_charts
 from federation.models import Size
 from federation.randomness import torch_generator
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, count
 from server.state import Model, ServerState
 

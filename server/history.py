@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from federation.task import LEAST_VARIANCE, Task
+from federation.tasks import LEAST_VARIANCE, Task
 from federation.tensors import Parameters
 from federation.wire.contribution import Contribution
 

@@ -11,7 +11,7 @@ from federation.learning.plasticity import silent
 from federation.models.redo import renewed
 from federation.randomness import torch_generator
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters
 from federation.wire.contribution import Contribution
 from server.state import Model, ServerState

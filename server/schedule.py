@@ -2,7 +2,7 @@
 
 from federation.phases.census import Census
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from server.phases import side
 from server.phases.contract import Step
 

@@ -14,7 +14,7 @@ from federation.models import Size
 from federation.models.family import FULL
 from federation.randomness import torch_generator
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from server.state import Charted, Model, ServerState
 
 

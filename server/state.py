@@ -13,7 +13,7 @@ from federation.models import Size
 from federation.models.family import FULL
 from federation.randomness import torch_generator
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, count, single
 from federation.wire.contribution import EVERYWHERE
 from federation.wire.records import LABELS

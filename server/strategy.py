@@ -13,7 +13,7 @@ from federation.models.family import FULL
 from federation.phases import Phase
 from federation.randomness import generator
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.timing.pacing import PacingRule, Synchronous
 from federation.wire.contribution import EVERYWHERE, Contribution
 from federation.wire.records import ACTION, CONFIG, Order, to_arrays

@@ -11,7 +11,7 @@ from federation.data.samples import Dataset, Samples
 from federation.models import Mlp
 from federation.scenario import Scenario
 from federation.settings import ExpertSettings, HeadSettings, LocalTraining, RouterSettings, TrainingPhase
-from federation.task import Task
+from federation.tasks import Task
 from server.aggregation import Mean
 
 SCENARIO = Scenario(

@@ -6,7 +6,7 @@ from clients.member import Member
 from clients.model_training import train_members
 from federation.phases.averaging import Averaging
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.wire.contribution import Weighed
 from federation.wire.records import Order
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from clients.member import Member
 from clients.sums import one_by_one
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.wire.contribution import Listed
 from federation.wire.records import LABELS, Order
 

@@ -11,7 +11,7 @@ from federation.data.samples import Samples
 from federation.manifold.dimension import spacing
 from federation.randomness import generator
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import prefixed
 from federation.wire.contribution import Listed
 from federation.wire.records import Order

@@ -9,7 +9,7 @@ from clients.member import Member
 from clients.sums import one_by_one
 from federation.manifold import Atlas
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import under
 from federation.wire.contribution import Listed
 from federation.wire.records import Order

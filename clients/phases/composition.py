@@ -13,7 +13,7 @@ from federation.phases.evidence import DOWNLOADED, EXPERTS, GENERALIST
 from federation.phases.reach import HELD_OUT, TRAIN, Places
 from federation.routing import gates, shared
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import single, under
 from federation.wire.contribution import Listed
 from federation.wire.records import Order

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from clients.member import Member
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.wire.contribution import Answers
 from federation.wire.records import Order
 

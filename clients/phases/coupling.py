@@ -18,7 +18,7 @@ from federation.manifold import Atlas, Encoder
 from federation.manifold.coupling import boundary, damped, mixture
 from federation.phases.coupling import BELIEFS, SCORES, Coupling
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import under
 from federation.wire.contribution import Weighed
 from federation.wire.records import VARIANCES, Order

@@ -7,7 +7,7 @@ from clients.member import Member
 from clients.training import Pull
 from federation.phases.ditto import Ditto
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import prefixed, unstacked
 from federation.wire.contribution import Weighed
 from federation.wire.records import Order

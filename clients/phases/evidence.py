@@ -14,7 +14,7 @@ from clients.sums import one_by_one
 from federation.learning.experts import Expert, gathered
 from federation.phases.evidence import DOWNLOADED, EXPERTS, GENERALIST, LIKELIHOODS
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, under
 from federation.wire.contribution import Listed
 from federation.wire.records import VARIANCES, Order

@@ -15,7 +15,7 @@ from clients.training import Batch, Objective
 from federation.models.family import Gradient
 from federation.phases.fedem import Fedem
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, prefixed, under
 from federation.wire.contribution import Weighed
 from federation.wire.records import Order

@@ -10,7 +10,7 @@ from clients.training import Batch, Objective
 from federation.models.family import Gradient
 from federation.phases.fedrep import Fedrep
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, prefixed, unstacked
 from federation.wire.contribution import Weighed
 from federation.wire.records import Order

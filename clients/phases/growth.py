@@ -7,7 +7,7 @@ from clients.member import Member
 from clients.model_training import contribute as contribute_models
 from federation.phases.spawn import NOVEL
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.wire.contribution import Weighed
 from federation.wire.records import Order
 

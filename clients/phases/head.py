@@ -11,7 +11,7 @@ from clients.training import Batch
 from clients.tuning import tune
 from federation.phases.reach import TRAIN
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters
 from federation.wire.contribution import Weighed
 from federation.wire.records import LABELS, Order

@@ -9,7 +9,7 @@ from clients.member import Member
 from clients.shares import reported
 from federation.phases.ifca import Ifca
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import under
 from federation.wire.contribution import Weighed
 from federation.wire.records import Order

@@ -11,7 +11,7 @@ from clients.sums import one_by_one
 from federation.learning.least_squares import moments
 from federation.phases.reach import TRAIN
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, single, under
 from federation.wire.contribution import Listed
 from federation.wire.records import Order

@@ -7,7 +7,7 @@ from clients.global_training import answered, fitted
 from clients.member import Member
 from federation.randomness import torch_generator
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import prefixed, unstacked
 from federation.wire.contribution import Weighed
 from federation.wire.records import Order

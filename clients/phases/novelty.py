@@ -13,7 +13,7 @@ from clients.phases.composition import held_out_losses, held_out_parts
 from clients.sums import one_by_one
 from federation.phases.reach import HELD_OUT
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.wire.contribution import Listed
 from federation.wire.records import LABELS, Order
 from federation.world.composition import pooled

@@ -14,7 +14,7 @@ from clients.member import Member
 from clients.sums import one_by_one, own_number
 from federation.phases.reach import HELD_OUT, TRAIN, Places
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, single
 from federation.wire.contribution import Listed
 from federation.wire.records import LABELS, Order

@@ -8,7 +8,7 @@ from clients.sums import one_by_one, own_region
 from federation.learning.experts import CLASSES
 from federation.learning.readout import Readout
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters
 from federation.wire.contribution import Listed
 from federation.wire.records import Order

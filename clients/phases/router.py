@@ -16,7 +16,7 @@ from clients.tuning import tune
 from federation.manifold.survey import NEVER
 from federation.phases.router import Router
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters
 from federation.wire.contribution import Weighed
 from federation.wire.records import Order

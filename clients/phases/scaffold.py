@@ -14,7 +14,7 @@ from clients.proposals import agreed, propose
 from clients.training import Batch, Objective
 from federation.models.family import Gradient, written_out
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, accelerator, prefixed, stacked, unstacked
 from federation.wire.contribution import Weighed
 from federation.wire.records import Order

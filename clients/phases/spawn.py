@@ -11,7 +11,7 @@ from clients.sums import one_by_one, own_number
 from federation.data.samples import Samples
 from federation.phases.spawn import NOVEL
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters
 from federation.wire.contribution import Listed
 from federation.wire.records import KNOWN, Order

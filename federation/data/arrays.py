@@ -16,7 +16,7 @@ from federation.data.samples import Dataset, Samples
 from federation.data.targets import Kind, Targets, check, looks_like, prepared
 from federation.randomness import generator
 from federation.rules import InputError
-from federation.task import finite
+from federation.tasks import finite
 
 Rows = NDArray[np.int64]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from federation.data.samples import Samples
 from federation.rules import InputError
-from federation.task import finite
+from federation.tasks import finite
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from federation.data.preparation import Preparation
 from federation.rules import InputError
-from federation.task import Task
+from federation.tasks import Task
 
 KEPT = psutil.virtual_memory().total // (8 * (os.cpu_count() or 1))
 """Bytes of samples made on demand that a process keeps: with one on each processor, an eighth of the memory."""
@@ -65,7 +65,7 @@ class Samples:
     def none(task: Task) -> "Samples":
         """No samples of a task."""
         targets = (0,) if task.classifies else (0, task.outputs)
-        return Samples(torch.zeros(0, *task.input_shape), torch.zeros(targets, dtype=task.target_dtype()))
+        return Samples(torch.zeros(0, *task.input_shape), torch.zeros(targets, dtype=task.target_dtype))
 
 
 @dataclass(frozen=True)

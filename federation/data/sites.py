@@ -24,7 +24,7 @@ from federation.data.distribution import divided
 from federation.data.npz import Arrays, images, labelled, read_npz
 from federation.data.samples import ClientData, Pool, Samples
 from federation.rules import Frozen, InputError
-from federation.task import Task, finite
+from federation.tasks import Task, finite
 
 OWN, TEST = "client.npz", "test.npz"
 """The file of a site, and that of the server."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from federation.data.preparation import Preparation, standard
 from federation.rules import InputError
-from federation.task import Task
+from federation.tasks import Task
 
 Kind = Literal["classification", "regression"]
 
@@ -36,7 +36,7 @@ class Targets:
 
     def task(self, shape: tuple[int, ...]) -> Task:
         """The task of samples of this shape."""
-        return Task(kind=self.kind, input_shape=shape, outputs=self.outputs)
+        return Task.kinds()[self.kind](input_shape=shape, outputs=self.outputs)
 
 
 def prepared(

@@ -15,7 +15,7 @@ from torch import Tensor
 from federation.learning.readout import Readout
 from federation.manifold.features import FeatureMap, Trunk, no_trunk
 from federation.models import ElasticFamily
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, corner, single, stacked, under
 
 CLASSES = "classes"

@@ -8,7 +8,7 @@ from torch import Tensor
 from federation.manifold.features import FeatureMap
 from federation.models.mlp import Mlp, mean_of
 from federation.rules import Frozen
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, Shapes, count
 
 

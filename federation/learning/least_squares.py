@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, Shapes
 
 SHARPNESS = 10.0
@@ -24,9 +24,8 @@ def moments(features: Float[Tensor, "samples units"], targets: Tensor, task: Tas
     A constant joins the features, for the bias. Of the symmetric products the upper triangle travels.
     """
     rows = torch.cat([features, torch.ones(len(features), 1)], 1).double()
-    wanted = torch.nn.functional.one_hot(targets, task.outputs).double() if task.classifies else targets.double()
     upper = torch.triu_indices(rows.shape[1], rows.shape[1])
-    return {"products": (rows.T @ rows)[upper[0], upper[1]], "targets": rows.T @ wanted}
+    return {"products": (rows.T @ rows)[upper[0], upper[1]], "targets": rows.T @ task.fitted(targets)}
 
 
 def sums_of(head: Parameters) -> Shapes:

@@ -12,7 +12,7 @@ from federation.manifold.features import FeatureMap
 from federation.models import ElasticFamily, Size
 from federation.models.family import FULL
 from federation.rules import Frozen
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, Shapes
 
 

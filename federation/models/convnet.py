@@ -16,7 +16,7 @@ from torch import Tensor
 from federation.models.convolution import convolved
 from federation.models.family import FULL, ElasticFamily, Size, share
 from federation.rules import InputError, Several
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, Shapes
 
 STEM_KERNEL, KERNEL = 5, 3

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from federation.models import ElasticFamily
-from federation.task import Task
+from federation.tasks import Task
 
 
 @dataclass(frozen=True)

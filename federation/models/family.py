@@ -14,7 +14,7 @@ from torch import Tensor
 
 from federation.models.net2net import deepened, widened
 from federation.rules import Frozen, InputError, Rule
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import CACHE, Parameters, Shapes, corner
 
 

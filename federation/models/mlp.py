@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from federation.models.family import FULL, Along, ElasticFamily, Gradient, Product, Size, Vjp, share
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, Shapes
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from federation.models.family import ElasticFamily
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, corner, stacked
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from federation.models import Mlp
 from federation.models.mlp import side_by_side
 from federation.routing.rule import RoutingRule
-from federation.task import Task
+from federation.tasks import Regression
 from federation.tensors import Parameters
 
 
@@ -30,7 +30,7 @@ class TunedResidual(RoutingRule):
         return Mlp(width=self.hidden, blocks=0)
 
     def init(self, latent: int, regions: int, draw: torch.Generator) -> dict[str, Tensor]:
-        weights = self.network.init(Task(kind="regression", input_shape=(latent,), outputs=regions), draw)
+        weights = self.network.init(Regression(input_shape=(latent,), outputs=regions), draw)
         weights["head.weight"] = torch.zeros_like(weights["head.weight"])
         return weights | {"log_temperature": torch.tensor(self.temperature).log()}
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from federation.rules import InputError
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters
 
 Part = Literal["charts", "mixture", "head", "prior"]

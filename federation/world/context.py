@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from federation.rules import Frozen, InputError
-from federation.task import Task
+from federation.tasks import Task
 from federation.world.confidence import (
     LEAST,
     PRODUCTS,

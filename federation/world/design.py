@@ -10,7 +10,7 @@ from federation.models import ElasticFamily, Size
 from federation.models.family import FULL
 from federation.routing import RoutingRule
 from federation.rules import Frozen, Several
-from federation.task import Task
+from federation.tasks import Task
 from federation.world.confidence import Calibration
 from federation.world.context import Context
 

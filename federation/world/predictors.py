@@ -19,7 +19,7 @@ from federation.learning.experts import Expert
 from federation.models import ElasticFamily
 from federation.models.cost import Cost
 from federation.randomness import generator
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, dense, single
 
 MANIFEST, WEIGHTS = "model.json", "model.safetensors"

@@ -12,7 +12,7 @@ from federation.models import ElasticFamily
 from federation.models.cost import Cost
 from federation.optimizers import AdamW, Sgd
 from federation.randomness import generator, torch_generator
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, threads_for
 from scenarios.baselines.contract import (
     Contender,

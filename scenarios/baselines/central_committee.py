@@ -4,7 +4,7 @@ from federation.data.samples import Samples
 from federation.learning.experts import Expert
 from federation.models import ElasticFamily
 from federation.models.cost import Cost
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, stacked
 from scenarios.baselines.central import descended, shown
 from scenarios.baselines.contract import Answer, Contender, Method, Trial, training_flops

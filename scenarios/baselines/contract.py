@@ -16,7 +16,7 @@ from federation.models import ElasticFamily
 from federation.models.cost import Cost
 from federation.opening import Opened, RunConfig, changed, open_run
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, single
 from server.app import Outcome
 from server.checkpoint import Checkpoint, Checkpoints

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -11,7 +11,7 @@ from federation.data.sites import OWN, TEST, Sites, read_client, read_test, writ
 from federation.opening import DataFunction, open_run, open_scenario, run_config
 from federation.rules import Frozen, InputError
 from federation.settings import DataSettings
-from federation.task import Task
+from federation.tasks import Classification, Regression, Task
 from scenarios.deployment import credentials
 from scenarios.deployment.layout import Layout
 
@@ -57,8 +57,8 @@ def task_of(shape: str, classes: int | None, values: int | None) -> Task:
         raise InputError(f"--shape {shape}: expected whole numbers with commas between them, such as 1,28,28 or 16")
     if (classes is None) == (values is None):
         raise InputError("expected either --classes, how many there are, or --values, how many a target has")
-    kind: Literal["classification", "regression"] = "regression" if classes is None else "classification"
-    return Task(kind=kind, input_shape=tuple(map(int, sides)), outputs=classes or values or 0)
+    kind = Regression if classes is None else Classification
+    return kind(input_shape=tuple(map(int, sides)), outputs=classes or values or 0)
 
 
 def agree(layout: Layout, terms: Agreed) -> None:

@@ -7,7 +7,7 @@ from federation.manifold import ChartRule, GaborEnergies, OrientedGradients, Pri
 from federation.models import Convnet
 from federation.scenario import Scenario
 from federation.settings import DataSettings, ExpertSettings, HeadSettings, LocalTraining, RouterSettings, TrainingPhase
-from federation.task import Task
+from federation.tasks import Classification
 from scenarios.library.sources import from_folder, from_hub, limited
 from server.aggregation import Mean
 
@@ -37,5 +37,5 @@ def load(settings: DataSettings, seed: int) -> Dataset:
         arrays = dict(from_folder(settings, "cifar10_sub.npz", ("x_train", "y_train", "x_test", "y_test")))
     train = labelled(images(arrays["x_train"]), arrays["y_train"], "cifar training set")
     test = labelled(images(arrays["x_test"]), arrays["y_test"], "cifar test set")
-    task = Task(kind="classification", input_shape=(3, 32, 32), outputs=10)
+    task = Classification(input_shape=(3, 32, 32), outputs=10)
     return Dataset(task=task, train=train.take(limited(len(train), settings.limit, "cifar")), test=test)

@@ -10,7 +10,7 @@ from federation.models import Mlp
 from federation.randomness import generator
 from federation.scenario import Scenario
 from federation.settings import DataSettings, ExpertSettings, HeadSettings, LocalTraining, RouterSettings, TrainingPhase
-from federation.task import Task
+from federation.tasks import Classification
 from server.aggregation import Mean
 
 SCENARIO = Scenario(
@@ -41,7 +41,7 @@ def load(settings: DataSettings, seed: int) -> Dataset:
     test = np.concatenate([_first(draw.permutation(np.flatnonzero(labels == c))) for c in range(10)])
     train = np.setdiff1d(np.arange(len(labels)), test)[: settings.limit]
     everything = Samples(inputs, targets)
-    task = Task(kind="classification", input_shape=(64,), outputs=10)
+    task = Classification(input_shape=(64,), outputs=10)
     return Dataset(task=task, train=everything.take(train), test=everything.take(test))
 
 

@@ -22,7 +22,7 @@ from federation.settings import (
     Search,
     TrainingPhase,
 )
-from federation.task import Task
+from federation.tasks import Classification
 from scenarios.library.femnist import femnist_arrays
 from scenarios.library.sources import from_folder, limited
 from server.aggregation import Momentum
@@ -70,7 +70,7 @@ def load(settings: DataSettings, seed: int) -> Dataset:
         test.append(_drawn(check, TEST, f"domain {number} test", shift))
     domain = np.repeat(np.arange(3), [len(part) for part in train])
     return Dataset(
-        task=Task(kind="classification", input_shape=(1, 28, 28), outputs=sum(CLASSES)),
+        task=Classification(input_shape=(1, 28, 28), outputs=sum(CLASSES)),
         train=Samples.concatenated(train),
         test=Samples.concatenated(test),
         group=domain,

@@ -15,7 +15,7 @@ from federation.settings import (
     Search,
     TrainingPhase,
 )
-from federation.task import Task
+from federation.tasks import Classification
 from scenarios.library.sources import from_folder, from_hub, limited
 from server.aggregation import Mean
 
@@ -46,5 +46,5 @@ def load(settings: DataSettings, seed: int) -> Dataset:
         arrays = dict(from_folder(settings, "fashion_mnist.npz", ("x_train", "y_train", "x_test", "y_test")))
     train = labelled(images(arrays["x_train"]), arrays["y_train"], "fashion training set")
     test = labelled(images(arrays["x_test"]), arrays["y_test"], "fashion test set")
-    task = Task(kind="classification", input_shape=(1, 28, 28), outputs=10)
+    task = Classification(input_shape=(1, 28, 28), outputs=10)
     return Dataset(task=task, train=train.take(limited(len(train), settings.limit, "fashion")), test=test)

@@ -10,7 +10,7 @@ from federation.models import Convnet
 from federation.rules import InputError
 from federation.scenario import Scenario
 from federation.settings import DataSettings, ExpertSettings, HeadSettings, LocalTraining, RouterSettings, TrainingPhase
-from federation.task import Task
+from federation.tasks import Classification
 from scenarios.library.sources import from_folder, limited
 from server.aggregation import Momentum
 
@@ -46,7 +46,7 @@ def load(settings: DataSettings, seed: int) -> Dataset:
     train = np.flatnonzero(~test)
     train = train[limited(len(train), settings.limit, "femnist")]
     return Dataset(
-        task=Task(kind="classification", input_shape=(1, 28, 28), outputs=62),
+        task=Classification(input_shape=(1, 28, 28), outputs=62),
         train=samples.take(train),
         test=samples.take(np.flatnonzero(test)),
         group=writer[train],

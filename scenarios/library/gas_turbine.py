@@ -15,7 +15,7 @@ from federation.routing import TunedResidual
 from federation.rules import InputError
 from federation.scenario import Scenario
 from federation.settings import DataSettings, ExpertSettings, HeadSettings, LocalTraining, RouterSettings, TrainingPhase
-from federation.task import Task, finite
+from federation.tasks import Regression, finite
 from scenarios.library.sources import from_folder, limited
 from server.aggregation import Mean
 
@@ -70,7 +70,7 @@ def load(settings: DataSettings, seed: int) -> Dataset:
     train = np.flatnonzero(~asked)
     train = train[limited(len(train), settings.limit, "gas turbine")]
     return Dataset(
-        task=Task(kind="regression", input_shape=(len(SCALES),), outputs=2),
+        task=Regression(input_shape=(len(SCALES),), outputs=2),
         train=samples.take(train),
         test=samples.take(test),
         group=quarter[train],

@@ -12,7 +12,7 @@ from federation.optimizers import Sgd
 from federation.randomness import generator
 from federation.scenario import Scenario
 from federation.settings import DataSettings, ExpertSettings, HeadSettings, LocalTraining, RouterSettings, TrainingPhase
-from federation.task import Task
+from federation.tasks import Classification
 from scenarios.library.sources import from_folder
 from server.aggregation import Mean
 
@@ -51,7 +51,7 @@ def load(settings: DataSettings, seed: int) -> Dataset:
     local = ~strangers & np.isin(segment, aside)
     train = np.flatnonzero(~strangers & ~local)[: settings.limit]
     return Dataset(
-        task=Task(kind="classification", input_shape=(9, 128, 1), outputs=6),
+        task=Classification(input_shape=(9, 128, 1), outputs=6),
         train=samples.take(train),
         test=samples.take(np.flatnonzero(strangers)),
         group=subject[train],

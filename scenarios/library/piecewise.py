@@ -26,7 +26,7 @@ from federation.settings import (
     RouterSettings,
     TrainingPhase,
 )
-from federation.task import Task
+from federation.tasks import Regression
 from server.aggregation import Mean
 
 ZONES, MEASUREMENTS, TEST = 12, 30, 4_000
@@ -65,7 +65,7 @@ def load(settings: DataSettings, seed: int) -> Dataset:
     points, asked = _uniform(draw, count), _uniform(generator(seed, "piecewise test"), TEST)
     noise, stray = NOISE * draw.standard_normal(count), BEYOND * draw.standard_normal(points.shape)
     return Dataset(
-        task=Task(kind="regression", input_shape=(2,), outputs=1),
+        task=Regression(input_shape=(2,), outputs=1),
         train=_samples(points, field(points) + noise),
         test=_samples(asked, field(asked)),
         group=field.zones(points + stray),

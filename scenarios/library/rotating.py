@@ -25,7 +25,7 @@ from federation.settings import (
     RouterSettings,
     TrainingPhase,
 )
-from federation.task import Task
+from federation.tasks import Classification
 from federation.world.composition import Part
 from server.aggregation import Mean
 
@@ -75,7 +75,7 @@ def load(settings: DataSettings, seed: int) -> Dataset:
     train = _drawn(count, generator(seed, "rotating"))
     test = _drawn(PERIODS * REGIONS * TEST, generator(seed, "rotating test"))
     return Dataset(
-        task=Task(kind="classification", input_shape=(2,), outputs=2),
+        task=Classification(input_shape=(2,), outputs=2),
         train=train.samples,
         test=test.samples,
         group=REGIONS * train.period + train.region,

@@ -17,7 +17,7 @@ from federation.models.cost import Cost
 from federation.opening import open_run, run_config
 from federation.rules import InputError
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.world.joining import joined
 from federation.world.predictors import GlobalModel, Predictor
 from federation.world_model import WorldModel

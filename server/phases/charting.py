@@ -8,7 +8,7 @@ import torch
 from federation.manifold import Chart
 from federation.manifold.dimension import SPACING
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, under
 from federation.wire.contribution import Contribution
 from federation.world.predictors import OwnTensors, Predictor

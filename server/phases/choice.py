@@ -6,7 +6,7 @@ from federation.manifold.atlas import FACTORS
 from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import prefixed
 from federation.wire.contribution import Contribution
 from server.bounds import Answer, counts

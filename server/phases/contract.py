@@ -8,7 +8,7 @@ from typing import NamedTuple
 from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters
 from federation.wire.contribution import EVERYWHERE, Contribution
 from federation.world.predictors import OwnTensors, Predictor

@@ -5,7 +5,7 @@ import torch
 from federation.learning.experts import scattered
 from federation.phases import Phase
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import prefixed
 from federation.wire.records import VARIANCES
 from server.phases.contract import Kind, Now, Told

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from federation.phases import Phase
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import prefixed
 from federation.wire.contribution import Contribution
 from server.growth import grown

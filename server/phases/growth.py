@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from federation.phases import Phase
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from server.phases.contract import Kind, Now, Told
 from server.phases.experts import SIDE as EXPERTS
 from server.training import RegionTraining

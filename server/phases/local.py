@@ -1,7 +1,7 @@
 """Rounds in which each client trains alone: the server learns how they went, and nothing else."""
 
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.wire.contribution import Contribution
 from federation.world.predictors import OwnModels, OwnTensors, Predictor
 from server.phases.contract import Now, ServerSide

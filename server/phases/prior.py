@@ -4,7 +4,7 @@ from federation.learning.experts import Expert
 from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import prefixed
 from federation.wire.contribution import EVERYWHERE
 from server.bounds import Answer

@@ -12,7 +12,7 @@ from federation.learning.readout import Readout as Network
 from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, stacked
 from federation.wire.contribution import Contribution
 from server.bounds import Answer

@@ -5,7 +5,7 @@ from dataclasses import replace
 from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import prefixed
 from federation.wire.contribution import Contribution, coverage_mean
 from server.bounds import Answer

@@ -9,7 +9,7 @@ from federation.learning.fixed_point import Watch
 from federation.manifold import Chart
 from federation.phases import Phase
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Task
 from federation.tensors import Parameters, count
 from federation.wire.contribution import Contribution
 from server.bounds import Answer

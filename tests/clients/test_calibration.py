@@ -10,9 +10,9 @@ from clients.model_training import TrainingJob, train_models
 from federation.data.samples import Samples
 from federation.models import Mlp
 from federation.settings import LocalTraining
-from federation.task import Task
+from federation.tasks import Classification
 
-TASK = Task(kind="classification", input_shape=(2,), outputs=3)
+TASK = Classification(input_shape=(2,), outputs=3)
 
 
 def test_the_shift_is_the_log_ratio_of_frequencies():

@@ -15,12 +15,12 @@ from federation.learning.experts import Expert, scattered
 from federation.models import Mlp
 from federation.scenario import Scenario
 from federation.settings import CouplingSettings, LocalTraining
-from federation.task import Task
+from federation.tasks import Regression
 from federation.tensors import prefixed, single, under
 from federation.wire.records import VARIANCES, Order
 from server.aggregation import Mean
 
-VALUE = Task(kind="regression", input_shape=(1,), outputs=1)
+VALUE = Regression(input_shape=(1,), outputs=1)
 SCENARIO = Scenario(
     name="small",
     title="A small one",

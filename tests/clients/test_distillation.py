@@ -12,11 +12,11 @@ from federation.models import Convnet, Mlp, Size, Tiers
 from federation.models.family import FULL, written_out
 from federation.models.sizes import turns
 from federation.settings import LocalTraining
-from federation.task import Task
+from federation.tasks import Classification, Regression, Task
 
-CLASSES = Task(kind="classification", input_shape=(6,), outputs=3)
-VALUES = Task(kind="regression", input_shape=(6,), outputs=2)
-IMAGES = Task(kind="classification", input_shape=(1, 6, 6), outputs=3)
+CLASSES = Classification(input_shape=(6,), outputs=3)
+VALUES = Regression(input_shape=(6,), outputs=2)
+IMAGES = Classification(input_shape=(1, 6, 6), outputs=3)
 MODELS = {
     "mlp on classes": (Mlp(width=8, blocks=1), CLASSES),
     "mlp without skips": (Mlp(width=8, blocks=2, residual=False), CLASSES),

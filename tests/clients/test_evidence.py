@@ -11,11 +11,11 @@ from federation.learning.experts import Expert, scattered
 from federation.opening import open_scenario
 from federation.phases.evidence import EXPERTS, LIKELIHOODS
 from federation.phases.reach import HELD_OUT
-from federation.task import Task
+from federation.tasks import Regression
 from federation.tensors import prefixed, single
 from federation.wire.records import VARIANCES, Order
 
-TASK = Task(kind="regression", input_shape=(3,), outputs=2)
+TASK = Regression(input_shape=(3,), outputs=2)
 SCENARIO = open_scenario(
     "piecewise", {"router.rule.kind": "chart_posterior", "router.rule.top": 3, "router.rule.temperature": 1.0}
 ).scenario

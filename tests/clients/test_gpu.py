@@ -12,7 +12,7 @@ from federation.models import Convnet, Mlp
 from federation.optimizers import Sgd
 from federation.randomness import torch_generator
 from federation.settings import LocalTraining
-from federation.task import Task
+from federation.tasks import Classification
 from federation.tensors import resident
 
 pytestmark = [
@@ -20,8 +20,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Attempting to run cuBLAS"),  # autograd's thread finds a context at its first use
 ]
 
-IMAGES = Task(kind="classification", input_shape=(1, 12, 12), outputs=3)
-FLAT = Task(kind="classification", input_shape=(6,), outputs=3)
+IMAGES = Classification(input_shape=(1, 12, 12), outputs=3)
+FLAT = Classification(input_shape=(6,), outputs=3)
 LOCAL = LocalTraining(learning_rate=0.1, batch_size=4, epochs=2, optimizer=Sgd(momentum=0.5))
 FAMILIES = {"mlp": (Mlp(width=8), FLAT), "convnet": (Convnet(channels=(3, 4)), IMAGES)}
 

@@ -14,12 +14,12 @@ from federation.data.samples import Samples
 from federation.models import Convnet, Mlp
 from federation.optimizers import AdamW, Sgd
 from federation.settings import LocalTraining
-from federation.task import Task
+from federation.tasks import Classification, Regression, Task
 from federation.tensors import Parameters
 
-CLASSES = Task(kind="classification", input_shape=(6,), outputs=3)
-VALUES = Task(kind="regression", input_shape=(6,), outputs=2)
-IMAGES = Task(kind="classification", input_shape=(1, 6, 6), outputs=3)
+CLASSES = Classification(input_shape=(6,), outputs=3)
+VALUES = Regression(input_shape=(6,), outputs=2)
+IMAGES = Classification(input_shape=(1, 6, 6), outputs=3)
 MODELS = {
     "mlp on classes": (Mlp(width=5, blocks=1), CLASSES),
     "mlp on values": (Mlp(width=5, blocks=2), VALUES),
@@ -363,7 +363,7 @@ def test_each_step_sees_the_rows_that_its_batch_names(samples, batch_size, epoch
 def test_one_client_one_sample_a_last_batch_of_one_or_a_single_class_are_nothing_special(
     counts, batch_size, epochs, classes, momentum
 ):
-    task = Task(kind="classification", input_shape=(4,), outputs=classes)
+    task = Classification(input_shape=(4,), outputs=classes)
     family, local = (
         Mlp(width=3, blocks=1),
         LocalTraining(batch_size=batch_size, epochs=epochs, optimizer=Sgd(momentum=momentum)),

@@ -10,13 +10,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from federation.models import Convnet, ElasticFamily, Mlp, Size
 from federation.models.family import FULL, Product, share
-from federation.task import Task
+from federation.tasks import Classification, Regression, Task
 from federation.tensors import corner, count, stacked
 
-FLAT = Task(kind="classification", input_shape=(7,), outputs=3)
-VALUES = Task(kind="regression", input_shape=(5,), outputs=2)
-IMAGE = Task(kind="classification", input_shape=(1, 28, 28), outputs=10)
-SIGNAL = Task(kind="classification", input_shape=(9, 128, 1), outputs=6)
+FLAT = Classification(input_shape=(7,), outputs=3)
+VALUES = Regression(input_shape=(5,), outputs=2)
+IMAGE = Classification(input_shape=(1, 28, 28), outputs=10)
+SIGNAL = Classification(input_shape=(9, 128, 1), outputs=6)
 
 FAMILIES = {
     "mlp": (Mlp(width=12, blocks=1), FLAT),
@@ -323,21 +323,21 @@ def test_a_family_grows_as_far_as_it_must():
 
 
 def test_parameters_and_multiplies_of_a_small_mlp():
-    family, task = Mlp(width=4, blocks=2), Task(kind="regression", input_shape=(3,), outputs=2)
+    family, task = Mlp(width=4, blocks=2), Regression(input_shape=(3,), outputs=2)
     assert family.parameters(task) == (4 * 3 + 4) + 2 * (4 * 4 + 4) + (2 * 4 + 2)
     assert family.multiplies(task) == 4 * 3 + 2 * 4 * 4 + 2 * 4
     assert family.multiplies(task, Size(width=0.5, depth=0.5)) == 2 * 3 + 1 * 2 * 2 + 2 * 2
 
 
 def test_parameters_and_multiplies_of_a_small_convnet():
-    family, task = Convnet(channels=(2, 3), blocks=1), Task(kind="classification", input_shape=(1, 4, 4), outputs=5)
+    family, task = Convnet(channels=(2, 3), blocks=1), Classification(input_shape=(1, 4, 4), outputs=5)
     stem, stage, block, head = 2 * 1 * 25, 3 * 2 * 9, 3 * 3 * 9, 5 * 3 * 1 * 1
     assert family.parameters(task) == (stem + 2) + (stage + 3) + (block + 3) + (head + 5)
     assert family.multiplies(task) == stem * (2 * 2) + stage * (2 * 2) + block * (1 * 1) + head
 
 
 def test_a_signal_keeps_its_width_of_one():
-    family, task = Convnet(channels=(2,), blocks=0), Task(kind="classification", input_shape=(2, 8, 1), outputs=3)
+    family, task = Convnet(channels=(2,), blocks=0), Classification(input_shape=(2, 8, 1), outputs=3)
     assert family.shapes(task)["stage0.weight"] == (2, 2, 5, 1)
     assert family.shapes(task)["head.weight"] == (3, 2, 4, 1)
     assert family.multiplies(task) == (2 * 2 * 5) * 4 + 3 * 2 * 4
@@ -357,7 +357,7 @@ def test_a_share_of_units_is_rounded_up_and_never_empty(whole, kept, units):
 
 
 def test_fresh_weights_have_the_variance_of_he_times_the_gain():
-    task = Task(kind="regression", input_shape=(200,), outputs=300)
+    task = Regression(input_shape=(200,), outputs=300)
     fresh = Mlp(width=400, blocks=1).init(task, torch.Generator().manual_seed(0))
     assert float(fresh["stem.weight"].std()) == pytest.approx(sqrt(2 / 200), rel=0.02)
     assert float(fresh["block0.weight"].std()) == pytest.approx(0.5 * sqrt(2 / 400), rel=0.02)
@@ -365,14 +365,14 @@ def test_fresh_weights_have_the_variance_of_he_times_the_gain():
 
 
 def test_activations_are_the_numbers_that_layers_pass_on():
-    assert Mlp(width=4, blocks=2).activations(Task(kind="regression", input_shape=(3,), outputs=2)) == 3 + 3 * 4 + 2
-    image = Task(kind="classification", input_shape=(1, 8, 8), outputs=3)
+    assert Mlp(width=4, blocks=2).activations(Regression(input_shape=(3,), outputs=2)) == 3 + 3 * 4 + 2
+    image = Classification(input_shape=(1, 8, 8), outputs=3)
     # a stem of 4 x 4 x 2, a stage of 4 x 4 x 3 that is pooled, a block of 2 x 2 x 3
     assert Convnet(channels=(2, 3), blocks=1).activations(image) == 64 + 32 + 48 + 12 + 3
 
 
 def test_a_working_set_counts_weights_once_and_activations_twice():
-    task = Task(kind="regression", input_shape=(3,), outputs=2)
+    task = Regression(input_shape=(3,), outputs=2)
     family = Mlp(width=4, blocks=0)
     assert family.working_set(task, batch=5) == 4 * (3 * 4 + 4 + 4 * 2 + 2 + 2 * 5 * (3 + 4 + 2))
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from federation.rules import InputError
-from federation.task import Task
+from federation.tasks import Classification, Regression
 from federation.world.composition import PARTS, candidates, chosen, pooled, usable
 
-COIN = Task(kind="classification", input_shape=(1,), outputs=2)
-VALUE = Task(kind="regression", input_shape=(1,), outputs=1)
+COIN = Classification(input_shape=(1,), outputs=2)
+VALUE = Regression(input_shape=(1,), outputs=1)
 
 
 # --- pooling ---------------------------------------------------------------------------------------------------------

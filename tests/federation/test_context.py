@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.routing import shared
-from federation.task import Task
+from federation.tasks import Classification, Regression
 from federation.world.confidence import Calibration, calibration_at, calibration_losses, squared_errors
 from federation.world.context import (
     COARSE,
@@ -22,8 +22,8 @@ from federation.world.context import (
 )
 
 EVEN = torch.tensor([0.5, 0.5])
-COIN = Task(kind="classification", input_shape=(1,), outputs=2)
-VALUE = Task(kind="regression", input_shape=(1,), outputs=1)
+COIN = Classification(input_shape=(1,), outputs=2)
+VALUE = Regression(input_shape=(1,), outputs=1)
 SURE, OPEN = [1.0, 0.0], [0.5, 0.5]
 
 

@@ -14,10 +14,10 @@ from federation.data.distribution import federate
 from federation.data.partition import Dirichlet, Iid, Natural, OnDemand
 from federation.data.samples import UNKNOWN_CLIENT, ClientData, Dataset, FederatedData, Lazy, Pool, Samples
 from federation.rules import InputError
-from federation.task import Task
+from federation.tasks import Classification, Regression
 
-CLASSES = Task(kind="classification", input_shape=(1,), outputs=4)
-VALUES = Task(kind="regression", input_shape=(1,), outputs=1)
+CLASSES = Classification(input_shape=(1,), outputs=4)
+VALUES = Regression(input_shape=(1,), outputs=1)
 
 
 def numbered(count: int, first: int = 0, classes: int = 4) -> Samples:
@@ -258,9 +258,9 @@ def test_a_pool_is_not_split_and_samples_are_not_made():
         federate(DATASET, OnDemand(clients=5), held_out=0.2, seed=0)
 
 
-@pytest.mark.parametrize("task", [CLASSES, VALUES], ids=lambda task: task.kind)
+@pytest.mark.parametrize("task", [CLASSES, VALUES], ids=lambda task: task.kind())
 def test_no_samples_have_the_shapes_of_a_task(task):
     nothing = Samples.none(task)
     assert len(nothing) == 0
     assert nothing.inputs.shape == (0, 1)
-    assert nothing.targets.dtype == task.target_dtype()
+    assert nothing.targets.dtype == task.target_dtype

@@ -5,10 +5,10 @@ import torch
 
 from federation.learning.experts import Expert, begun, committee, gathered, scattered, specialised
 from federation.models import Convnet, Mlp
-from federation.task import Task
+from federation.tasks import Classification
 from federation.tensors import single, stacked
 
-IMAGES = Task(kind="classification", input_shape=(1, 12, 12), outputs=40)
+IMAGES = Classification(input_shape=(1, 12, 12), outputs=40)
 FAMILIES = [Mlp(width=16, blocks=1), Convnet(channels=(4, 8), blocks=1)]
 ROWS = torch.randn(6, 1, 12, 12, generator=torch.Generator().manual_seed(1))
 OWN = torch.tensor([3, 4, 17, 39])
@@ -66,7 +66,7 @@ def test_a_committee_shares_the_parameters_of_one_model_and_begins_apart(family)
 
 def test_fewer_classes_make_a_larger_committee():
     family = Convnet(channels=(8, 16, 16), blocks=0)
-    images = Task(kind="classification", input_shape=(1, 28, 28), outputs=82)
+    images = Classification(input_shape=(1, 28, 28), outputs=82)
     assert [committee(family, images, classes, 8) for classes in (10, 62, None)] == [8, 3, 2]
     assert committee(family, images, 10, 4) == 4
     assert committee(family, images, 10, 1) == 1

@@ -11,7 +11,7 @@ from clients.probing import divergence
 from federation.learning.fixed_point import FixedPoint, Watch, contraction_rate
 from federation.opening import open_scenario
 from federation.rules import InputError
-from federation.task import Task
+from federation.tasks import Classification, Regression
 
 BOUNDS = FixedPoint(residual=0.01, divergence=0.02, rounds=3)
 
@@ -72,9 +72,9 @@ def test_a_falling_learning_rate_is_refused_for_everything_comes_to_rest_under_i
 @pytest.mark.parametrize(
     ("task", "now", "before", "expected"),
     [
-        (Task(kind="classification", input_shape=(1,), outputs=2), [[0.5, 0.5]], [[0.25, 0.75]], [0.5 * log(4 / 3)]),
-        (Task(kind="classification", input_shape=(1,), outputs=2), [[1.0, 0.0]], [[0.5, 0.5]], [log(2)]),
-        (Task(kind="regression", input_shape=(1,), outputs=2), [[1.0, 3.0]], [[0.0, 1.0]], [2.5]),
+        (Classification(input_shape=(1,), outputs=2), [[0.5, 0.5]], [[0.25, 0.75]], [0.5 * log(4 / 3)]),
+        (Classification(input_shape=(1,), outputs=2), [[1.0, 0.0]], [[0.5, 0.5]], [log(2)]),
+        (Regression(input_shape=(1,), outputs=2), [[1.0, 3.0]], [[0.0, 1.0]], [2.5]),
     ],
 )
 def test_divergences_of_known_answers(task, now, before, expected):

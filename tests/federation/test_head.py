@@ -8,10 +8,10 @@ from federation.manifold import Flat, GaborEnergies
 from federation.models import Mlp
 from federation.opening import open_scenario
 from federation.rules import InputError
-from federation.task import Task
+from federation.tasks import Classification
 from federation.tensors import shapes, single
 
-IMAGE = Task(kind="classification", input_shape=(1, 6, 6), outputs=3)
+IMAGE = Classification(input_shape=(1, 6, 6), outputs=3)
 LATENT = 2
 HEADS = [Head(hidden=5), Head(hidden=0), Head(hidden=5, features=Flat()), Head(hidden=0, features=Flat())]
 every_head = pytest.mark.parametrize("head", HEADS, ids=str)

@@ -8,13 +8,13 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from federation.learning.least_squares import SHARPNESS, moments, refitted, sums_of
-from federation.task import Task
+from federation.tasks import Classification, Regression
 from federation.tensors import shapes
 from federation.wire.contribution import EVERYWHERE, Contribution
 
 SAMPLES, UNITS, CLASSES = 60, 4, 3
-TASK = Task(kind="classification", input_shape=(2,), outputs=CLASSES)
-TWO, VALUES = TASK.model_copy(update={"outputs": 2}), TASK.model_copy(update={"kind": "regression"})
+TASK = Classification(input_shape=(2,), outputs=CLASSES)
+TWO, VALUES = TASK.model_copy(update={"outputs": 2}), Regression(input_shape=(2,), outputs=CLASSES)
 
 
 def head():

@@ -27,14 +27,14 @@ from federation.data.samples import Dataset, Samples
 from federation.models import Mlp
 from federation.data.partition import Iid
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Classification
 from server.aggregation import Mean
 
 SCENARIO = Scenario(name="mine", title="Mine", partition=Iid(clients=4), model=Mlp(width=3), aggregation=Mean())
 
 def load(settings, seed):
     rows = Samples(torch.arange(40.0).reshape(20, 2), torch.arange(20) % 2)
-    return Dataset(task=Task(kind="classification", input_shape=(2,), outputs=2), train=rows, test=rows)
+    return Dataset(task=Classification(input_shape=(2,), outputs=2), train=rows, test=rows)
 """
 
 

@@ -134,7 +134,7 @@ def test_a_torch_data_set_gives_the_same_samples_as_its_arrays():
 def test_real_numbers_that_are_all_whole_are_amounts_and_that_is_said():
     arrays = {"x_train": np.eye(30), "y_train": (np.arange(30) % 3).astype(float)}
     with pytest.warns(UserWarning, match="y_train holds real numbers that are all whole, 3 different ones: taken as"):
-        assert of_arrays(arrays, "mine.npz").task.kind == "regression"
+        assert of_arrays(arrays, "mine.npz").task.kind() == "regression"
 
 
 def test_signals_keep_their_channels_first_and_gray_images_are_turned():

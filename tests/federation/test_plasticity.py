@@ -7,12 +7,12 @@ import torch
 
 from benchmarks.plasticity_measures import LayerSums, drawn, effective_rank, evidence, weight_rank
 from federation.models import Convnet, Mlp
-from federation.task import Task
+from federation.tasks import Classification, Regression
 from federation.tensors import single, stacked
 
-CLASSES = Task(kind="classification", input_shape=(4,), outputs=3)
-VALUES = Task(kind="regression", input_shape=(4,), outputs=2)
-IMAGES = Task(kind="classification", input_shape=(1, 8, 8), outputs=3)
+CLASSES = Classification(input_shape=(4,), outputs=3)
+VALUES = Regression(input_shape=(4,), outputs=2)
+IMAGES = Classification(input_shape=(1, 8, 8), outputs=3)
 
 
 def sums_of(said: torch.Tensor) -> LayerSums:

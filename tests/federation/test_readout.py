@@ -8,10 +8,10 @@ from federation.learning.readout import Readout
 from federation.manifold.features import Flat, GaborEnergies, RandomFeatures
 from federation.models import Convnet, Mlp, Size
 from federation.rules import InputError
-from federation.task import Task
+from federation.tasks import Classification
 
-IMAGES = Task(kind="classification", input_shape=(1, 12, 12), outputs=5)
-FLAT = Task(kind="classification", input_shape=(4,), outputs=3)
+IMAGES = Classification(input_shape=(1, 12, 12), outputs=5)
+FLAT = Classification(input_shape=(4,), outputs=3)
 
 
 def test_a_readout_is_its_features_times_its_weights():

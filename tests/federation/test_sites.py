@@ -7,10 +7,10 @@ import torch
 from federation.data.samples import ClientData, Samples
 from federation.data.sites import OWN, Sites, read_client, read_test, write_client, write_test
 from federation.rules import InputError
-from federation.task import Task
+from federation.tasks import Classification, Regression, Task
 
-CLASSES = Task(kind="classification", input_shape=(1, 2, 2), outputs=3)
-VALUES = Task(kind="regression", input_shape=(4,), outputs=2)
+CLASSES = Classification(input_shape=(1, 2, 2), outputs=3)
+VALUES = Regression(input_shape=(4,), outputs=2)
 X = np.arange(40, dtype=np.float32).reshape(10, 1, 2, 2)
 Y = np.arange(10) % 3
 

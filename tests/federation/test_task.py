@@ -5,10 +5,10 @@ from math import exp, isnan, log
 import pytest
 import torch
 
-from federation.task import Task
+from federation.tasks import Classification, Regression, Task
 
-CLASSES = Task(kind="classification", input_shape=(2,), outputs=3)
-VALUES = Task(kind="regression", input_shape=(2,), outputs=2)
+CLASSES = Classification(input_shape=(2,), outputs=3)
+VALUES = Regression(input_shape=(2,), outputs=2)
 
 
 def test_the_loss_of_a_class_is_its_cross_entropy_in_nats():
@@ -51,7 +51,7 @@ def test_the_likelihood_of_a_value_falls_with_its_squared_error():
 
 def test_the_likelihood_of_a_value_is_higher_and_narrower_where_the_variance_is_less():
     """The density of N(0, 1/4), without its (2 pi)^(-1/2), is 2 at 0 and 2 exp(-2) at 1."""
-    task = Task(kind="regression", input_shape=(2,), outputs=1)
+    task = Regression(input_shape=(2,), outputs=1)
     at = task.likelihoods(torch.zeros(2, 1), torch.tensor([[0.0], [1.0]]), 0.25)
     assert at.tolist() == pytest.approx([2.0, 2 * exp(-2)])
     of_two = VALUES.likelihoods(torch.zeros(1, 2), torch.zeros(1, 2), torch.tensor([0.25]))
@@ -86,12 +86,12 @@ def test_the_score_of_nothing_is_not_a_number(task):
 
 
 def test_targets_are_whole_numbers_or_real():
-    assert (CLASSES.target_dtype(), VALUES.target_dtype()) == (torch.int64, torch.float32)
+    assert (CLASSES.target_dtype, VALUES.target_dtype) == (torch.int64, torch.float32)
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_gradients_are_those_of_the_losses(kind):
-    task, draw = Task(kind=kind, input_shape=(4,), outputs=3), torch.Generator().manual_seed(0)
+    task, draw = Task.kinds()[kind](input_shape=(4,), outputs=3), torch.Generator().manual_seed(0)
     outputs = torch.randn(2, 5, 3, generator=draw, dtype=torch.float64).requires_grad_()
     targets = torch.randint(3, (2, 5), generator=draw) if task.classifies else torch.randn(2, 5, 3, generator=draw)
     expected = task.losses(outputs, targets)
@@ -103,7 +103,7 @@ def test_gradients_are_those_of_the_losses(kind):
 
 # --- what others believe ---------------------------------------------------------------------------------------------
 
-VALUE = Task(kind="regression", input_shape=(2,), outputs=1)
+VALUE = Regression(input_shape=(2,), outputs=1)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_among_equal_variances_the_divergence_is_the_squared_jump_over_twice_the
 
 
 def test_the_divergence_of_even_odds_from_one_to_three_is_half_the_log_of_four_thirds():
-    task = Task(kind="classification", input_shape=(2,), outputs=2)
+    task = Classification(input_shape=(2,), outputs=2)
     divergence, _ = task.divergences(torch.zeros(1, 2), torch.tensor([[0.25, 0.75]]))
     assert float(divergence) == pytest.approx(0.5 * log(4 / 3))
 

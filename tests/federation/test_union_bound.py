@@ -8,7 +8,7 @@ import torch
 
 from federation.data.samples import UNKNOWN_CLIENT, FederatedData, Samples
 from federation.routing import ChartPosterior
-from federation.task import Task
+from federation.tasks import Regression
 from federation.world.union_bound import union_bound
 from tests.federation.test_world_model import QUERIES, world
 
@@ -66,6 +66,6 @@ def test_routed_experts_never_err_more_than_the_bound(model, seed):
 
 
 def test_an_error_of_values_is_their_share_of_the_variance():
-    task = Task(kind="regression", input_shape=(1,), outputs=1)
+    task = Regression(input_shape=(1,), outputs=1)
     found = task.errors(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [3.0]]))
     assert found.tolist() == [1.0, 1.0]

@@ -15,7 +15,7 @@ from federation.models import Mlp, Size
 from federation.models.cost import Cost
 from federation.routing import ChartPosterior, PrototypeRetrieval, TunedResidual
 from federation.rules import InputError
-from federation.task import Task
+from federation.tasks import Classification, Task
 from federation.tensors import single, stacked
 from federation.world.composition import pooled
 from federation.world.confidence import Calibration
@@ -30,14 +30,14 @@ ALL_PARTS = {"charts": 0.5, "mixture": 1.0, "head": 1.0, "prior": 0.5}
 def world(kind: str = "classification", composition: dict[str, float] | None = None, top: int = 2) -> WorldModel:
     """Four regions, three of them charted, with random experts."""
     draw = torch.Generator().manual_seed(0)
-    task = Task(kind=kind, input_shape=(FEATURES,), outputs=CLASSES)
+    task = Task.kinds()[kind](input_shape=(FEATURES,), outputs=CLASSES)
     family, router, head = Mlp(width=6, blocks=1), TunedResidual(top=top, hidden=4), Head(hidden=7)
     rows = torch.randn(90, FEATURES, generator=draw)
     rule, charts = PrincipalComponents(dimensions=LATENT), ChartRule(rank=1)
     encoder = Encoder(rule, rule.fit(rule.moments(rows)))
     labels = torch.arange(30) % CLASSES if task.classifies else None
     regions = [Chart.from_sums(charts.sums(encoder(rows[30 * n : 30 * n + 30]), labels)) for n in range(3)]
-    latent = Task(kind="classification", input_shape=(LATENT,), outputs=CLASSES)
+    latent = Classification(input_shape=(LATENT,), outputs=CLASSES)
     return WorldModel(
         Design(
             task=task,

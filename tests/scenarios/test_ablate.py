@@ -31,14 +31,14 @@ from federation.data.samples import Dataset, Samples
 from federation.models import Mlp
 from federation.data.partition import Iid
 from federation.scenario import Scenario
-from federation.task import Task
+from federation.tasks import Regression
 from server.aggregation import Mean
 
 SCENARIO = Scenario(name="values", title="Values", partition=Iid(clients=2), model=Mlp(width=3), aggregation=Mean())
 
 def load(settings, seed):
     rows = Samples(torch.arange(40.0).reshape(20, 2), torch.arange(20.0).unsqueeze(1))
-    return Dataset(task=Task(kind="regression", input_shape=(2,), outputs=1), train=rows, test=rows)
+    return Dataset(task=Regression(input_shape=(2,), outputs=1), train=rows, test=rows)
 """
 
 

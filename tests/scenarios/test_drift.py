@@ -10,7 +10,7 @@ import torch
 from federation.data.samples import Dataset, Pool, Samples
 from federation.opening import open_run, run_config
 from federation.rules import InputError
-from federation.task import Task
+from federation.tasks import Classification
 from scenarios.commands.cli import main
 from scenarios.library.incremental import CLASSES
 from scenarios.runs.engines import HERE
@@ -39,7 +39,7 @@ def run(arguments):
 
 def dataset(**columns):
     rows = Samples(torch.arange(6.0).unsqueeze(1), torch.tensor([0, 1, 0, 1, 0, 1]))
-    task = Task(kind="classification", input_shape=(1,), outputs=2)
+    task = Classification(input_shape=(1,), outputs=2)
     return Dataset(task=task, train=rows, test=rows.take(np.arange(3)), **columns)
 
 

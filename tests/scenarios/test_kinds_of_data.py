@@ -7,7 +7,7 @@ from PIL import Image
 from federation.manifold import FourierFeatures, GaborEnergies, SignalStatistics
 from federation.models import Convnet, Mlp
 from federation.opening import open_scenario
-from federation.task import Task
+from federation.tasks import Classification
 
 
 def scenario(path, **overrides):
@@ -48,6 +48,6 @@ def test_what_suits_may_be_set_by_hand(tmp_path):
 
 
 def test_sites_that_agreed_on_a_task_need_no_file():
-    task = Task(kind="classification", input_shape=(1, 8, 8), outputs=2)
+    task = Classification(input_shape=(1, 8, 8), outputs=2)
     assert isinstance(open_scenario("own", {"data.sites": {"clients": 2, "task": task.dump()}}).scenario.model, Convnet)
     assert isinstance(open_scenario("own").scenario.model, Mlp)

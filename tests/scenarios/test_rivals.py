@@ -27,7 +27,7 @@ from federation.phases.ifca import Ifca
 from federation.randomness import generator
 from federation.rules import InputError
 from federation.settings import LocalTraining
-from federation.task import Task
+from federation.tasks import Classification, Regression, Task
 from federation.tensors import under
 from federation.timing.availability import Devices
 from federation.world.predictors import GlobalModel, ModelMixture
@@ -191,9 +191,9 @@ def test_scaffold_is_fedavg_where_nothing_drifts(clients, epochs, federation):
 
 # --- what their papers say -------------------------------------------------------------------------------------------
 
-PLANE = Task(kind="classification", input_shape=(2,), outputs=2)
-QUARTERS = Task(kind="classification", input_shape=(2,), outputs=4)
-LINE = Task(kind="regression", input_shape=(1,), outputs=1)
+PLANE = Classification(input_shape=(2,), outputs=2)
+QUARTERS = Classification(input_shape=(2,), outputs=4)
+LINE = Regression(input_shape=(1,), outputs=1)
 BRISK = LocalTraining(learning_rate=0.5, batch_size=10, epochs=2)
 CLIENTS = 4
 
@@ -405,7 +405,7 @@ def pictures(seed: int) -> list[Samples]:
 
 @pytest.mark.parametrize("name", [*NAMES, "local"])
 def test_a_run_is_repeated_to_the_bit_and_does_not_depend_on_the_cohort(name, federation):
-    images = Task(kind="classification", input_shape=(1, 6, 6), outputs=3)
+    images = Classification(input_shape=(1, 6, 6), outputs=3)
     model = Convnet(channels=(3, 4), blocks=1).dump()
     trial = federation(pictures(0), pictures(1), 2, CAREFUL, images, model=model, **UNEVEN)
     first = rival(name).run(trial)
@@ -494,7 +494,7 @@ def test_the_head_of_fedpft_is_nearly_as_good_as_one_that_saw_the_features(world
     encoder = world.finished().outcome.world.encoder
     pooled = Samples.concatenated([client.train for client in world.federation.clients])
     features = Samples(encoder(pooled.inputs), pooled.targets)
-    task = Task(kind="classification", input_shape=features.inputs.shape[1:], outputs=10)
+    task = Classification(input_shape=features.inputs.shape[1:], outputs=10)
     *_, model = descended(world, Mlp(width=64, blocks=0), task, lambda epoch: features, task.losses, "x")
     union = world.federation.union_test
     central = task.score(
@@ -541,7 +541,7 @@ def test_where_local_training_mirrors_images_monoliths_learn_what_the_mirror_sho
     left[torch.arange(200), 0, torch.arange(200) % 4, torch.arange(200) // 4 % 2] = 1.0
     plain = Samples(left, torch.arange(200) % 4)  # a dot on the left, whose row is asked for
     mirror = Samples(left.flip(-1), plain.targets)
-    task = Task(kind="classification", input_shape=(1, 4, 4), outputs=4)
+    task = Classification(input_shape=(1, 4, 4), outputs=4)
     heard = []
     for mirrored in (False, True):
         local = LocalTraining(learning_rate=0.5, batch_size=20, mirrored=mirrored)

@@ -15,7 +15,7 @@ from federation.models import Mlp, Size
 from federation.models.family import FULL
 from federation.opening import open_run, open_scenario, run_config
 from federation.rules import InputError
-from federation.task import Task
+from federation.tasks import Classification
 from scenarios.runs.engines import SERIAL
 from server.growth import enlarged, grown, united
 from server.settling import settled
@@ -23,7 +23,7 @@ from server.state import Charted, ServerState, initial
 from tests.server.test_checkpoint import Everything, assert_same, federated
 from tests.small import ROUNDS
 
-TASK = Task(kind="classification", input_shape=(2,), outputs=2)
+TASK = Classification(input_shape=(2,), outputs=2)
 LADDER = (Size(width=0.25, depth=0.5), Size(width=0.5, depth=0.5), FULL)
 RULE = ChartRule(min_count=2, by_label=False)
 CENTRES = [(0.0, 0.0), (0.0, 0.0), (40.0, 0.0), (0.0, 60.0), (0.0, 60.1)]

@@ -11,7 +11,7 @@ from federation.learning.plasticity import Plasticity, silent
 from federation.models import Convnet, Mlp, Size
 from federation.opening import open_run, open_scenario, run_config
 from federation.rules import InputError
-from federation.task import Task
+from federation.tasks import Classification, Task
 from federation.tensors import stacked
 from federation.wire.contribution import EVERYWHERE
 from scenarios.runs.engines import SERIAL
@@ -20,8 +20,8 @@ from server.state import Model
 from tests.server.test_checkpoint import Everything, assert_same, federated
 from tests.small import ROUNDS
 
-FLAT = Task(kind="classification", input_shape=(5,), outputs=3)
-IMAGES = Task(kind="classification", input_shape=(1, 6, 6), outputs=3)
+FLAT = Classification(input_shape=(5,), outputs=3)
+IMAGES = Classification(input_shape=(1, 6, 6), outputs=3)
 FAMILIES = {"mlp": (Mlp(width=8, blocks=2), FLAT), "convnet": (Convnet(channels=(4, 4), blocks=1), IMAGES)}
 every_family = pytest.mark.parametrize(("family", "task"), FAMILIES.values(), ids=FAMILIES.keys())
 

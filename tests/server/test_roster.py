@@ -6,13 +6,13 @@ import pytest
 
 from federation.models import Mlp
 from federation.phases import named
-from federation.task import Task
+from federation.tasks import Classification
 from scenarios.library.digits import SCENARIO
 from server.phases.contract import Now, Step
 from server.roster import Roster
 from server.state import ServerState, initial
 
-TASK = Task(kind="classification", input_shape=(4,), outputs=3)
+TASK = Classification(input_shape=(4,), outputs=3)
 SMALL = SCENARIO.model_copy(update={"model": Mlp(width=2, blocks=0), "quorum": 0.5, "fraction": 0.5})
 NEW = initial(SMALL, TASK)
 CHARTED = replace(NEW, region_of_client=(0, 1, 0, 1), reached={0: (0,), 1: (1,), 2: (0, 1)})

@@ -23,13 +23,13 @@ from federation.settings import (
     RouterSettings,
     TrainingPhase,
 )
-from federation.task import Task
+from federation.tasks import Classification, Regression, Task
 from server.aggregation import Mean
 from server.phases.contract import Step
 from server.schedule import gradient_rounds, schedule
 
-CLASSES = Task(kind="classification", input_shape=(2,), outputs=3)
-VALUES = Task(kind="regression", input_shape=(2,), outputs=1)
+CLASSES = Classification(input_shape=(2,), outputs=3)
+VALUES = Regression(input_shape=(2,), outputs=1)
 SCENARIO = Scenario(
     name="small",
     title="A small one",

@@ -5,13 +5,13 @@ import torch
 from flwr.app import ArrayRecord
 
 from federation.opening import open_run, run_config
-from federation.task import LEAST_VARIANCE, Task
+from federation.tasks import LEAST_VARIANCE, Classification, Regression
 from scenarios.runs.engines import HERE
 from server.history import residual_variance
 from server.strategy import ManifoldStrategy
 
-VALUES = Task(kind="regression", input_shape=(2,), outputs=2)
-CLASSES = Task(kind="classification", input_shape=(2,), outputs=2)
+VALUES = Regression(input_shape=(2,), outputs=2)
+CLASSES = Classification(input_shape=(2,), outputs=2)
 
 
 def sums(loss: float, visited: float) -> dict[str, torch.Tensor]:
