@@ -6,7 +6,7 @@ from federation.data.arrays import of_arrays
 from federation.data.npz import read_npz, shape_in
 from federation.data.own import Meaning, of_table
 from federation.data.partition import Automatic
-from federation.data.pictures import is_image
+from federation.data.pictures import channels_last, is_image
 from federation.data.samples import Dataset
 from federation.data.tables import opened
 from federation.manifold import (
@@ -82,7 +82,8 @@ def suited(scenario: Scenario, settings: DataSettings) -> Scenario:
     shape = _shape(settings)
     if len(shape) < 2:
         return scenario
-    return scenario.model_copy(update=SIGNALS if len(shape) == 3 and shape[-1] == 1 else IMAGES)
+    signals = len(shape) == 3 and shape[-1] == 1 and not channels_last((1, *shape))
+    return scenario.model_copy(update=SIGNALS if signals else IMAGES)
 
 
 def _shape(settings: DataSettings) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from federation.learning.experts import Expert
 from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
-from federation.tasks import Task
+from federation.tasks import LEAST_VARIANCE, Task
 from federation.tensors import Parameters, prefixed
 from federation.wire.contribution import Contribution
 from federation.world.confidence import TEMPERATURES, fitted_temperature
@@ -64,7 +64,7 @@ def nearest(expert: Model, readouts: Parameters, sums: Parameters) -> Model:
     taken = int(sums["losses"].argmin())
     outputs = readouts["head.bias"].shape[1]
     variance = 2 * float(sums["losses"][taken] / sums["count"]) / outputs
-    return Model(_parameters(expert, readouts, taken), variance=variance)
+    return Model(_parameters(expert, readouts, taken), variance=max(LEAST_VARIANCE, variance))
 
 
 def _parameters(expert: Model, readouts: Parameters, taken: int) -> Parameters:

@@ -20,9 +20,10 @@ def scenario(path, **overrides):
         ((20,), Mlp, FourierFeatures),
         ((12, 16), Convnet, GaborEnergies),
         ((3, 12, 16), Convnet, GaborEnergies),
+        ((16, 16, 1), Convnet, GaborEnergies),
         ((9, 64, 1), Convnet, type(None)),
     ],
-    ids=["rows", "gray images", "images", "signals"],
+    ids=["rows", "gray images", "images", "channels last", "signals"],
 )
 def test_the_shape_of_a_sample_says_what_suits_it(shape, family, features, tmp_path):
     np.savez(tmp_path / "mine.npz", x_train=np.zeros((4, *shape)), y_train=np.arange(4) % 2)
