@@ -12,6 +12,8 @@ from tests.small import ROUNDS
 ROOT = Path(__file__).parents[2]
 FIELDS = {"contender", "workload", "clients", "rounds", "updates_per_s", "gflops", "startup_s"}
 
+pytestmark = pytest.mark.slow
+
 
 def line(*module: str) -> dict[str, object]:
     done = subprocess.run([sys.executable, "-m", *module], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -40,7 +42,6 @@ def test_contenders_print_theirs(contender):
     assert printed["updates_per_s"] > 0
 
 
-@pytest.mark.slow
 def test_coupling_prints_every_arm_with_its_difference_to_plain_rounds():
     small = [f"--set={field}={value}" for field, value in {**ROUNDS, "coupling.rounds": 2}.items()]
     printed = line("benchmarks.coupling", "digits", "--seeds", "2", "--strengths", "", "--everywhere", "1", *small)
@@ -58,14 +59,12 @@ def test_routing_says_what_a_query_takes_and_whether_it_asks_the_right_experts()
     assert printed["gate"] > 0.98
 
 
-@pytest.mark.slow
 def test_threads_are_compared_at_every_size_of_a_step():
     printed = line("benchmarks.threads", "--clients", "2", "--samples", "50", "--seconds", "0", "--json")
     assert (printed["clients"], printed["batch"], printed["parameters"]) == (2, 50, 48_226)
     assert printed["us_one"] > 0 < printed["us_more"]
 
 
-@pytest.mark.slow
 def test_joined_halves_are_about_as_good_as_the_same_clients_trained_together():
     printed = line("benchmarks.joining", "--seeds", "1")
     assert printed["joined"] > max(printed["half 1"], printed["half 2"])
@@ -77,7 +76,6 @@ def test_killed_simulations_come_to_the_undisturbed_result():
     assert (printed["kills"], printed["same"], printed["damaged"]) == (2, 2, 0)
 
 
-@pytest.mark.slow
 def test_plasticity_ranks_every_measure_against_the_steps_of_a_fresh_task():
     printed = line("benchmarks.plasticity", "--tasks", "pixels", "--seeds", "3", "--stages", "2")
     assert len(printed["steps"]) == len(printed["saved_anew"]) == len(printed["dormant"]) == 2
