@@ -1,6 +1,7 @@
 """Random Fourier features: with least squares on them, a smooth function of flat inputs in one sum over clients."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import pi, prod, sqrt
 from typing import Annotated, Self
 
@@ -29,11 +30,8 @@ class FourierFeatures(FeatureMap):
         self, inputs: Float[Tensor, "samples *shape"], trunk: Trunk = no_trunk
     ) -> Float[Tensor, "samples features"]:
         rows = inputs.flatten(1)
-        draw = torch_generator(0, "fourier features")
-        directions = torch.randn(rows.shape[1], self.count, generator=draw)
-        phases = 2 * pi * torch.rand(self.count, generator=draw)
-        widths = torch.tensor(self.bandwidths).repeat(self.count)[: self.count]
-        return (rows @ (directions / (widths * sqrt(2 * rows.shape[1]))) + phases).cos()
+        directions, phases = _waves(rows.shape[1], self.count, self.bandwidths)
+        return (rows @ directions.to(rows) + phases.to(rows)).cos()
 
     def width(self, shape: Sequence[int]) -> int:
         return self.count
@@ -46,3 +44,13 @@ class FourierFeatures(FeatureMap):
 
     def sized_to(self, parameters: int, shape: Sequence[int], outputs: int) -> Self:
         return self.model_copy(update={"count": max(1, min(self.count, parameters // outputs - 1))})
+
+
+@lru_cache(maxsize=8)
+def _waves(inputs: int, count: int, bandwidths: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+    """Directions [inputs, count] and phases [count] of the cosines."""
+    draw = torch_generator(0, "fourier features")
+    directions = torch.randn(inputs, count, generator=draw)
+    phases = 2 * pi * torch.rand(count, generator=draw)
+    widths = torch.tensor(bandwidths).repeat(count)[:count]
+    return directions / (widths * sqrt(2 * inputs)), phases
