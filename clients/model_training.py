@@ -201,7 +201,8 @@ def train_on(job: TrainingJob, objective: Objective, columns: Sequence[Column] =
     every = [s.inputs for s in job.samples], [s.targets for s in job.samples], *columns
     plan = batches([len(s) for s in job.samples], job.local, job.seed, job.address, job.clients)
     start = {name: tensor.to(accelerator()) for name, tensor in stacked(list(job.starts)).items()}
-    return train(start, objective, every, plan, job.local, job.rate, job.pull)
+    pull = job.pull.on(accelerator()) if job.pull else None
+    return train(start, objective, every, plan, job.local, job.rate, pull)
 
 
 def weighed(

@@ -88,12 +88,15 @@ class Pull:
     mu: float
     anchor: Parameters
 
+    def on(self, device: torch.device) -> "Pull":
+        """The same, with its anchor where models are trained."""
+        return Pull(self.mu, {name: tensor.to(device) for name, tensor in self.anchor.items()})
+
     def beside(self, down: Direction, name: str, rate: float) -> Direction:
         """The direction of a whole step, from that of the loss."""
 
         def direction(gradient: Tensor, weight: Tensor) -> Tensor:
-            there = self.anchor[name].to(weight.device)
-            return down(gradient, weight).add(weight - there, alpha=self.mu).div_(1 + rate * self.mu)
+            return down(gradient, weight).add(weight - self.anchor[name], alpha=self.mu).div_(1 + rate * self.mu)
 
         return direction
 

@@ -21,7 +21,6 @@ from federation.rules import InputError, Rule, nearest
 from federation.scenario import Scenario
 from federation.settings import DataSettings
 from federation.tasks import Task
-from federation.world.composition import usable
 
 LIBRARY = "scenarios.library"
 """The package whose modules can be opened by name."""
@@ -111,7 +110,7 @@ def _fits(opened: Opened, task: Task) -> None:
     """Refuse what a family, a head or a readout cannot read, and parts that cannot answer, before anything runs."""
     scenario = opened.scenario
     scenario.model.shapes(task)
-    usable(scenario.composition.parts, task, scenario.head.tells(task))
+    scenario.parts(task)
     if scenario.local.mirrored and (len(task.input_shape) != 3 or task.input_shape[-1] == 1):
         raise InputError(
             f"local.mirrored: inputs are {list(task.input_shape)}, no [channels, height, width]; leave it out"

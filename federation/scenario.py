@@ -34,6 +34,7 @@ from federation.tensors import Parameters, under
 from federation.timing.availability import Always, AvailabilityRule
 from federation.timing.pacing import PacingRule, Synchronous
 from federation.wire.contribution import AggregationRule
+from federation.world.composition import Part, candidates, usable
 from federation.world.design import Design
 
 TIMED = ("prior", "experts", "coupling", "head", "router", "novelty")
@@ -139,6 +140,18 @@ class Scenario(Frozen):
             if isinstance(phase, kind):
                 return phase
         raise LookupError(f"{self.name} has no phase {kind.kind()}")
+
+    def parts(self, task: Task) -> tuple[Part, ...]:
+        """The parts of a world model that may answer.
+
+        Raises:
+            InputError: there is none.
+        """
+        return usable(self.composition.parts, task, self.head.tells(task))
+
+    def compositions(self, task: Task) -> list[dict[str, float]]:
+        """The compositions of these parts that are tried."""
+        return candidates(self.parts(task), self.composition.weights, task)
 
     @property
     def encoders(self) -> tuple[EncoderRule, ...]:

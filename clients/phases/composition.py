@@ -17,7 +17,7 @@ from federation.tasks import Task
 from federation.tensors import single, under
 from federation.wire.contribution import Listed
 from federation.wire.records import Order
-from federation.world.composition import candidates, pooled, usable
+from federation.world.composition import pooled
 
 
 def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> Listed:
@@ -29,9 +29,7 @@ def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[
     targets = member.data.held_out.targets
     parts = held_out_parts(order, member, scenario, task)
     losses, correct = [], []
-    for weights in candidates(
-        usable(scenario.composition.parts, task, scenario.head.tells(task)), scenario.composition.weights, task
-    ):
+    for weights in scenario.compositions(task):
         answers = pooled(parts, weights, task)
         losses.append(held_out_losses(answers, targets, task).double().sum())
         correct.append((answers.argmax(-1) == targets).double().sum() if task.classifies else losses[-1])

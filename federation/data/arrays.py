@@ -13,7 +13,7 @@ from federation.data.npz import Arrays
 from federation.data.pictures import channels_last
 from federation.data.preparation import Preparation, spanning, standard
 from federation.data.samples import Dataset, Samples
-from federation.data.targets import Kind, Targets, check, looks_like, prepared
+from federation.data.targets import Kind, Targets, prepared, task_of
 from federation.randomness import generator
 from federation.rules import InputError
 from federation.tasks import finite
@@ -40,12 +40,13 @@ def of_arrays(
                     f"{name}: {y} is {arrays[y].dtype} {list(arrays[y].shape)}; "
                     f"expected a class for each of {len(arrays[x])}, or one real value or row a sample"
                 )
-    arrays = arrays if "x_test" in arrays else _with_test(arrays, name, task, share)
+    kind = task_of(arrays["y_train"], task, f"{name}: y_train")
+    arrays = arrays if "x_test" in arrays else _with_test(arrays, name, kind, share)
     train, test = arrays["x_train"], arrays["x_test"]
     if train.shape[1:] != test.shape[1:]:
         raise InputError(f"{name}: x_test has samples of {list(test.shape[1:])}, x_train of {list(train.shape[1:])}")
     keep = len(train) if limit is None else min(limit, len(train))
-    targets = prepared(arrays["y_train"], arrays["y_test"], task, (f"{name}: y_train", f"{name}: y_test"), keep)
+    targets = prepared(arrays["y_train"], arrays["y_test"], kind, (f"{name}: y_train", f"{name}: y_test"), keep)
     preparation = preparation_of(train[:keep])
     inputs = (preparation.inputs(train[:keep]), preparation.inputs(test))
     return assembled(preparation, inputs, targets, _groups(arrays, keep, name))
@@ -123,11 +124,9 @@ def check_inputs(values: NDArray[Any], where: str) -> None:
     finite(torch.from_numpy(values), where)
 
 
-def _with_test(arrays: Arrays, name: str, task: Kind | None, share: float) -> Mapping[str, NDArray[Any]]:
+def _with_test(arrays: Arrays, name: str, kind: Kind, share: float) -> Mapping[str, NDArray[Any]]:
     """The same with a share of the training samples as those of the test."""
     y = arrays["y_train"]
-    check(y, f"{name}: y_train")
-    kind = task or looks_like(y, f"{name}: y_train")
     train, test = apart(y if kind == "classification" else None, len(y), share, name)
     split = {
         f"{axis}_{part}": arrays[f"{axis}_train"][rows]

@@ -16,7 +16,7 @@ from federation.data.pictures import is_image, pictures
 from federation.data.preparation import Preparation
 from federation.data.samples import Dataset
 from federation.data.tables import Table
-from federation.data.targets import Kind, check, prepared, task_of
+from federation.data.targets import Kind, prepared, task_of
 from federation.randomness import generator
 from federation.rules import InputError
 
@@ -67,8 +67,7 @@ def of_table(
     """
     inputs, y = meaning.inputs(table), labels(table, meaning.label)
     name = f"{table.name}, column {', '.join(meaning.label)}"
-    check(y, name)
-    kind = meaning.task or task_of(y, name)
+    kind = task_of(y, meaning.task, name)
     if test is None:
         train, aside = apart(y if kind == "classification" else None, len(y), share, table.name)
         asked, answers, where = table, y[aside], name

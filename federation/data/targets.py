@@ -40,21 +40,19 @@ class Targets:
 
 
 def prepared(
-    train: NDArray[Any], test: NDArray[Any], wanted: Kind | None, names: tuple[str, str], kept: int | None = None
+    train: NDArray[Any], test: NDArray[Any], kind: Kind, names: tuple[str, str], kept: int | None = None
 ) -> Targets:
     """Targets as models learn them.
 
     Args:
         train, test: [n] classes or amounts, or [n, values] amounts.
-        wanted: what they are; None: what they look like.
+        kind: what they are; the training targets' own by `task_of`, which checks them.
         names: what messages call the two.
         kept: the training samples that are used, the first ones; all without it.
     Raises:
-        InputError: whole numbers that may be either; NaN; an unknown class; nothing that could be learned.
+        InputError: a test target is missing; an unknown class; nothing that could be learned.
     """
-    for values, name in zip((train, test), names, strict=True):
-        check(values, name)
-    kind = wanted or task_of(train, names[0])
+    check(test, names[1])
     if kind == "classification":
         return _classes(train[:kept], test, names)
     return _amounts(train, test, names, kept)
@@ -77,14 +75,21 @@ def check(values: NDArray[Any], name: str) -> None:
         )
 
 
-def task_of(values: NDArray[Any], name: str) -> Kind:
-    """What targets look like, with a warning where amounts could be classes."""
-    if doubt := maybe_classes(values, name):
+def task_of(values: NDArray[Any], wanted: Kind | None, name: str) -> Kind:
+    """What targets are, or, where nothing is wanted, look like; with a warning where amounts could be classes.
+
+    Raises:
+        InputError: one is missing, or they may be either.
+    """
+    check(values, name)
+    if wanted:
+        return wanted
+    if doubt := _maybe_classes(values, name):
         warnings.warn(doubt, stacklevel=2)
-    return looks_like(values, name)
+    return _looks_like(values, name)
 
 
-def looks_like(values: NDArray[Any], name: str) -> Kind:
+def _looks_like(values: NDArray[Any], name: str) -> Kind:
     """Classes or amounts? Real numbers are amounts.
 
     Raises:
@@ -103,7 +108,7 @@ def looks_like(values: NDArray[Any], name: str) -> Kind:
     )
 
 
-def maybe_classes(values: NDArray[Any], name: str) -> str:
+def _maybe_classes(values: NDArray[Any], name: str) -> str:
     """What to say of real numbers that could name classes; empty where they could not."""
     different = len(np.unique(values)) if values.dtype.kind == "f" and values.ndim == 1 else FEW + 1
     if different > FEW or not (values == np.floor(values)).all():

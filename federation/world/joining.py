@@ -6,6 +6,7 @@ that part's regions; what both have tuned of the same thing becomes their mean, 
 of sums alone become the head of the sums of both: the one that all clients together would have made.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import exp, log
 
@@ -85,10 +86,10 @@ def _design(one: Design, other: Design, share: float) -> Design:
 
     A sample is as novel as before if it is so to both parts; each of them alone is less of the whole.
     """
-    mixed = {
-        part: share * one.composition.get(part, 0.0) + (1 - share) * other.composition.get(part, 0.0)
-        for part in {**one.composition, **other.composition}
-    }
+
+    def mixed(mine: Mapping[str, float], theirs: Mapping[str, float]) -> dict[str, float]:
+        return {p: share * mine.get(p, 0.0) + (1 - share) * theirs.get(p, 0.0) for p in {**mine, **theirs}}
+
     novel = max(one.novelty_threshold - log(share), other.novelty_threshold - log(1 - share))
     labels = [share * mine + (1 - share) * theirs for mine, theirs in zip(one.labels, other.labels, strict=True)]
     return one.model_copy(
@@ -96,7 +97,8 @@ def _design(one: Design, other: Design, share: float) -> Design:
             "regions": one.regions + other.regions,
             "sizes": tuple(part.size_of(region) for part in (one, other) for region in range(part.regions)),
             "region_of_client": (*one.region_of_client, *(one.regions + r for r in other.region_of_client)),
-            "composition": mixed,
+            "composition": mixed(one.composition, other.composition),
+            "without_experts": mixed(one.without_experts, other.without_experts),
             "novelty_threshold": min(novel, NOTHING_NOVEL),
             "labels": tuple(labels),
             "calibration": one.calibration.between(other.calibration, share),

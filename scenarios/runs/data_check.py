@@ -1,5 +1,6 @@
 """What is understood of a user's own table before anything is trained, and what looks suspicious in it."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -15,7 +16,7 @@ from federation.data.columns import MOST_CATEGORIES, Sums, encode, summed
 from federation.data.own import Meaning, client_names, labels
 from federation.data.pictures import is_image
 from federation.data.tables import Table
-from federation.data.targets import Kind, check, looks_like, maybe_classes
+from federation.data.targets import Kind, task_of
 from federation.rules import InputError
 
 SAMPLE = 4_000
@@ -76,7 +77,7 @@ def understood(table: Table, meaning: Meaning, remarks: Sequence[str] = ()) -> U
 
     name = f"{table.name}, column {', '.join(meaning.label)}"
     y = tried(lambda: labels(table, meaning.label))
-    kind = None if y is None else tried(lambda: _kind(y, meaning.task, name))
+    kind, doubts = (None if y is None else tried(lambda: _task(y, meaning.task, name))) or (None, [])
     clients = tried(lambda: _counts(client_names(table, str(meaning.client)))) if meaning.client else None
     images = is_image(table.columns[inputs[0]])
     sums = None if images else tried(lambda: summed(inputs, table.numbered(inputs), table.name))
@@ -85,8 +86,7 @@ def understood(table: Table, meaning: Meaning, remarks: Sequence[str] = ()) -> U
     if sums:
         suspicious += [*_repeated(table, [*inputs, *meaning.label]), *_identifiers(table, sums)]
     if kind is not None:
-        suspicious += [] if meaning.task else _doubts(y, name)
-        suspicious += [*_of_labels(y, kind, meaning.label), *_telling(table, sums or {}, y, kind)]
+        suspicious += [*doubts, *_of_labels(y, kind, meaning.label), *_telling(table, sums or {}, y, kind)]
     return Understood(
         table.name,
         len(table),
@@ -100,13 +100,12 @@ def understood(table: Table, meaning: Meaning, remarks: Sequence[str] = ()) -> U
     )
 
 
-def _doubts(y: NDArray[Any], name: str) -> list[str]:
-    return [doubt] if (doubt := maybe_classes(y, name)) else []
-
-
-def _kind(y: NDArray[Any], wanted: Kind | None, name: str) -> Kind:
-    check(y, name)
-    return wanted or looks_like(y, name)
+def _task(y: NDArray[Any], wanted: Kind | None, name: str) -> tuple[Kind, list[str]]:
+    """What labels are taken as, and what a run would warn of."""
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always")
+        kind = task_of(y, wanted, name)
+    return kind, [str(doubt.message) for doubt in doubts]
 
 
 def _column(name: str, sums: Sums) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from federation.opening import Opened, open_run, override, run_config
 from federation.routing import TunedResidual
 from federation.rules import InputError, nearest
 from federation.scenario import Scenario
-from federation.world.composition import Part, usable
+from federation.world.composition import Part
 from scenarios.reports.experiment_pictures import difference_plot
 from scenarios.reports.pictures import Metric
 from scenarios.reports.sheet import Column, Sheet, interval
@@ -55,8 +55,8 @@ class Ablation:
             raise InputError(f"the scenario has no {self.name}")
         values = {path: value(scenario) if callable(value) else value for path, value in self.fields.items()}
         without = override(scenario, values)
-        parts = [usable(one.composition.parts, task, one.head.tells(task)) for one in (without, scenario)]
-        if parts[0] == parts[1] and without.model_copy(update={"composition": scenario.composition}) == scenario:
+        same_parts = without.parts(task) == scenario.parts(task)
+        if same_parts and without.model_copy(update={"composition": scenario.composition}) == scenario:
             raise InputError("the scenario does without it already")
         return without
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from federation.models import Size
 from federation.tensors import Parameters, prefixed
 from federation.wire.contribution import Contribution
-from federation.world.composition import candidates, chosen, usable
+from federation.world.composition import chosen
 from server.bounds import MOST_NATS, Answer, at_most, counts, votes
 from server.phases.contract import Kind, Now, Told
 from server.phases.evidence import FromEvidence
@@ -19,7 +19,7 @@ class Composition(FromEvidence):
         return small_networks(now)
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:
-        tried = len(_options(now))
+        tried = len(now.scenario.compositions(now.task))
         correct = counts(tried) if now.task.classifies else votes(tried)
         return {"loss": votes(tried), "correct": correct, "count": counts()}
 
@@ -30,7 +30,7 @@ class Composition(FromEvidence):
             at_most(who, sums, "loss", "count", MOST_NATS)
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
-        options, sums, gain = _options(now), total.everywhere(), now.scenario.composition.gain
+        options, sums, gain = now.scenario.compositions(now.task), total.everywhere(), now.scenario.composition.gain
         alone = [place for place, option in enumerate(options) if not option.get("mixture")]
         others = {"loss": sums["loss"][alone], "count": sums["count"]}
         without = chosen([options[place] for place in alone], others, gain) if alone else {}
@@ -40,7 +40,7 @@ class Composition(FromEvidence):
         sums = total.everywhere()
         if not float(sums.get("count", 0)):
             return None
-        return float(sums["correct"][_options(now).index(now.state.composition)] / sums["count"])
+        return float(sums["correct"][now.scenario.compositions(now.task).index(now.state.composition)] / sums["count"])
 
 
 def small_networks(now: Now) -> Told:
@@ -48,12 +48,6 @@ def small_networks(now: Now) -> Told:
     state = now.state
     tensors = prefixed("router", state.router) | prefixed("head", state.head) | state.labels
     return Told(tensors, state.composition)
-
-
-def _options(now: Now) -> list[dict[str, float]]:
-    """The compositions that are tried."""
-    wanted = now.scenario.composition
-    return candidates(usable(wanted.parts, now.task, now.scenario.head.tells(now.task)), wanted.weights, now.task)
 
 
 SIDE = Composition()

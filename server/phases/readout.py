@@ -1,6 +1,6 @@
 """The readouts of all regions, from the sums of their clients' features."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 
 import torch
@@ -14,7 +14,7 @@ from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.tasks import Task
 from federation.tensors import Parameters, stacked
-from federation.wire.contribution import Contribution
+from federation.wire.contribution import EVERYWHERE, Contribution
 from server.bounds import Answer
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import ServerState
@@ -39,7 +39,8 @@ class Readout(ServerSide):
     def advance(self, now: Now, total: Contribution) -> ServerState:
         wanted, regions = now.scenario.experts.readout, range(len(now.state.experts))
         assert wanted is not None
-        whole = _added(list(total.sums.values())) if any(wanted.borrowed) else {}
+        parts = (Contribution((region,), {EVERYWHERE: sums}) for region, sums in total.sums.items())
+        whole = Contribution.total(parts).everywhere() if any(wanted.borrowed) else {}
         return replace(now.state, readouts=tuple(_readouts(now, r, total.sums.get(r, {}), whole) for r in regions))
 
 
@@ -65,12 +66,6 @@ def _readouts(now: Now, region: int, sums: Parameters, whole: Parameters) -> dic
         joint = {n: sums[n] + borrowed / whole["products"][-1] * whole[n] if borrowed else sums[n] for n in names}
         found += [refitted(empty, joint, ridge, now.task) for ridge in wanted.ridges]
     return stacked(found)
-
-
-def _added(parts: Sequence[Parameters]) -> dict[str, Tensor]:
-    """The sums of all regions, which answer the same classes."""
-    names = set.intersection(*(set(part) for part in parts)) if parts else set()
-    return {name: torch.stack([part[name] for part in parts]).sum(0) for name in names}
 
 
 SIDE = Readout()
