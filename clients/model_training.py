@@ -12,6 +12,7 @@ from clients.calibration import shifts
 from clients.distillation import distillation_cost, lifted, taught
 from clients.member import Member
 from clients.probing import probed
+from clients.seen import seen_by
 from clients.training import Batch, Column, Objective, Pull, Trained, batches, train
 from federation.data.samples import Samples
 from federation.learning.experts import Expert, specialised
@@ -91,7 +92,7 @@ def train_members(
     expert, size = experts[0], Size(width=first.settings["width"], depth=first.settings["depth"])
     inner = scenario.sizes.inner(size) if distilled is None else scenario.sizes.within(size) * distilled
     family, own = specialised(scenario.model, task, expert.outputs, expert.members)
-    samples = [member.data.train.among(each.classes) for member, each in zip(cohort, experts, strict=True)]
+    samples = [seen_by(each, member.data.train) for member, each in zip(cohort, experts, strict=True)]
     each = [rows for rows in samples for _ in range(expert.members)]
     places = [m.number * expert.members + member for m in cohort for member in range(expert.members)]
     rate = scenario.local.rate(first.progress) * first.settings["learning_rate"]

@@ -112,6 +112,8 @@ class Scenario(Frozen):
 
     @model_validator(mode="after")
     def _growing(self) -> Self:
+        if self.growth.used and not self.model.deepens:
+            raise ValueError("experts grow deeper by units that are rectified; set model.activation=relu")
         if self.growth.used and self.pacing.buffers:
             raise ValueError("experts grow between rounds that wait for one another; set pacing.kind=synchronous")
         if self.growth.regions and self.experts.own_classes:
@@ -128,6 +130,10 @@ class Scenario(Frozen):
             raise ValueError("readouts have one size; leave experts.readout out, or set sizes.kind=full_size")
         if self.experts.readout and (self.novelty.spawn_at or self.growth.used):
             raise ValueError("readouts do not grow, nor do regions spawn from them; leave experts.readout out")
+        if self.experts.readout and any(self.experts.readout.borrowed) and self.experts.coordinates:
+            raise ValueError("regions with coordinates of their own borrow no sums; set experts.readout.borrowed=[0]")
+        if self.experts.coordinates and self.experts.own_classes:
+            raise ValueError("experts in coordinates of their own answer all classes; set experts.own_classes=false")
         return self
 
     def phase(self, kind: type[PhaseKind]) -> PhaseKind:

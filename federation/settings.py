@@ -9,6 +9,7 @@ from pydantic import Field
 
 from federation.data.sites import Sites
 from federation.learning.head import Head
+from federation.manifold.coordinates import CoordinateRule
 from federation.manifold.features import FeatureMap
 from federation.optimizers import Optimizer, Sgd
 from federation.routing import RoutingRule, TunedResidual
@@ -98,6 +99,9 @@ class ExpertSettings(TrainingPhase):
         default=False, description="an expert answers only the classes of its region, and is wider for it"
     )
     members: int = Field(default=1, ge=1, description="at most so many models share an expert's parameters")
+    coordinates: CoordinateRule | None = Field(
+        default=None, description="those in which an expert sees its region's samples; None: everybody's"
+    )
     readout: ReadoutSettings | None = Field(
         default=None, description="an expert without training, where it answers a region's held-out samples better"
     )

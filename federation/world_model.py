@@ -95,9 +95,8 @@ class WorldModel:
 
     def _answers(self, query: Query, group: Int[Tensor, " samples"] | None = None) -> Float[Tensor, "samples outputs"]:
         """The composition's answers, the generalist's where a query is novel."""
-        weights = self.design.composition
-        used = tuple(part for part in weights if weights[part] > 0)
-        answers = pooled(self.parts(query, used, group), weights, self.design.task)
+        weights = {part: weight for part, weight in self.design.composition.items() if weight > 0}
+        answers = pooled(self.parts(query, tuple(weights), group), weights, self.design.task)
         novel = query.survey.novelty() > self.design.novelty_threshold
         if bool(novel.any()):
             answers = answers.clone()
@@ -128,7 +127,7 @@ class WorldModel:
 
         def cut(whole: Expert) -> Expert:
             kind, own = whole.kind(self.design.family, self.design.task, self.design.readout)
-            return Expert(dense(kind.slice(whole.parameters, own, size)), whole.classes)
+            return whole.with_models(dense(kind.slice(whole.parameters, own, size)))
 
         experts = {region: cut(expert) for region, expert in self.experts.items()}
         sizes = tuple(own.least(size) for own in self.design.sizes)
@@ -213,8 +212,8 @@ class WorldModel:
         The generalist, which answers only novel queries, counts among the total and not among the active. Of experts
         of several sizes, a query asks the largest. An encoder that asks the prior makes all of it active.
         """
-        used = {part for part, weight in (composition or self.design.composition).items() if weight > 0}
         design, family, task = self.design, self.design.family, self.design.task
+        used = {part for part, weight in (composition or design.composition).items() if weight > 0}
         charts = self.atlas if used & {"charts", "head"} else self.regions
         shared = self.encoder.parameters + charts.parameters if used - {"prior"} else 0
         shared += count(self.router) if "mixture" in used else 0
@@ -233,8 +232,9 @@ class WorldModel:
         design, sizes, multiplies = self.design, [], []
         for region, expert in self.experts.items():
             kind, own = expert.kind(design.family, design.task, design.readout)
-            sizes.append(expert.members * kind.parameters(own, design.size_of(region)))
-            multiplies.append(expert.members * kind.multiplies(own, design.size_of(region)))
+            size, seen = design.size_of(region), expert.coordinates.parameters if expert.coordinates else 0
+            sizes.append(expert.members * kind.parameters(own, size) + seen)
+            multiplies.append(expert.members * kind.multiplies(own, size) + seen)
         largest, dearest = (sorted(each, reverse=True)[:asked] for each in (sizes, multiplies))
         return Cost(sum(sizes), sum(largest), 2 * sum(dearest))
 

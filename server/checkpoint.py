@@ -20,6 +20,7 @@ from federation.engine import Memories
 from federation.learning.fixed_point import Watch
 from federation.manifold import Atlas, Chart, Encoder, EncoderRule
 from federation.manifold.chart import Moments
+from federation.manifold.coordinates import Coordinates
 from federation.manifold.dimension import Spacing
 from federation.models import Size
 from federation.opening import PATHS
@@ -33,7 +34,7 @@ from federation.world.reading import read_tensors
 from server.history import RoundRecord
 from server.state import Charted, Model, ServerState
 
-VERSION = 5
+VERSION = 6
 KEPT = 3
 """Checkpoints of a run that are there at a time; older ones are removed."""
 
@@ -66,7 +67,7 @@ class Checkpoint:
 
 KINDS = (
     *(Checkpoint, ServerState, Charted, Model, RoundRecord, Memories, Watch, Size),
-    *(Atlas, Chart, Moments, Spacing, Encoder, EncoderRule, Context, Calibration),
+    *(Atlas, Chart, Moments, Coordinates, Spacing, Encoder, EncoderRule, Context, Calibration),
 )
 """All that a checkpoint may consist of."""
 

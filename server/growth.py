@@ -149,6 +149,7 @@ def _rearranged(
         experts=tuple(state.experts[old] for old in origin),
         sizes=tuple(state.sizes[old] for old in origin),
         classes=tuple(state.classes[old] for old in origin),
+        coordinates=tuple(state.coordinates[old] for old in origin if state.coordinates),
         router=scenario.router.rule.init(atlas.mean.shape[1], atlas.regions, draw),
     )
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from federation.learning.experts import Expert, trunk_of
 from federation.learning.fixed_point import FixedPoint, Watch
 from federation.manifold import Atlas, Chart, Encoder
+from federation.manifold.coordinates import Coordinates
 from federation.manifold.regions import region_charts
 from federation.models import Size
 from federation.models.family import FULL
@@ -63,6 +64,7 @@ class ServerState:
         pioneers: clients whose samples spawned the last region.
         watches: how near the expert of each region is to its fixed point.
         sizes: of the expert of each region.
+        coordinates: of each region's chart, in which its expert sees its samples; empty where they are everybody's.
         readouts: of each region, one for each ridge, until it is known which of them are better than its expert.
         head_sums: of all clients, while the head's last layer is made of nothing else.
         own: what phases that are not the world model's have made, by phase.
@@ -83,6 +85,7 @@ class ServerState:
     experts: tuple[Model, ...] = ()
     sizes: tuple[Size, ...] = ()
     classes: tuple[Tensor | None, ...] = ()
+    coordinates: tuple[Coordinates, ...] = ()
     readouts: tuple[Parameters, ...] = ()
     head: Parameters = field(default_factory=dict)
     head_sums: Parameters = field(default_factory=dict)
@@ -112,7 +115,8 @@ class ServerState:
 
     def expert(self, region: int) -> Expert:
         """The expert of a region as it is now."""
-        return Expert(self.experts[region].parameters, self.classes[region])
+        seen = self.coordinates[region] if self.coordinates else None
+        return Expert(self.experts[region].parameters, self.classes[region], seen)
 
 
 def initial(scenario: Scenario, task: Task) -> ServerState:

@@ -16,7 +16,7 @@ def expert_of_size(now: Now, region: int, size: Size) -> Expert:
     """A region's expert at a size."""
     expert = now.state.expert(region)
     family, own = specialised(now.scenario.model, now.task, expert.outputs, expert.members)
-    return Expert(family.slice(expert.parameters, own, size), expert.classes)
+    return expert.with_models(family.slice(expert.parameters, own, size))
 
 
 def calibration_tensors(now: Now) -> dict[str, Tensor]:

@@ -35,16 +35,20 @@ class RegionTraining(ServerSide):
         experts, watches = list(now.state.experts), list(now.state.watches)
         for region, sums in total.sums.items():
             before = now.state.experts[region]
-            experts[region] = aggregated(now, before, sums)
+            experts[region] = aggregated(now, before, sums, now.state.expert(region).unit)
             watches[region] = _watched(now, watches[region], before, experts[region], sums)
         return replace(now.state, experts=tuple(experts), watches=tuple(watches))
 
 
-def aggregated(now: Now, model: Model, sums: Parameters) -> Model:
-    """The next model by the scenario's aggregation rule."""
+def aggregated(now: Now, model: Model, sums: Parameters, unit: float = 1.0) -> Model:
+    """The next model by the scenario's aggregation rule.
+
+    Args:
+        unit: of its outputs, in units of the task.
+    """
     variance, rule = residual_variance(sums, now.task), now.scenario.aggregation
     parameters, state = rule.apply(model.rule, model.parameters, sums)
-    return Model(parameters, state, model.variance if variance is None else variance)
+    return Model(parameters, state, model.variance if variance is None else variance * unit**2)
 
 
 def weighted_answer(model: Parameters) -> dict[str, Sum]:

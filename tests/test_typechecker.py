@@ -5,7 +5,7 @@ import torch
 from jaxtyping import TypeCheckError
 
 from federation.manifold import Flat, PooledPixels
-from federation.routing import gates
+from federation.routing.rule import strongest
 
 
 def test_a_tensor_of_the_wrong_shape_is_refused():
@@ -20,4 +20,4 @@ def test_a_tensor_of_the_wrong_kind_is_refused():
 
 def test_an_argument_of_the_wrong_type_is_refused():
     with pytest.raises(TypeCheckError):
-        gates(torch.zeros(2, 3), top=1.5)
+        strongest(torch.zeros(2, 3), top=1.5)

@@ -11,7 +11,7 @@ from clients.sums import one_by_one
 from federation.manifold.survey import NEVER
 from federation.phases.evidence import DOWNLOADED, EXPERTS, GENERALIST
 from federation.phases.reach import HELD_OUT, TRAIN, Places
-from federation.routing import gates, shared
+from federation.routing import shared
 from federation.scenario import Scenario
 from federation.tasks import Task
 from federation.tensors import single, under
@@ -60,7 +60,7 @@ def held_out_parts(
         parts["charts"] = memory[HELD_OUT.chart_logits].softmax(-1)
     logits = _shared_logits(order, member, scenario) if together else _logits(order, member, scenario, HELD_OUT)
     here = torch.where(memory[DOWNLOADED] > 0, logits, NEVER)  # an expert that was not downloaded has no say
-    parts["mixture"] = (gates(here, scenario.router.rule.top).unsqueeze(-1) * memory[EXPERTS]).sum(1)
+    parts["mixture"] = (scenario.router.rule.spread(here).unsqueeze(-1) * memory[EXPERTS]).sum(1)
     if scenario.head.tells(task):
         network, head = scenario.head.network, single(under("head", order.tensors))
         read = network.reads(member.data.held_out.inputs, memory[HELD_OUT.latent])

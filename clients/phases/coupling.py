@@ -36,7 +36,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
         _remember(order, member, scenario, task)
     strength, temperature = first.settings["strength"], scenario.head.temperature
     members = Expert.of(under("model", first.tensors)).members
-    variance = torch.stack([order.tensors[VARIANCES][0] for order in orders for _ in range(members)]).view(-1, 1)
+    variance = torch.stack([_own_variance(order) for order in orders for _ in range(members)]).view(-1, 1)
 
     def gradients(outputs: Tensor, batch: Batch) -> Float[Tensor, "clients batch outputs"]:
         scores, beliefs = batch
@@ -52,6 +52,11 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     )
 
 
+def _own_variance(order: Order) -> Float[Tensor, ""]:
+    """Of the expert that an order holds, in the unit of its own outputs."""
+    return order.tensors[VARIANCES][0] / Expert.of(under("model", order.tensors)).unit ** 2
+
+
 def _remember(order: Order, member: Member, scenario: Scenario, task: Task) -> None:
     """Where the member's samples lie, if the order tells it, and what the neighbours say of them by now."""
     memory, rows = member.memory, member.data.train.inputs
@@ -65,5 +70,7 @@ def _remember(order: Order, member: Member, scenario: Scenario, task: Task) -> N
     answers = torch.stack([expert.answers(scenario.model, task, rows) for expert in experts])
     doubted = variances[1:].clamp_min(float(variances[0]))  # outside its region nobody is surer than the one at home
     beliefs = task.beliefs(answers, doubted.unsqueeze(1))
+    if seen := Expert.of(under("model", order.tensors)).coordinates:
+        beliefs = task.relative(beliefs, seen.tangent(rows), float(seen.unit))
     now = mixture(beliefs, scenario.head.temperature * memory[SCORES][:, 1:])
     memory[BELIEFS] = damped(memory.get(BELIEFS), now, scenario.coupling.damping)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from clients.member import Member
 from clients.phases.least_squares import counted
+from clients.seen import seen_by
 from clients.sums import one_by_one, own_region
-from federation.learning.experts import CLASSES
+from federation.learning.experts import Expert
 from federation.learning.readout import Readout
 from federation.scenario import Scenario
 from federation.tasks import Task
@@ -20,10 +21,9 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     assert features is not None
 
     def sums(order: Order, member: Member) -> Parameters:
-        classes = order.tensors.get(CLASSES)
-        outputs = None if classes is None else len(classes)
-        readout, own = Readout.like(scenario.model, task, features, outputs)
-        samples = member.data.train.among(classes)
+        expert = Expert.of(order.tensors)
+        readout, own = Readout.like(scenario.model, task, features, expert.outputs)
+        samples = seen_by(expert, member.data.train)
         units = readout.features.apply(samples.inputs)
         return counted(units, samples.targets, own, readout.features.multiplies(task.input_shape))
 

@@ -24,7 +24,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 
 def _sums(order: Order, member: Member, scenario: Scenario, task: Task) -> dict[str, Tensor]:
     expert = Expert.of(under("model", order.tensors))
-    readouts = Expert(under("readout", order.tensors), expert.classes)
+    readouts = expert.with_models(under("readout", order.tensors))
     samples = member.data.held_out.among(expert.classes)
     trained = expert.outputs_of(scenario.model, task, samples.inputs)
     read = readouts.outputs_of(scenario.model, task, samples.inputs, scenario.experts.features)

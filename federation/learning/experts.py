@@ -5,7 +5,7 @@ members as there are share the parameters that one model would have.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from federation.learning.readout import Readout
+from federation.manifold.coordinates import COORDINATES, Coordinates
 from federation.manifold.features import FeatureMap, Trunk, no_trunk
 from federation.models import ElasticFamily
 from federation.tasks import Task
@@ -26,11 +27,13 @@ CLASSES = "classes"
 class Expert:
     """One region's models, along a leading members axis; they have the same say.
 
-    `classes` names what the outputs stand for; None: all that the task asks, in order.
+    `classes` names what the outputs stand for; None: all that the task asks, in order. `coordinates` are those of its
+    region's chart, in which its models see their inputs and give their outputs; None: they are everybody's.
     """
 
     parameters: Parameters
     classes: Int[Tensor, " own"] | None = None
+    coordinates: Coordinates | None = None
 
     @property
     def members(self) -> int:
@@ -41,6 +44,11 @@ class Expert:
     def outputs(self) -> int | None:
         """Number of its classes; None: as many as the task asks."""
         return None if self.classes is None else len(self.classes)
+
+    @property
+    def unit(self) -> float:
+        """Of its models' outputs, in units of the task."""
+        return 1.0 if self.coordinates is None else float(self.coordinates.unit)
 
     def kind(
         self, family: ElasticFamily, task: Task, features: FeatureMap | None = None
@@ -61,9 +69,15 @@ class Expert:
         rows: Float[Tensor, "samples *shape"],
         features: FeatureMap | None = None,
     ) -> Float[Tensor, "members samples own"]:
-        """What each of its members says: logits of the expert's own classes, or values."""
-        kind, own = self.kind(family, task, features)
-        return kind.asked(self.parameters, rows, own)
+        """What each of its members says: logits of the expert's own classes, or values in units of the task."""
+        (kind, own), seen = self.kind(family, task, features), self.coordinates
+        if seen is None:
+            return kind.asked(self.parameters, rows, own)
+        return seen.values(rows, kind.asked(self.parameters, seen.inputs(rows), own))
+
+    def with_models(self, parameters: Parameters) -> "Expert":
+        """The same with other models."""
+        return replace(self, parameters=parameters)
 
     def answers(
         self,
@@ -81,7 +95,7 @@ class Expert:
     def cooled(self, temperature: float) -> "Expert":
         """The expert whose members' logits are divided by a temperature."""
         heads = {name: t / temperature for name, t in self.parameters.items() if name.startswith("head.")}
-        return Expert({**self.parameters, **heads}, self.classes)
+        return self.with_models({**self.parameters, **heads})
 
     def apart(self) -> list[dict[str, Tensor]]:
         """Its members, one by one."""
@@ -94,12 +108,14 @@ class Expert:
 
     def tensors(self) -> dict[str, Tensor]:
         """All state, for wires and files."""
-        return {**self.parameters, **({} if self.classes is None else {CLASSES: self.classes})}
+        seen = {} if self.coordinates is None else self.coordinates.tensors()
+        return {**self.parameters, **({} if self.classes is None else {CLASSES: self.classes}), **seen}
 
     @staticmethod
     def of(tensors: Parameters) -> "Expert":
         """The inverse of `tensors`."""
-        return Expert({n: t for n, t in tensors.items() if n != CLASSES}, tensors.get(CLASSES))
+        models = {n: t for n, t in tensors.items() if n != CLASSES and not n.startswith(COORDINATES)}
+        return Expert(models, tensors.get(CLASSES), Coordinates.of(tensors))
 
 
 @lru_cache(maxsize=1024)

@@ -34,6 +34,15 @@ def sums_of(head: Parameters) -> Shapes:
     return {"products": ((units + 1) * (units + 2) // 2,), "targets": (units + 1, outputs)}
 
 
+def products_of(sums: Parameters) -> Float[Tensor, "units units"]:
+    """The symmetric products of which the upper triangle has travelled, in double precision."""
+    size = len(sums["targets"])
+    products = torch.zeros(size, size, dtype=torch.float64)
+    upper = torch.triu_indices(size, size)
+    products[upper[0], upper[1]] = sums["products"]
+    return products + products.triu(1).T
+
+
 def refitted(head: Parameters, sums: Parameters, ridge: float | None, task: Task) -> dict[str, Tensor]:
     """The network with another last layer: ridge regression of the targets on its hidden units; of classes, as logits.
 
@@ -43,11 +52,7 @@ def refitted(head: Parameters, sums: Parameters, ridge: float | None, task: Task
     """
     if not sums or ridge is None:
         return dict(head)
-    size = len(sums["targets"])
-    products = torch.zeros(size, size, dtype=torch.float64)
-    upper = torch.triu_indices(size, size)
-    products[upper[0], upper[1]] = sums["products"]
-    products = products + products.triu(1).T
+    products = products_of(sums)
     samples = products[-1, -1].clamp_min(1e-300)
     spread = products.diagonal() - products[-1].square() / samples
     penalty = ridge * spread.clamp_min(LEAST_SPREAD * spread[:-1].mean().clamp_min(1e-300))

@@ -131,6 +131,21 @@ class ElasticFamily(Rule):
     def skips(self) -> bool:
         """Whether a block adds to what it reads; else it replaces it."""
 
+    @property
+    def deepens(self) -> bool:
+        """Whether a block more can pass on what it reads: so it is where hidden units are rectified."""
+        return True
+
+    def composed(
+        self, parameters: Parameters, matrix: Float[Tensor, "inputs inputs"], offset: Float[Tensor, " inputs"]
+    ) -> dict[str, Tensor]:
+        """The same models after an affine map of flat inputs: f(x matrix + offset), exactly.
+
+        Raises:
+            InputError: the family does not begin with a layer that takes such a map in.
+        """
+        raise InputError(f"model: {self.kind()} takes no coordinates in; leave experts.coordinates out, or take mlp")
+
     def vjp(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
     ) -> tuple[Float[Tensor, "clients samples outputs"], Vjp]:

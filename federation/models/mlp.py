@@ -9,6 +9,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from federation.models.activations import ACTIVATIONS, Activation, Name
 from federation.models.family import FULL, Along, ElasticFamily, Gradient, Product, Size, Vjp, share
 from federation.tasks import Task
 from federation.tensors import Parameters, Shapes
@@ -20,6 +21,7 @@ class Mlp(ElasticFamily):
     width: int = Field(default=64, ge=1)
     blocks: int = Field(default=1, ge=0)
     residual: bool = True
+    activation: Name = Field(default="relu", description="of the hidden units; sine suits smooth fields of few inputs")
 
     def shapes(self, task: Task, size: Size = FULL) -> Shapes:
         units = share(self.width, size.width)
@@ -33,8 +35,27 @@ class Mlp(ElasticFamily):
     def skips(self) -> bool:
         return self.residual
 
+    @property
+    def units(self) -> Activation:
+        """What its hidden units do."""
+        return ACTIVATIONS[self.activation]
+
+    @property
+    def deepens(self) -> bool:
+        return self.activation == "relu"
+
     def gain(self, name: str) -> float:
-        return 0.5 if name.startswith("head") or (self.residual and name.startswith("block")) else 1.0
+        if name.startswith("head"):
+            return 0.5
+        damped = 0.5 if self.residual and name.startswith("block") else 1.0
+        return damped * self.units.gain * (self.units.frequency if name.startswith("stem") else 1.0)
+
+    def init(self, task: Task, draw: torch.Generator) -> dict[str, Tensor]:
+        model = super().init(task, draw)
+        if self.units.phase:
+            drawn = torch.rand(model["stem.bias"].shape, generator=draw)
+            model["stem.bias"] = self.units.phase * (2 * drawn - 1)
+        return model
 
     def apply(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
@@ -53,37 +74,48 @@ class Mlp(ElasticFamily):
         hidden, layers = inputs.flatten(2), _hidden_layers(parameters)
         for layer in layers:
             update = _linear(parameters, layer, hidden)
-            update = update.relu() if rectified or layer != layers[-1] else update
+            update = self.units.apply(update) if rectified or layer != layers[-1] else update
             hidden = hidden + update if self.residual and layer != "stem" else update
         return hidden
+
+    def composed(
+        self, parameters: Parameters, matrix: Float[Tensor, "inputs inputs"], offset: Float[Tensor, " inputs"]
+    ) -> dict[str, Tensor]:
+        weight = parameters["stem.weight"]
+        return {
+            **parameters,
+            "stem.weight": weight @ matrix.T,
+            "stem.bias": parameters["stem.bias"] + weight @ offset,
+        }
 
     def hidden(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
     ) -> dict[str, Float[Tensor, "clients samples units"]]:
-        _, leaving = self._passed(parameters, inputs)
+        _, _, leaving = self._passed(parameters, inputs)
         return dict(zip(_hidden_layers(parameters), leaving, strict=True))
 
-    def _passed(self, parameters: Parameters, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """What enters each layer, the head last, and what leaves each hidden one, rectified."""
-        entering, leaving = [inputs.flatten(2)], []
+    def _passed(self, parameters: Parameters, inputs: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """What enters each layer, the head last; what the units of each hidden one read, and what they say of it."""
+        entering, reading, leaving = [inputs.flatten(2)], list[Tensor](), list[Tensor]()
         for layer in _hidden_layers(parameters):
-            leaving.append(_linear(parameters, layer, entering[-1]).relu_())
+            reading.append(_linear(parameters, layer, entering[-1]))
+            leaving.append(self.units.apply(reading[-1]))
             adds = self.residual and layer != "stem"
             entering.append(entering[-1] + leaving[-1] if adds else leaving[-1])
-        return entering, leaving
+        return entering, reading, leaving
 
     def vjp(
         self, parameters: Parameters, inputs: Float[Tensor, "clients samples *shape"]
     ) -> tuple[Float[Tensor, "clients samples outputs"], Vjp]:
         layers = _hidden_layers(parameters)
-        (*entering, last), leaving = self._passed(parameters, inputs)
-        outputs = _linear(parameters, "head", last)
+        (*entering, last), reading, leaving = self._passed(parameters, inputs)
+        outputs, passed = _linear(parameters, "head", last), (layers, entering, reading, leaving)
 
         def vjp(gradients: Tensor) -> dict[str, Gradient]:
             found = _linear_gradients("head", last, gradients)
             along = torch.bmm(gradients, parameters["head.weight"])
-            for layer, before, after in zip(reversed(layers), reversed(entering), reversed(leaving), strict=True):
-                through = torch.ops.aten.threshold_backward(along, after, 0)
+            for layer, before, read, said in zip(*(each[::-1] for each in passed), strict=True):
+                through = self.units.back(along, read, said)
                 found |= _linear_gradients(layer, before, through)
                 if layer != "stem":
                     weight = parameters[f"{layer}.weight"]

@@ -7,6 +7,7 @@ from federation.phases.census import Census
 from federation.phases.charting import Charting
 from federation.phases.choice import Choice
 from federation.phases.composition import Composition
+from federation.phases.coordinates import Coordinates
 from federation.phases.coupling import Coupling
 from federation.phases.encoder import Encoder
 from federation.phases.evidence import Evidence
@@ -29,6 +30,7 @@ WORLD_MODEL: tuple[Phase, ...] = (
     Encoder(),
     Charting(),
     Choice(),
+    Coordinates(),
     Experts(),
     Coupling(),
     Readout(),

@@ -95,6 +95,17 @@ class RoutingRule(Rule):
     ) -> Float[Tensor, "clients samples regions"]:
         """Gate logits, one router a client, from encoded samples and the atlas' scores."""
 
+    def shares(
+        self, logits: Float[Tensor, "*rows regions"]
+    ) -> tuple[Float[Tensor, "*rows asked"], Int[Tensor, "*rows asked"]]:
+        """The gates of the `top` regions of each row, and the places of these: softmax over their logits."""
+        return strongest(logits, self.top)
+
+    def spread(self, logits: Float[Tensor, "*rows regions"]) -> Float[Tensor, "*rows regions"]:
+        """The gates of all regions; zero but for the `top` ones."""
+        weights, places = self.shares(logits)
+        return torch.zeros_like(logits).scatter(-1, places, weights)
+
     def gates(
         self,
         weights: Parameters,
@@ -106,20 +117,14 @@ class RoutingRule(Rule):
         logits = self.logits(single(weights), latent[None], survey.relative_scores()[None])[0]
         if group is not None:
             logits = shared(logits, group, survey.regions)
-        shares, places = strongest(logits, self.top)
+        shares, places = self.shares(logits)
         return Gates(places if survey.regions is None else survey.regions.gather(1, places), shares)
-
-
-def gates(logits: Float[Tensor, "*rows regions"], top: int) -> Float[Tensor, "*rows regions"]:
-    """Softmax over the `top` largest logits of each row; all other gates are zero. Ties go to the lower region."""
-    weights, places = strongest(logits, top)
-    return torch.zeros_like(logits).scatter(-1, places, weights)
 
 
 def strongest(
     logits: Float[Tensor, "*rows regions"], top: int
 ) -> tuple[Float[Tensor, "*rows asked"], Int[Tensor, "*rows asked"]]:
-    """The gates of the `top` largest logits of each row, and the places of these."""
+    """Softmax over the `top` largest logits of each row, and their places. Ties go to the lower region."""
     largest = logits.sort(dim=-1, descending=True, stable=True)
     return largest.values[..., :top].softmax(-1), largest.indices[..., :top]
 

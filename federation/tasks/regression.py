@@ -43,6 +43,13 @@ class Regression(Task):
         """The mean and, last, the mean square over coordinates of N(answers, variance I)."""
         return torch.cat([answers, (variance + answers.square().mean(-1)).unsqueeze(-1)], -1)
 
+    def relative(
+        self, beliefs: Float[Tensor, "*rows beliefs"], level: Float[Tensor, "*#rows outputs"], unit: float
+    ) -> Float[Tensor, "*rows beliefs"]:
+        mean, square = beliefs[..., :-1], beliefs[..., -1]
+        spread, moved = square - mean.square().mean(-1), (mean - level) / unit
+        return torch.cat([moved, (spread / unit**2 + moved.square().mean(-1)).unsqueeze(-1)], -1)
+
     def divergences(
         self, outputs: Outputs, beliefs: Float[Tensor, "*rows beliefs"], variance: Tensor | float = 1.0
     ) -> tuple[Float[Tensor, "*rows"], Outputs]:

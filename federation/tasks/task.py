@@ -70,6 +70,12 @@ class Task(Rule):
     def beliefs(self, answers: Outputs, variance: Tensor | float = 1.0) -> Float[Tensor, "*rows beliefs"]:
         """What of a model's distribution adds up in a mixture of models."""
 
+    def relative(
+        self, beliefs: Float[Tensor, "*rows beliefs"], level: Float[Tensor, "*#rows outputs"], unit: float
+    ) -> Float[Tensor, "*rows beliefs"]:
+        """Beliefs about values less a level, over a unit; of classes, which have neither, the beliefs themselves."""
+        return beliefs
+
     @abstractmethod
     def divergences(
         self, outputs: Outputs, beliefs: Float[Tensor, "*rows beliefs"], variance: Tensor | float = 1.0

@@ -1,6 +1,7 @@
 """Whether the weights of a world model fit its design: whoever wrote its files may have written anything."""
 
 from collections.abc import Mapping
+from math import prod
 
 import torch
 
@@ -43,6 +44,8 @@ def check_fit(design: Design, atlas: Atlas, experts: Mapping[int, Expert], small
     for region, expert in experts.items():
         kind, own = expert.kind(design.family, design.task, design.readout)
         wanted = {name: (expert.members, *shape) for name, shape in kind.shapes(own, design.size_of(region)).items()}
+        if expert.coordinates:
+            expert.coordinates.check(prod(design.task.input_shape), own.outputs)
         if shapes(expert.parameters) != wanted or not expert.members or not expert.fits(design.task):
             raise ValueError(f"the weights of its expert {region} do not fit its design")
         if any(not t.is_floating_point() for t in expert.parameters.values()):

@@ -6,7 +6,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from federation.learning.experts import CLASSES
 from federation.learning.least_squares import refitted, sums_of
 from federation.learning.readout import Readout as Network
 from federation.models import Size
@@ -21,7 +20,7 @@ from server.state import ServerState
 
 
 class Readout(ServerSide):
-    """Sends the classes of each region, and makes a readout for each ridge of what comes back."""
+    """Sends the classes and coordinates of each region, and makes a readout for each ridge of what comes back."""
 
     def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return int(scenario.experts.readout is not None)
@@ -30,8 +29,7 @@ class Readout(ServerSide):
         return {self.region(now, client) for client in clients}
 
     def told(self, now: Now, kind: Kind) -> Told:
-        own = now.state.classes[kind.region]
-        return Told({} if own is None else {CLASSES: own})
+        return Told(now.state.expert(kind.region).with_models({}).tensors())
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:
         return sums_of(_empty(now, region))

@@ -82,6 +82,7 @@ def spawned(state: ServerState, found: Mapping[int, Chart], scenario: Scenario, 
         experts=(*state.experts, Model(expert, scenario.aggregation.init(expert))),
         sizes=(*state.sizes, size),
         classes=(*state.classes, own),
+        coordinates=(*state.coordinates, *state.coordinates[nearest : nearest + 1]),
         watches=(*state.watches, Watch()),
         router=scenario.router.rule.with_region(state.router, before.mean.shape[1], new),
         novelty_threshold=state.novelty_threshold + heavier,  # the same samples are novel, but for those of the region

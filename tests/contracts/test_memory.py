@@ -13,6 +13,7 @@ from server.app import federate
 from tests.small import ROUNDS
 
 EVERY_PHASE = {
+    "experts.coordinates": {"kind": "diagonal"},
     "coupling.rounds": 1,
     "head.ridge": 1e-3,
     "novelty.spawn_at": 5,

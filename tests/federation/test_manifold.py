@@ -30,7 +30,7 @@ from federation.manifold.chart import Moments
 from federation.manifold.covariance import FLOOR
 from federation.manifold.features import gabors
 from federation.manifold.survey import NEVER
-from federation.routing import ChartPosterior, TunedResidual, gates
+from federation.routing import ChartPosterior, TunedResidual
 from federation.rules import InputError
 from federation.wire.contribution import EVERYWHERE, Contribution
 
@@ -411,7 +411,7 @@ def test_nothing_is_ever_routed_to_an_empty_chart(rule):
     latent = normal_rows(0, 40, (0.5, 0.5, 0.5), 3.0)
     assert atlas.scores(latent)[:, 1].tolist() == [NEVER] * 40
     weights = {n: t[None] for n, t in rule.init(3, 3, torch.Generator().manual_seed(0)).items()}
-    gate = gates(rule.logits(weights, latent[None], atlas.survey(latent).relative_scores()[None])[0], rule.top)
+    gate = rule.spread(rule.logits(weights, latent[None], atlas.survey(latent).relative_scores()[None])[0])
     assert gate[:, 1].tolist() == [0.0] * 40
     assert atlas.overlaps(seed=0)[1].tolist() == [0.0] * 3
 

@@ -22,6 +22,7 @@ from tests.small import ROUNDS
 
 MORE = {
     "experts.readout": {"features": {"kind": "random_features", "count": 8}},
+    "experts.coordinates": {"kind": "diagonal"},
     "novelty.spawn_at": None,
     "other_encoders": [{"kind": "principal_components", "dimensions": 8}],
 }
@@ -37,6 +38,7 @@ SENT = {
     "novelty": {"count", "composition", "generalist", "calibration", "context"},
     "reach": {"share"},
     "evidence": {"ready"},
+    "coordinates": {"products", "targets", "squares"},
     "readout": {"products", "targets", "metric"},
     "selection": {"right", "losses"},
     "least_squares": {"products", "targets", "metric"},

@@ -26,6 +26,7 @@ RICH = {
     "novelty.quantile": 0.5,
     "novelty.rounds": 2,
     "aggregation.kind": "momentum",
+    "experts.coordinates": {"kind": "whitened"},
     "other_encoders": [{"kind": "principal_components", "dimensions": 8, "features": {"kind": "prior_trunk"}}],
     "availability.kind": "devices",
     "pacing.deadline": 12.0,
