@@ -223,7 +223,12 @@ def forget(
 def report(run: Annotated[Path, typer.Argument(help="folder of a finished comparison")]) -> None:
     """Draw the report of a finished comparison again."""
     folder = RunFolder(run)
-    folder.write_text("report.html", render(folder.read_json("comparison.json"), folder.read_json("report.json")))
+    comparison, gathered = folder.read_json("comparison.json"), folder.read_json("report.json")
+    try:
+        page = render(comparison, gathered)
+    except KeyError as error:
+        raise InputError(f"{run} was written by another version, without {error}; compare again") from error
+    folder.write_text("report.html", page)
     Console().print(f"{run / 'report.html'}")
 
 

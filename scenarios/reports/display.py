@@ -72,9 +72,11 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
 def telling(floor: Mapping[str, float], measures: Sequence[str]) -> list[str]:
     """The measures that a short table shows beside the score: the balanced accuracy, where one class is so frequent
     that accuracy tells little; errors of a few values in their units; and all functions of the user's own."""
-    rare = floor["score"] >= FREQUENT * floor.get("balanced_accuracy", 1.0)
-    errors = [name for name in measures if name.startswith("rmse")]
-    shown = ["balanced_accuracy"] * rare + errors * (len(errors) <= TABLED)
+    shown = [name for name in measures if name.startswith("rmse")]
+    if len(shown) > TABLED:
+        shown = []
+    if floor["score"] >= FREQUENT * floor.get("balanced_accuracy", 1.0):
+        shown.append("balanced_accuracy")
     return [name for name in measures if name in shown or ":" in name]
 
 

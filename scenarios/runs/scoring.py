@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, inf
+from math import ceil, inf, isfinite
 
 import numpy as np
 import torch
@@ -120,8 +120,11 @@ class Measured:
             return {}
         if not task.classifies:
             answers, targets = (preparation.answers(each.double()) for each in (answers, targets))
-        pair = targets.numpy(), answers.numpy()
-        return {**task.measures(answers, targets, self.names), **{name: _number(name, *pair) for name in self.own}}
+        own = {name: _number(name, targets.numpy(), answers.numpy()) for name in self.own}
+        return {
+            **task.measures(answers, targets, self.names),
+            **{n: value for n, value in own.items() if isfinite(value)},
+        }
 
 
 def _number(name: str, targets: NDArray[np.generic], answers: NDArray[np.generic]) -> float:

@@ -135,6 +135,17 @@ def test_a_function_of_ones_own_is_told_targets_and_answers_in_their_units():
     assert Measured(own=(name,)).of(data, torch.tensor([[-1.0], [0.0]]))[name] == pytest.approx(300.0)
 
 
+def test_a_function_of_ones_own_that_is_not_defined_of_some_answers_is_left_out_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("undefined.py").write_text(
+        "def spread(targets, answers): return answers.std() or float('nan')\n", encoding="utf-8"
+    )
+    data, measured = federation([samples(-1.0, 1.0)]), Measured(own=("undefined:spread",))
+    assert measured.of(data, torch.tensor([[0.0], [2.0]]))["undefined:spread"] == 1.0
+    assert "undefined:spread" not in measured.floor(data)
+
+
 @pytest.mark.parametrize(
     ("name", "line"),
     [
@@ -184,6 +195,11 @@ def test_a_comparison_tells_measures_and_clients_in_its_file_its_page_and_on_the
     assert joining_line(found) in page
     printed = " ".join(capsys.readouterr().out.split())
     assert f"joining helps {found['by_client']['joining']['world']['helps']} of 5 clients" in printed
+    assert status("report", "run") == 0
+    assert Path("run/report.html").read_text(encoding="utf-8") == page
+    Path("run/comparison.json").write_text(json.dumps({name: row for name, row in found.items() if name != "floor"}))
+    assert status("report", "run") == 2
+    assert "was written by another version, without 'floor'; compare again" in capsys.readouterr().err
 
 
 def test_a_simulation_of_several_amounts_tells_each_in_its_unit(tmp_path, monkeypatch, capsys):
