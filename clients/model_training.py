@@ -160,7 +160,7 @@ def supervised(
     def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Gradient]]:
         inputs, targets, *beside = batch
         outputs, vjp = family.vjp(model, inputs)
-        row_losses, gradients = task.gradients(outputs + shift, targets)
+        row_losses, gradients = task.descent(outputs + shift, targets)
         if term:
             gradients = gradients + term.gradients(outputs, beside)
         found = vjp(gradients * weights.unsqueeze(-1))

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -102,13 +102,17 @@ def _federation(source: _Source) -> FederatedData:
         dataset = sites.pool(scenario.data.folder, scenario.held_out, scenario.seed)
         rule = OnDemand(clients=sites.clients)
     dataset = dataset.during(scenario.data.periods)
-    return federate(dataset, rule, scenario.held_out, scenario.seed)
+    federation = federate(dataset, rule, scenario.held_out, scenario.seed)
+    if (loss := scenario.data.loss) is None:
+        return federation
+    return replace(federation, task=federation.task.model_copy(update={"loss": loss}))
 
 
 @lru_cache(maxsize=64)
 def _fits(opened: Opened, task: Task) -> None:
     """Refuse what a family, a head or a readout cannot read, and parts that cannot answer, before anything runs."""
     scenario = opened.scenario
+    task.check_loss()
     scenario.model.shapes(task)
     scenario.parts(task)
     if scenario.local.mirrored and (len(task.input_shape) != 3 or task.input_shape[-1] == 1):

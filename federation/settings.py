@@ -28,6 +28,7 @@ class DataSettings(Frozen):
     task: Literal["classification", "regression"] | None = Field(
         default=None, description="own: whether labels are classes or amounts; None: what they look like"
     )
+    loss: str | None = Field(default=None, description="what steps minimise, module:function; else the task's own")
     ignore: Several[str] = Field(default=(), description="own: columns that are not looked at")
     test: str | None = Field(default=None, description="own: a file to test on; without it a share is held out")
     test_share: float = Field(default=0.2, gt=0, lt=1, description="own: that share")

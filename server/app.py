@@ -11,7 +11,7 @@ from pathlib import Path
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
-from federation.data.samples import Samples
+from federation.data.samples import FederatedData
 from federation.engine import LocalGrid
 from federation.learning.fixed_point import Watch
 from federation.manifold import Chart
@@ -117,13 +117,19 @@ def main(grid: Grid, context: Context) -> None:
     outcome.model.save(out, federation.preparation)
     (out / "metrics.jsonl").write_text(outcome.metrics, encoding="utf-8")
     shutil.rmtree(checkpoints.folder, ignore_errors=True)
-    print(f"{verdict(outcome, federation.task, federation.union_test)}; model in {out}", flush=True)
+    print(f"{verdict(outcome, federation)}; model in {out}", flush=True)
 
 
-def verdict(outcome: Outcome, task: Task, test: Samples) -> str:
+def verdict(outcome: Outcome, federation: FederatedData) -> str:
     """How good a model is: on the server's test set, or without one as clients report of what they hold out."""
+    task, test = federation.task, federation.union_test
     if len(test):
-        return f"union {task.metric} {task.score(outcome.model.predict(test.inputs), test.targets):.4f}"
+        answers = outcome.model.predict(test.inputs)
+        pair = answers, test.targets
+        if not task.classifies:
+            pair = federation.preparation.answers(answers), federation.preparation.answers(test.targets)
+        told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in task.measures(*pair).items())
+        return f"union {task.metric} {task.score(answers, test.targets):.4f} ({told})"
     reported = [record.held_out for record in outcome.history if record.held_out is not None]
     name = "accuracy" if task.classifies else "loss"
     said = f"{name} {reported[-1]:.4f} on what they hold out" if reported else "nothing of what they hold out"

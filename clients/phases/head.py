@@ -26,6 +26,6 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 
     def losses(head: Parameters, batch: Batch) -> Float[Tensor, "clients batch"]:
         read, charts, targets = batch
-        return task.losses(charts + network.apply(head, read) + shift, targets)
+        return task.objective(charts + network.apply(head, read) + shift, targets)
 
     return tune(orders, cohort, losses, columns, scenario.head.local)

@@ -60,7 +60,7 @@ class Preparation(Frozen):
 
     def targets(self, values: NDArray[Any]) -> Float[Tensor, "samples outputs"]:
         """Raw values as the models learn them."""
-        return _moved(torch.from_numpy(np.asarray(values, dtype=np.float64)), self.target_centre, self.target_scale)
+        return _moved(torch.from_numpy(np.array(values, dtype=np.float64)), self.target_centre, self.target_scale)
 
     def answers(self, outputs: Float[Tensor, "samples outputs"]) -> Float[Tensor, "samples outputs"]:
         """Answers in the units of the targets; probabilities stay as they are."""

@@ -121,7 +121,7 @@ def _maybe_classes(values: NDArray[Any], name: str) -> str:
 
 def _classes(train: NDArray[Any], test: NDArray[Any], names: tuple[str, str]) -> Targets:
     """Classes by their place in the sorted set of all that training samples have; gaps in their numbers are closed."""
-    train, test = (_nameable(values, name) for values, name in zip((train, test), names, strict=True))
+    train, test = (nameable(values, name) for values, name in zip((train, test), names, strict=True))
     known = np.unique(train)
     if len(known) < 2:
         raise InputError(f"{names[0]} holds one class only; expected at least two")
@@ -136,7 +136,7 @@ def _classes(train: NDArray[Any], test: NDArray[Any], names: tuple[str, str]) ->
     return Targets("classification", len(known), places[0], places[1], {"classes": tuple(known.tolist())})
 
 
-def _nameable(labels: NDArray[Any], name: str) -> NDArray[Any]:
+def nameable(labels: NDArray[Any], name: str) -> NDArray[Any]:
     if labels.ndim != 1 or (labels.dtype.kind == "f" and (labels != np.floor(labels)).any()):
         raise InputError(f"{name} is {labels.dtype} {list(labels.shape)}; expected one whole number or name a sample")
     if labels.dtype.kind == "b":

@@ -1,7 +1,9 @@
 """Classes: models give logits, and answer with probabilities."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -65,6 +67,30 @@ class Classification(Task):
         """Accuracy."""
         return float((answers.argmax(-1) == targets).double().mean())
 
-    def constant_score(self, targets: Tensor) -> float:
-        """The most frequent class's."""
-        return float(targets.bincount().max() / len(targets)) if len(targets) else float("nan")
+    def scorable(self, targets: Tensor) -> bool:
+        return len(targets) > 0
+
+    def measures(
+        self, answers: Float[Tensor, "samples outputs"], targets: Tensor, names: Sequence[str] = ()
+    ) -> dict[str, float]:
+        """Balanced accuracy (mean recall), F1, area under the ROC curve of each class against all others, and average
+        precision: means over the classes that targets have. A single class has no areas."""
+        from sklearn import metrics  # takes a second to import
+
+        said, true = answers.argmax(-1).numpy(), targets.numpy()
+        present = np.unique(true)
+        each = {"labels": present, "average": "macro", "zero_division": 0.0}
+        found = {
+            "balanced_accuracy": metrics.recall_score(true, said, **each),
+            "f1": metrics.f1_score(true, said, **each),
+        }
+        if len(present) > 1:
+            ranked = true[:, None] == present, answers.double().numpy()[:, present]
+            found["auroc"] = metrics.roc_auc_score(*ranked)
+            found["average_precision"] = metrics.average_precision_score(*ranked)
+        return {name: float(value) for name, value in found.items()}
+
+    def constant(self, targets: Tensor) -> Float[Tensor, "samples outputs"]:
+        """The most frequent class."""
+        most = targets.bincount(minlength=self.outputs).argmax()
+        return F.one_hot(most, self.outputs).float().expand(len(targets), -1)

@@ -1,5 +1,6 @@
 """Real values: a model is a Gaussian head, which says N(outputs, variance I) with one variance a model."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -76,6 +77,29 @@ class Regression(Task):
         spread = (targets - targets.mean(0)).square().sum()
         return float(1 - (answers - targets).square().sum() / spread.clamp_min(1e-12))
 
-    def constant_score(self, targets: Tensor) -> float:
-        """The mean's."""
-        return 0.0 if len(targets) else float("nan")
+    def scorable(self, targets: Tensor) -> bool:
+        """Whether they vary."""
+        return len(targets) > 0 and bool((targets != targets[0]).any())
+
+    def measures(
+        self, answers: Float[Tensor, "samples outputs"], targets: Tensor, names: Sequence[str] = ()
+    ) -> dict[str, float]:
+        """Root mean squared and mean absolute error of each output, in its unit, and R2, which a constant has not.
+
+        Of several outputs names follow: `rmse 0`, or `rmse price`.
+        """
+        from sklearn import metrics  # takes a second to import
+
+        several = list(names) if len(names) == self.outputs else list(map(str, range(self.outputs)))
+        found: dict[str, float] = {}
+        for place, name in enumerate(several if self.outputs > 1 else [""]):
+            pair = targets[:, place].double().numpy(), answers[:, place].double().numpy()
+            own = {"rmse": metrics.root_mean_squared_error(*pair), "mae": metrics.mean_absolute_error(*pair)}
+            if self.scorable(targets[:, place]):
+                own["r2"] = metrics.r2_score(*pair)
+            found |= {f"{measure} {name}".strip(): float(value) for measure, value in own.items()}
+        return found
+
+    def constant(self, targets: Tensor) -> Float[Tensor, "samples outputs"]:
+        """The mean."""
+        return targets.mean(0).expand(len(targets), -1)

@@ -39,7 +39,7 @@ class Central(Method):
     def run(self, trial: Trial) -> Contender:
         task, scenario, family = trial.task, trial.scenario, trial.sized(self.parameters)
         pooled = Samples.concatenated([client.train for client in trial.federation.clients])
-        models = descended(trial, family, task, shown(trial, pooled, self.name), task.losses, self.name)
+        models = descended(trial, family, task, shown(trial, pooled, self.name), task.objective, self.name)
         answer, curve = trial.followed(single_model(family, model, task) for model in models)
         flops = training_flops(family.multiplies(task) * trial.rounds * scenario.local.epochs * len(pooled))
         return Contender(answer, Cost.of(family, task), training_flops=flops, curve=curve)

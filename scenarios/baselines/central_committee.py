@@ -23,7 +23,7 @@ class CentralCommittee(Method):
         family = trial.sized(lambda size: size.active_parameters // members)
         pooled = Samples.concatenated([client.train for client in trial.federation.clients])
         names = [f"{self.name} {member}" for member in range(members)]
-        apart = [descended(trial, family, task, shown(trial, pooled, name), task.losses, name) for name in names]
+        apart = [descended(trial, family, task, shown(trial, pooled, name), task.objective, name) for name in names]
         answer, curve = trial.followed(_together(family, models, task) for models in zip(*apart, strict=True))
         one, visits = Cost.of(family, task), trial.rounds * scenario.local.epochs * len(pooled)
         flops = members * training_flops(family.multiplies(task) * visits)

@@ -28,7 +28,7 @@ class FedDf(Method):
         inputs = torch.cat([client.held_out.inputs for client in trial.federation.clients])
         regions = world.design.regions
         taught = Samples(inputs, world.mixture(inputs, Gates.even(len(inputs), regions)))
-        losses = _divergence if task.classifies else task.losses
+        losses = _divergence if task.classifies else task.objective
         models = descended(trial, family, task, shown(trial, taught, self.name), losses, self.name)
         answer, curve = trial.followed(single_model(family, model, task) for model in models)
         asked = world.cost_of_experts(regions).query_flops * len(inputs)

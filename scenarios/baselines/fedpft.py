@@ -11,7 +11,6 @@ from federation.manifold import Chart, ChartRule, Encoder
 from federation.models import Mlp
 from federation.models.cost import Cost
 from federation.randomness import torch_generator
-from federation.tasks import Classification
 from federation.tensors import nbytes
 from scenarios.baselines.central import descended
 from scenarios.baselines.contract import Answer, Contender, Method, Trial, single_model, training_flops
@@ -40,9 +39,9 @@ class FedPft(Method):
         encoder, clients = trial.finished().outcome.world.encoder, [c.train for c in trial.federation.clients]
         sent = [GAUSSIANS.sums(encoder(samples.inputs), samples.targets) for samples in clients]
         drawn = Draws([Chart.from_sums(sums) for sums in sent], trial.scenario.seed)
-        task = Classification(input_shape=(drawn.latent,), outputs=trial.task.outputs)
+        task = trial.task.model_copy(update={"input_shape": (drawn.latent,)})
         head = Mlp(blocks=0).sized_to(task, max(1, trial.size.active_parameters - encoder.parameters))
-        models = descended(trial, head, task, drawn, task.losses, self.name)
+        models = descended(trial, head, task, drawn, task.objective, self.name)
         answer, curve = trial.followed(_encoded(encoder, single_model(head, model, task)) for model in models)
         visits = trial.rounds * trial.scenario.local.epochs * len(drawn(0))
         size = encoder.parameters + head.parameters(task)

@@ -22,6 +22,7 @@ from scenarios.commands.data import app as data
 from scenarios.commands.jobs import Cap, Compare, Drift, Job, Simulate, unfinished
 from scenarios.commands.options import (
     Json,
+    Metrics,
     NumberOfWorkers,
     Out,
     Quiet,
@@ -105,6 +106,7 @@ def simulate(
     method: OneMethod = None,
     rounds: MethodRounds = None,
     until: Until = None,
+    metric: Metrics = None,
     engine: Which = "cohort",
     workers: NumberOfWorkers = None,
     ray_address: RayAddress = None,
@@ -115,7 +117,8 @@ def simulate(
     """Run one federation and save what it makes: a world model, or the model of another method."""
     where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
     overrides = (UNTIL_STABLE if until else {}) | where["overrides"]
-    job = Simulate(**where | {"overrides": with_method(method, rounds, scenario, overrides)})
+    fields = {"overrides": with_method(method, rounds, scenario, overrides), "metrics": tuple(metric or ())}
+    job = Simulate(**where | fields)
     _work(job, job.begin(out), json_, quiet)
 
 
@@ -129,6 +132,7 @@ def compare(
     rounds: Annotated[
         int | None, typer.Option("--rounds", min=1, help="of every method, without a world model")
     ] = None,
+    metric: Metrics = None,
     seeds: Seeds = 1,
     set_: Set = None,
     config: Config = None,
@@ -144,7 +148,7 @@ def compare(
     """Compare the world model with monoliths and rivals at equal budget, and write a report."""
     names = tuple(check_methods(methods.split(","), rounds))
     where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
-    job = Compare(**where, methods=names, seeds=seeds, rounds=rounds)
+    job = Compare(**where, methods=names, seeds=seeds, rounds=rounds, metrics=tuple(metric or ()))
     _work(job, job.begin(out), json_, quiet)
 
 
@@ -219,7 +223,12 @@ def forget(
 def report(run: Annotated[Path, typer.Argument(help="folder of a finished comparison")]) -> None:
     """Draw the report of a finished comparison again."""
     folder = RunFolder(run)
-    folder.write_text("report.html", render(folder.read_json("comparison.json"), folder.read_json("report.json")))
+    comparison, gathered = folder.read_json("comparison.json"), folder.read_json("report.json")
+    try:
+        page = render(comparison, gathered)
+    except KeyError as error:
+        raise InputError(f"{run} was written by another version, without {error}; compare again") from error
+    folder.write_text("report.html", page)
     Console().print(f"{run / 'report.html'}")
 
 

@@ -18,8 +18,10 @@ from federation.data.own import Meaning
 from federation.data.pictures import channels_last
 from federation.data.tables import as_arrow, opened
 from federation.rules import InputError
+from scenarios.commands.options import Json
 from scenarios.commands.own_data import Client, Ignore, Kind, Label
 from scenarios.runs.data_check import Understood, understood
+from scenarios.runs.score import scored
 
 app = typer.Typer(no_args_is_help=True, help="One's own data.")
 
@@ -46,6 +48,29 @@ def check(
         found = understood(opened(file, [*meaning.label, *([client] if client else [])]), meaning)
     print(json.dumps(found.dump())) if json_ else _show(found)
     return 2 if found.problems else 0
+
+
+@app.command()
+def score(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder with a world model")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="as of training; npz with x_test and y_test")],
+    label: Label = None,
+    json_: Json = False,
+) -> None:
+    """Say how well a world model answers files of one's own, as a site does for itself: nothing leaves this machine."""
+    found = scored(run, files, label or ())
+    if json_:
+        print(json.dumps(found))
+        return
+    rows = [
+        {"file": row["file"], "samples": row["samples"], found["metric"]: row["score"], **row["measures"]}
+        | {"constant alone": row["floor"]["score"]}
+        for row in found["files"]
+    ]
+    console = Console()
+    _table(console, "each file by itself", list(dict.fromkeys(name for row in rows for name in row)), rows)
+    if found["mean"] is not None:
+        console.print(f"mean {found['mean']:.4f}, worst decile {found['worst_decile']:.4f}")
 
 
 def _arrays(file: Path, task: Any) -> Understood:

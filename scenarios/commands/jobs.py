@@ -18,6 +18,7 @@ from scenarios.runs.engines import Engine, Kind
 from scenarios.runs.folder import RunFolder, check_out, versions
 from scenarios.runs.journal import Journal
 from scenarios.runs.progress import Progress
+from scenarios.runs.scoring import Measured
 from scenarios.runs.simulate import simulate as run_simulation
 from scenarios.studies import drift_measures
 from scenarios.studies.cap import cap, sheet
@@ -35,6 +36,7 @@ class Job(Rule):
         reference: the scenario's name or path.
         seed: the first one.
         engine, workers, ray_address: as `scenarios.runs.engines.Engine` has them.
+        metrics: functions of the user's own by which answers are measured, too.
     """
 
     reference: str
@@ -43,6 +45,7 @@ class Job(Rule):
     engine: Kind = "cohort"
     workers: int | None = None
     ray_address: str | None = None
+    metrics: Several[str] = ()
 
     @property
     @abstractmethod
@@ -71,11 +74,17 @@ class Job(Rule):
         """How clients are run."""
         return Engine(self.engine, self.workers, self.ray_address)
 
+    @property
+    def measured(self) -> Measured:
+        """By what answers are measured beside the score."""
+        return Measured(self.opened.scenario.data.label, self.metrics)
+
     def begin(self, out: Path | None) -> RunFolder:
         """The folder of a new run, made once its configuration and its data are known to be good."""
         check_out(out)
         self.opened.charted()
         check_answers(self.opened.scenario)
+        self.measured.floor(self.opened.federation())
         config = run_config(self.reference, self.overrides, self.seed)
         placed = {"reference": config["scenario"], "overrides": json.loads(str(config["overrides"]))}
         folder = RunFolder.create(out, self.opened.scenario.name)
@@ -95,7 +104,7 @@ class Simulate(Job):
 
     def run(self, folder: RunFolder, progress: Progress, journal: Journal, rounds: int | None = None) -> dict[str, Any]:
         simulation = run_simulation(
-            self.reference, self.overrides, self.seed, progress, self.runs_on, journal=journal, rounds=rounds
+            self.reference, self.overrides, self.seed, progress, self.runs_on, journal, rounds, self.measured
         )
         _keep(folder, simulation.run.outcome, self.opened)
         folder.write_json(self.result, simulation.dump())
@@ -129,7 +138,15 @@ class Compare(Job):
             raise InputError("a comparison goes on from its last checkpoint; leave --round out")
         seeds = range(self.seed, self.seed + self.seeds)
         comparison = run_comparison(
-            self.reference, self.overrides, seeds, self.methods, progress, self.runs_on, journal, self.rounds
+            self.reference,
+            self.overrides,
+            seeds,
+            self.methods,
+            progress,
+            self.runs_on,
+            journal,
+            self.rounds,
+            self.measured,
         )
         result = comparison.dump()
         if comparison.world is not None:

@@ -13,6 +13,10 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="first seed")]
 Out = Annotated[Path | None, typer.Option("--out", help="new folder for the results (default runs/SCENARIO-TIME)")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output, and nothing else there")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", metavar="MODULE:FUNCTION", help="measure by this, too: f(targets, answers) is a number"),
+]
 Until = Annotated[
     Literal["stable"] | None,
     typer.Option(

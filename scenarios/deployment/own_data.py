@@ -98,7 +98,8 @@ def _source(scenario: str) -> tuple[DataFunction, DataSettings]:
 
 def undistributed(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Overrides without those that say which samples there are, and whose."""
-    return {name: value for name, value in overrides.items() if not name.startswith(("data.", "partition."))}
+    moot = {name for name in overrides if name.startswith(("data.", "partition."))} - {"data.loss"}
+    return {name: value for name, value in overrides.items() if name not in moot}
 
 
 def split(layout: Layout, scenario: str, overrides: Mapping[str, Any], seed: int) -> Agreed:

@@ -9,6 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+FREQUENT = 1.5
+"""From how many times its even share on the most frequent class hides how the others fare."""
+TABLED = 2
+"""Errors in units of their own that a short table holds, at most."""
+
 
 class Bars:
     """One bar for what runs now: rounds (or another unit) done, time taken and time left."""
@@ -47,8 +52,14 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
     """The scores and the place of a finished simulation."""
     console = Console()
     console.print(f"union test  {result['metric']} [bold]{result['union']:.4f}[/]  (one test set, client unknown)")
+    if measures := telling(result["floor"], list(result["measures"])):
+        told = ", ".join(f"{worded(name)} {measure(result['measures'][name])}" for name in measures)
+        console.print(f"            {told}; {floor_line(result['floor'], result['metric'])}")
     if result["local"] is not None:
-        console.print(f"local tests {result['metric']} [bold]{result['local']:.4f}[/]  (each client's own, mean)")
+        console.print(
+            f"local tests {result['metric']} [bold]{result['local']:.4f}[/]  (each client's own, mean; "
+            f"worst decile {result['worst_decile']:.4f})"
+        )
     if "regions" in result:
         _world_lines(console, result)
     if result["clock"]:
@@ -56,6 +67,47 @@ def simulation_lines(result: Mapping[str, Any]) -> None:
             f"virtual time {result['clock'] / 3600:.2f} h; {result['silent']} asked clients did not answer in time"
         )
     console.print(f"{'world model' if 'regions' in result else 'model'} in {result['out']}")
+
+
+def telling(floor: Mapping[str, float], measures: Sequence[str]) -> list[str]:
+    """The measures that a short table shows beside the score: the balanced accuracy, where one class is so frequent
+    that accuracy tells little; errors of a few values in their units; and all functions of the user's own."""
+    shown = [name for name in measures if name.startswith("rmse")]
+    if len(shown) > TABLED:
+        shown = []
+    if floor["score"] >= FREQUENT * floor.get("balanced_accuracy", 1.0):
+        shown.append("balanced_accuracy")
+    return [name for name in measures if name in shown or ":" in name]
+
+
+def floor_line(floor: Mapping[str, float], metric: str) -> str:
+    """What the best constant answer is worth."""
+    told = ", ".join(f"{worded(name)} {measure(floor[name])}" for name in telling(floor, list(floor)))
+    constant = "the most frequent class" if "balanced_accuracy" in floor else "the mean"
+    return f"{constant} alone: {metric} {floor['score']:.4f}{', ' if told else ''}{told}"
+
+
+def worded(name: str) -> str:
+    """A measure's name for people; functions keep theirs."""
+    return name if ":" in name else name.replace("_", " ")
+
+
+def measure(value: float) -> str:
+    """A measure in whatever unit."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def joining_line(result: Mapping[str, Any]) -> str:
+    """Whom joining serves, and how the worst off fare; empty where no client has a test of its own."""
+    worst = {name: row["mean"] for name, row in result["worst_decile"].items()}
+    yardstick = result["yardstick"]
+    told: list[str] = []
+    if joining := result["by_client"]["joining"].get(yardstick):
+        told.append(f"joining helps {joining['helps']} of {joining['of']} clients and hurts {joining['hurts']}")
+    if yardstick in worst:
+        others = ", ".join(f"{name} {worst[name]:.4f}" for name in ("fedavg", "local") if name in worst)
+        told.append(f"worst decile {worst[yardstick]:.4f}" + (f" ({others})" if others else ""))
+    return "; ".join(told)
 
 
 def _world_lines(console: Console, result: Mapping[str, Any]) -> None:
@@ -111,9 +163,13 @@ def plan_tables(result: Mapping[str, Any]) -> None:
 def comparison_tables(result: Mapping[str, Any], out: Path) -> None:
     """The two protocols, each in a table of its own, calibration, what context adds, and the budgets."""
     console = Console()
-    console.print(_scores(result, result["union"], "Union test: one test set from all regions, the client unknown"))
+    shown = telling(result["floor"], list(result["measures"]))
+    title = "Union test: one test set from all regions, the client unknown"
+    console.print(_scores(result, result["union"], title, shown))
+    console.print(floor_line(result["floor"], result["metric"]))
     if result["local"]:
         console.print(_scores(result, result["local"], "Local tests: each client's own samples, mean over clients"))
+        console.print(joining_line(result))
     if result["ece"]:
         console.print(_calibration(result))
     for protocol, rows in result["context"].items():
@@ -129,13 +185,16 @@ def comparison_tables(result: Mapping[str, Any], out: Path) -> None:
     console.print(f"report: {out / 'report.html'}" if result["composition"] else f"results in {out}")
 
 
-def _scores(result: Mapping[str, Any], rows: Mapping[str, Any], title: str) -> Table:
+def _scores(result: Mapping[str, Any], rows: Mapping[str, Any], title: str, measures: Sequence[str] = ()) -> Table:
     table, titles = Table(title=title, title_justify="left"), result["titles"]
-    for column in ("method", result["metric"], "95 % interval", f"minus {result['yardstick']}", "what"):
+    others = [worded(name) for name in measures]
+    for column in ("method", result["metric"], "95 % interval", f"minus {result['yardstick']}", *others, "what"):
         table.add_column(column, justify="left" if column in ("method", "what") else "right")
     for name, row in rows.items():
         interval = f"{row['ci95'][0]:.4f} .. {row['ci95'][1]:.4f}" if row["ci95"] else "one seed"
-        table.add_row(name, f"{row['mean']:.4f}", interval, f"{row['difference']['mean']:+.4f}", titles[name])
+        found = [result["measures"][column].get(name) for column in measures]
+        beside = [measure(each["mean"]) if each else "" for each in found]
+        table.add_row(name, f"{row['mean']:.4f}", interval, f"{row['difference']['mean']:+.4f}", *beside, titles[name])
     return table
 
 

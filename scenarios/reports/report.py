@@ -11,14 +11,18 @@ from federation.world.confidence import BINS
 from federation.world.design import NOTHING_NOVEL
 from scenarios.baselines import method
 from scenarios.reports import pictures
-from scenarios.reports.display import readable
+from scenarios.reports.client_pictures import clients_plot
+from scenarios.reports.display import joining_line, measure, readable, worded
 from scenarios.reports.gathering import plain
 from scenarios.reports.pictures import Metric, signed
 from scenarios.runs.compare import WORLD
+from scenarios.runs.served import ALONE, gained
 
 TEMPLATE = "report.html.j2"
 TABLED = 32
-"""Regions that the table of regions holds, at most."""
+"""Regions and clients that their tables hold, at most."""
+SERVED = (WORLD, "fedavg", ALONE)
+"""The methods whose scores are shown client by client, where they were run."""
 
 PARTS = {
     "charts": "the charts' posterior of the labels",
@@ -53,6 +57,9 @@ def render(comparison_json: Mapping[str, Any], gathered: Mapping[str, Any]) -> s
         tables={protocol: _score_rows(comparison[protocol], metric) for protocol in ("union", "local")},
         context={protocol: _score_rows(comparison["context"][protocol], metric) for protocol in ("union", "local")},
         calibration=_calibration(comparison),
+        measures=_measures(comparison),
+        served=_served(comparison, metric),
+        joining=joining_line(comparison),
         bins=BINS,
         pictures={name: Markup(svg) for name, svg in _pictures(comparison, gathered, metric).items()},
         budget={
@@ -91,7 +98,41 @@ def _pictures(comparison: Mapping[str, Any], gathered: Mapping[str, Any], metric
         "atlas": pictures.atlas_map(gathered["regions"], gathered["overlaps"], gathered["shares"]),
         "routing": pictures.routing_heatmap(routing["rows"], routing["columns"], routing["gates"]),
         "rounds": pictures.rounds_plot(gathered["rounds"]),
+        "clients": clients_plot(_of_clients(comparison), metric),
     }
+
+
+def _measures(comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """Means over seeds of whatever else answers are measured by, and what the best constant answer has."""
+    columns, floor = comparison["measures"], comparison["floor"]
+    found = {name: {column: rows.get(name) for column, rows in columns.items()} for name in comparison["union"]}
+    rows = {name: [measure(cell["mean"]) if cell else "" for cell in row.values()] for name, row in found.items()}
+    constant = [measure(floor[column]) if column in floor else "" for column in columns]
+    return {"columns": [worded(column) for column in columns], "rows": rows, "floor": constant}
+
+
+def _of_clients(comparison: Mapping[str, Any]) -> dict[str, list[float | None]]:
+    """The scores of each client of the first seed, by the methods that tell whom the federation serves."""
+    scores = comparison["by_client"]["scores"]
+    return {name: scores[name] for name in SERVED if name in scores}
+
+
+def _served(comparison: Mapping[str, Any], metric: Metric) -> dict[str, Any]:
+    """A row for each client: those first who gain least by joining, or whom the world model serves worst."""
+    found, scores = comparison["by_client"], _of_clients(comparison)
+    gains = gained(scores[WORLD], scores[ALONE]) if ALONE in scores else None
+    ranked = sorted((value, number) for number, value in enumerate(gains or scores[WORLD]) if value is not None)
+    rows = [
+        {
+            "client": number,
+            "samples": f"{found['samples'][number]:,}",
+            "tested": f"{found['tested'][number]:,}",
+            "scores": [metric.value(own[number]) for own in scores.values()],
+            "gain": metric.difference(value) if gains else "",
+        }
+        for value, number in ranked[:TABLED]
+    ]
+    return {"methods": list(scores), "rows": rows, "all": len(ranked)}
 
 
 def _verdicts(scores: Mapping[str, Any], metric: Metric) -> dict[str, list[dict[str, str]]]:

@@ -1,9 +1,10 @@
 """The honest comparison: same data, same search, same budget, several seeds, two protocols that are never mixed."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,12 @@ from scenarios.runs.engines import RAY, Engine
 from scenarios.runs.journal import Journal, Score
 from scenarios.runs.progress import Progress
 from scenarios.runs.rates import at_best, rounds_of, searched
-from scenarios.runs.scoring import Confidence, on_confidence, on_local, told_of, union_answers
+from scenarios.runs.scoring import Confidence, Measured, on_clients, on_confidence, told_of, union_answers
+from scenarios.runs.served import by_client
 from scenarios.runs.statistics import differences, mean_interval, summary
 
 WORLD, WITHOUT = "world", "without_experts"
-PROTOCOLS = ("union", "local", "ece", "ece_uncalibrated", "ece_floor", "coverage", "covered")
+PROTOCOLS = ("union", "local", "worst_decile", "ece", "ece_uncalibrated", "ece_floor", "coverage", "covered")
 """What is told of each method, each in a table of its own."""
 
 QUERIES = 20
@@ -44,6 +46,7 @@ class Comparison:
     compositions: tuple[dict[str, float], ...]
     coverages: tuple[Coverage, ...]
     bounds: tuple[UnionBound, ...]
+    floor: Mapping[str, float]
 
     @property
     def seeds(self) -> list[int]:
@@ -66,13 +69,18 @@ class Comparison:
 
     def dump(self) -> dict[str, Any]:
         """What `comparison.json` holds."""
+        plain = [name for name in self.methods if not method(name).context]
+        federation = self.first.federation()
         return {
             "scenario": self.first.scenario.name,
-            "metric": self.first.federation().task.metric,
+            "metric": federation.task.metric,
             "seeds": self.seeds,
             "yardstick": self.yardstick,
             "titles": {name: method(name).title for name in self.methods},
-            **self._protocols([name for name in self.methods if not method(name).context]),
+            **self._protocols(plain),
+            "floor": dict(self.floor),
+            "measures": {name: self._table(plain, partial(_measure, name)) for name in self._measures},
+            "by_client": by_client([score for score in self.scores if score.method in plain], federation),
             "context": self._protocols([name for name in self.methods if method(name).context]),
             "experts_worth": self._worth(),
             "budget": {name: _budget(self.of(name)) for name in self.methods},
@@ -91,21 +99,28 @@ class Comparison:
         return mean_interval(differences(values[WORLD], values[WITHOUT])) if all(values.values()) else {}
 
     def _protocols(self, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """A table for each of PROTOCOLS, of methods that are told the same of the test samples and have a value on each
-        seed, as the yardstick must."""
+        """A table for each of PROTOCOLS, of methods that are told the same of the test samples."""
+        return {key: self._table(methods, attrgetter(key)) for key in PROTOCOLS}
 
-        def values(key: str, name: str) -> list[float]:
-            found = [getattr(score, key) for score in self.of(name)]
-            return [] if None in found else found
+    def _table(self, methods: Sequence[str], value: Callable[[Score], float | None]) -> dict[str, Any]:
+        """A row for each method that has a value on each seed, as the yardstick must."""
 
-        return {
-            key: {
-                name: summary(values(key, name), values(key, self.yardstick))
-                for name in methods
-                if values(key, name) and values(key, self.yardstick)
-            }
-            for key in PROTOCOLS
-        }
+        def values(name: str) -> list[float]:
+            found = [value(score) for score in self.of(name)]
+            known = [each for each in found if each is not None]
+            return known if len(known) == len(found) else []
+
+        reference = values(self.yardstick)
+        return {name: summary(values(name), reference) for name in methods if reference and values(name)}
+
+    @property
+    def _measures(self) -> list[str]:
+        """All that answers were measured by, in the order of tables."""
+        return list(dict.fromkeys(name for score in self.scores for name in score.measures))
+
+
+def _measure(name: str, score: Score) -> float | None:
+    return score.measures.get(name)
 
 
 def means_of(found: Sequence[Coverage] | Sequence[UnionBound]) -> dict[str, Any]:
@@ -145,21 +160,23 @@ def compare(
     engine: Engine = RAY,
     journal: Journal | None = None,
     rounds: int | None = None,
+    measured: Measured | None = None,
 ) -> Comparison:
     """Run all methods on all seeds. Learning rates are searched on the first seed, for all methods alike.
 
     Args:
         journal: what is finished already, and where all that is finished is kept.
         rounds: of every method; where they are not given, the world model is run, and its rounds hold.
+        measured: by what answers are measured beside the score.
     """
-    journal, names = journal or Journal(), check_methods(methods, rounds)
+    journal, names, measured = journal or Journal(), check_methods(methods, rounds), measured or Measured()
     first: Run | None = None
     scores, skipped = list[Score](), dict[str, str]()
     compositions, coverages, bounds = list[dict[str, float]](), list[Coverage](), list[UnionBound]()
     for seed in seeds:
         config = run_config(reference, overrides, seed)
         begun = Trial(config, engine.fresh, budget=rounds, on_round=progress.advance)
-        trial, found, reasons = _one_seed(begun, names, progress, journal)
+        trial, found, reasons = _one_seed(begun, names, progress, journal, measured)
         scores += found
         skipped |= reasons
         if trial.world is not None:
@@ -170,11 +187,11 @@ def compare(
                 bounds.append(bound)
     opened = open_run(run_config(reference, overrides, seeds[0]))
     made = (tuple(compositions), tuple(coverages), tuple(bounds))
-    return Comparison(reference, opened, first, tuple(scores), skipped, *made)
+    return Comparison(reference, opened, first, tuple(scores), skipped, *made, measured.floor(opened.federation()))
 
 
 def _one_seed(
-    trial: Trial, methods: Sequence[str], progress: Progress, journal: Journal
+    trial: Trial, methods: Sequence[str], progress: Progress, journal: Journal, measured: Measured
 ) -> tuple[Trial, list[Score], dict[str, str]]:
     """The trial with its world model, if there is one, the methods' scores, and why the others do not apply."""
     scores, skipped, seed = list[Score](), dict[str, str](), trial.scenario.seed
@@ -193,7 +210,7 @@ def _one_seed(
             if run is not None:
                 trial = replace(trial, world=run, size=run.outcome.world.cost())
             if score is None:
-                score = _score(trial, one, trained, used, time.perf_counter() - began)
+                score = _score(trial, one, trained, used, time.perf_counter() - began, measured)
                 journal.keep_score(score)
         scores.append(score)
     return trial, scores, skipped
@@ -213,7 +230,9 @@ def _trained(method: Method, journal: Journal, progress: Progress, trial: Trial)
     return method.run(kept), None
 
 
-def _score(trial: Trial, method: Method, trained: Contender, factor: float, seconds: float) -> Score:
+def _score(
+    trial: Trial, method: Method, trained: Contender, factor: float, seconds: float, measured: Measured
+) -> Score:
     """Ask a trained method for all test samples."""
     federation = trial.federation
     answers = union_answers(trained, federation, told_of(method, federation))
@@ -222,7 +241,8 @@ def _score(trial: Trial, method: Method, trained: Contender, factor: float, seco
         trial.scenario.seed,
         method.name,
         federation.task.score(answers, federation.union_test.targets),
-        on_local(trained, federation),
+        on_clients(trained, federation),
+        measured.of(federation, answers),
         sure.ece,
         sure.uncalibrated,
         sure.floor,

@@ -9,6 +9,7 @@ from federation.rules import InputError
 from federation.scenario import Scenario
 from scenarios.baselines import Contender
 from scenarios.runs.folder import RunFolder
+from scenarios.runs.scoring import mean_of, worst_of
 from server.checkpoint import Checkpoint, Checkpoints
 
 SCORES, FACTORS, TRIED, CHECKPOINTS = "scores.jsonl", "factors.jsonl", "tried.jsonl", "checkpoints"
@@ -24,13 +25,16 @@ class Score:
     `ece` is the expected calibration error on the union test at the calibration that fits held-out samples best,
     `ece_uncalibrated` the same without it, `ece_floor` what chance alone would make of it; None for values.
     `coverage` is the share of the union test of which it is sure, `covered` its score there; None for values, and where
-    it is sure of nothing. `latency` is the median time of a single query on this machine, in microseconds.
+    it is sure of nothing. `by_client` are its scores on clients' own tests, None where one has no test; `measures` what
+    its answers to the union test have, by name. `latency` is the median time of a single query on this machine, in
+    microseconds.
     """
 
     seed: int
     method: str
     union: float
-    local: float | None
+    by_client: list[float | None]
+    measures: dict[str, float]
     ece: float | None
     ece_uncalibrated: float | None
     ece_floor: float | None
@@ -40,6 +44,16 @@ class Score:
     factor: float
     seconds: float
     contender: Contender
+
+    @property
+    def local(self) -> float | None:
+        """The mean over clients."""
+        return mean_of(self.by_client)
+
+    @property
+    def worst_decile(self) -> float | None:
+        """The mean over the tenth of the clients with the lowest scores."""
+        return worst_of(self.by_client)
 
     def dump(self) -> dict[str, Any]:
         """Plain data for a line of JSON."""

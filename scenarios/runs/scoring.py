@@ -1,7 +1,8 @@
 """What a trained method is worth: on the union test, on local tests, on held-out samples, and how sure it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf, isfinite
 
 import numpy as np
 import torch
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from federation.data.samples import UNKNOWN_CLIENT, FederatedData, Samples
+from federation.functions import function
+from federation.rules import InputError
 from federation.world.confidence import (
     calibration_floor,
     calibration_sums,
@@ -89,15 +92,77 @@ def held_out_samples(federation: FederatedData) -> tuple[Samples, NDArray[np.int
     return Samples.concatenated(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
+@dataclass(frozen=True)
+class Measured:
+    """By what answers are measured beside the task's score.
+
+    Attributes:
+        names: of the values that are answered, where there are several.
+        own: functions of a user's own of targets and answers, as scikit-learn has them: `module:function`.
+    """
+
+    names: Sequence[str] = ()
+    own: Sequence[str] = ()
+
+    def floor(self, federation: FederatedData) -> dict[str, float]:
+        """What the best constant answer scores on the union test, and how else it is measured.
+
+        Raises:
+            InputError: a function cannot be imported, fails, or gives no number.
+        """
+        task, targets = federation.task, federation.union_test.targets
+        return {"score": task.constant_score(targets), **self.of(federation, task.constant(targets))}
+
+    def of(self, federation: FederatedData, answers: Tensor) -> dict[str, float]:
+        """Measures of answers to the union test, values in their own units; none of answers that are not finite."""
+        task, preparation, targets = federation.task, federation.preparation, federation.union_test.targets
+        if not len(targets) or not bool(answers.isfinite().all()):
+            return {}
+        if not task.classifies:
+            answers, targets = (preparation.answers(each.double()) for each in (answers, targets))
+        own = {name: _number(name, targets.numpy(), answers.numpy()) for name in self.own}
+        return {
+            **task.measures(answers, targets, self.names),
+            **{n: value for n, value in own.items() if isfinite(value)},
+        }
+
+
+def _number(name: str, targets: NDArray[np.generic], answers: NDArray[np.generic]) -> float:
+    """What a user's own function makes of targets and answers."""
+    try:
+        return float(function(name)(targets, answers))
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"metric {name} gives no number: {type(error).__name__}: {error}") from error
+
+
 @torch.no_grad()
-def on_local(trained: Contender, federation: FederatedData) -> float | None:
-    """The mean score on each client's own test samples, every client counting once; None where no client has any."""
-    local = [
+def on_clients(trained: Contender, federation: FederatedData) -> list[float | None]:
+    """The score on each client's own test samples; None where these tell nothing."""
+    return [
         federation.task.score(trained.answer(own.test.inputs, np.full(len(own.test), number)), own.test.targets)
+        if federation.task.scorable(own.test.targets)
+        else None
         for number, own in enumerate(federation.clients)
-        if len(own.test)
     ]
-    return float(np.mean(local)) if local else None
+
+
+def on_local(trained: Contender, federation: FederatedData) -> float | None:
+    """The mean of these, every client counting once; None where no client has any."""
+    return mean_of(on_clients(trained, federation))
+
+
+def mean_of(scores: Sequence[float | None]) -> float | None:
+    """The mean of clients' scores; None where no client has one."""
+    known = [score for score in scores if score is not None]
+    return float(np.mean(known)) if known else None
+
+
+def worst_of(scores: Sequence[float | None]) -> float | None:
+    """The mean of the lowest tenth of clients' scores."""
+    known = sorted(score for score in scores if score is not None)
+    return mean_of(known[: ceil(len(known) / 10)])
 
 
 @torch.no_grad()

@@ -18,7 +18,16 @@ from scenarios.runs.engines import RAY, Engine
 from scenarios.runs.journal import Journal
 from scenarios.runs.progress import Progress
 from scenarios.runs.resting import resting
-from scenarios.runs.scoring import on_confidence, on_held_out, on_local, on_union
+from scenarios.runs.scoring import (
+    Measured,
+    on_clients,
+    on_confidence,
+    on_held_out,
+    on_local,
+    on_union,
+    union_answers,
+    worst_of,
+)
 from scenarios.runs.seams import seam_score
 
 SCORES: dict[str, Callable[[Run, FederatedData], float | None]] = {
@@ -38,6 +47,7 @@ class Simulation:
     opened: Opened
     run: Run
     scores: Mapping[str, float | None]
+    measured: Measured
 
     def dump(self) -> dict[str, Any]:
         """Plain data."""
@@ -47,6 +57,7 @@ class Simulation:
             "seed": self.opened.scenario.seed,
             "metric": federation.task.metric,
             **self.scores,
+            **self._measures(),
             "clients": len(federation.clients),
             **(self._world() if _is_world(self.run) else {}),
             "bytes_up": self.run.traffic.up,
@@ -54,6 +65,17 @@ class Simulation:
             "refused": sum(len(record.refused) for record in outcome.history),
             "silent": sum(record.silent for record in outcome.history),
             "clock": outcome.history[-1].clock,
+        }
+
+    def _measures(self) -> dict[str, Any]:
+        """How else the answers are measured, and each client's score on its own test."""
+        trained, federation = contender(self.run), self.opened.federation()
+        scores = on_clients(trained, federation)
+        return {
+            "floor": self.measured.floor(federation),
+            "measures": self.measured.of(federation, union_answers(trained, federation)),
+            "worst_decile": worst_of(scores),
+            "by_client": {"samples": [len(client.train) for client in federation.clients], "scores": scores},
         }
 
     def _world(self) -> dict[str, Any]:
@@ -78,12 +100,14 @@ def simulate(
     engine: Engine = RAY,
     journal: Journal | None = None,
     rounds: int | None = None,
+    measured: Measured | None = None,
 ) -> Simulation:
     """Run all phases of a scenario.
 
     Args:
         journal: where checkpoints are kept; what is there is gone on from.
         rounds: the checkpoint to go on from; the last one without it.
+        measured: by what answers are measured beside the score.
     """
     journal = journal or Journal()
     trial = Trial(
@@ -96,7 +120,7 @@ def simulate(
     progress.begin(f"{trial.scenario.name}, {len(trial.federation.clients)} clients", trial.rounds)
     run = run_phases(trial)
     scores = {name: score(run, trial.federation) for name, score in SCORES.items()}
-    return Simulation(trial.opened, run, scores)
+    return Simulation(trial.opened, run, scores, measured or Measured())
 
 
 def _is_world(run: Run) -> bool:

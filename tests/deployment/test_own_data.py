@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from scenarios.commands.cli import main
 from scenarios.deployment.check import problems
 from scenarios.deployment.init import initialise
 from scenarios.deployment.layout import Layout
-from scenarios.deployment.own_data import agreed, complete
+from scenarios.deployment.own_data import agreed, complete, undistributed
 from scenarios.deployment.submission import configured, prepared
 from scenarios.deployment.up import run_here
 from scenarios.library import digits
@@ -95,11 +96,18 @@ def test_sites_that_have_their_own_files_alone_make_the_world_model_of_the_simul
     for name, tensor in simulated.tensors().items():
         torch.testing.assert_close(made[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
     data = server.federation()
-    assert verdict(outcome, data.task, data.union_test).startswith("union accuracy 0.")
+    said = verdict(outcome, data)
+    assert said.startswith("union accuracy 0.")
+    assert all(f"{name} 0." in said for name in ("balanced accuracy", "f1", "auroc", "average precision"))
     reported = [record.held_out for record in outcome.history if record.held_out is not None]
-    assert verdict(outcome, data.task, data.union_test.take(np.arange(0))) == (
+    assert verdict(outcome, replace(data, union_test=data.union_test.take(np.arange(0)))) == (
         f"no test set here; clients report accuracy {reported[0]:.4f} on what they hold out"
     )
+
+
+def test_sites_step_down_a_loss_that_the_operator_names_and_choose_their_own_samples():
+    given = {"data.loss": "mine:pinball", "data.limit": 3, "partition.clients": 2, "prior.rounds": 2}
+    assert undistributed(given) == {"data.loss": "mine:pinball", "prior.rounds": 2}
 
 
 def test_a_site_without_its_file_is_missed_and_named(copy):

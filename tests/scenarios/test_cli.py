@@ -110,7 +110,7 @@ def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
     ]  # fmt: skip
     for key in ("ece", "ece_uncalibrated", "ece_floor"):
         assert list(comparison[key]) == list(comparison["union"])
-    assert [list(rows) for rows in comparison["context"].values()] == [["context"]] * 7  # never beside the others
+    assert [list(rows) for rows in comparison["context"].values()] == [["context"]] * 8  # never beside the others
     first = Path("run/report.html").read_text(encoding="utf-8")
     assert (
         "(without_experts, world_1_2, world_1_4, world_1_8, feddf, uniform, head, oracle, context)"
