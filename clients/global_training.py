@@ -15,9 +15,6 @@ from federation.tensors import Parameters, under
 from federation.wire.contribution import EVERYWHERE, Weighed
 from federation.wire.records import Order
 
-BACKWARD = 3.0
-"""What training on a sample costs, in forward passes: its own, and a backward pass, which counts two."""
-
 
 def received(order: Order, prefix: str = "model") -> dict[str, Tensor]:
     """The model that an order holds, without the members axis, which has one member here."""

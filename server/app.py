@@ -11,7 +11,7 @@ from pathlib import Path
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
-from federation.data.samples import FederatedData
+from federation.data.samples import FederatedData, Samples
 from federation.engine import LocalGrid
 from federation.learning.fixed_point import Watch
 from federation.manifold import Chart
@@ -24,6 +24,7 @@ from federation.world_model import WorldModel
 from server.answering import check_answers, predictor
 from server.checkpoint import Checkpoint, Checkpoints
 from server.history import RoundRecord
+from server.phases import held
 from server.state import ServerState
 from server.strategy import ManifoldStrategy, Observer, Score
 
@@ -64,6 +65,15 @@ class Outcome:
         return "".join(json.dumps(record.dump()) + "\n" for record in self.history)
 
 
+def no_data() -> FederatedData:
+    """Of a server that nobody has told where data are.
+
+    Raises:
+        InputError: always.
+    """
+    raise InputError("a phase asks for data at the server; give `federate` its `data`")
+
+
 def federate(
     grid: Grid,
     scenario: Scenario,
@@ -75,19 +85,23 @@ def federate(
     score: Score | None = None,
     checkpoints: Checkpoints | None = None,
     resumed: Checkpoint | None = None,
+    data: Callable[[], FederatedData] = no_data,
 ) -> Outcome:
     """Run all phases of a scenario over a grid.
 
     Args:
         start: prior and encoders to keep as they are, so that what comes out can be joined with what else began there.
-        score: see `ManifoldStrategy`, as for all that follows.
+        score: see `ManifoldStrategy`, as for checkpoints and resumed.
+        data: for phases in which the server itself brings something, the data where it runs.
     Raises:
+        InputError: the phases make nothing that answers, or one cannot run on these data.
         RoundLostError: a round brought no usable reply.
     """
     check_answers(scenario)
+    brought = held(scenario.phases, scenario, data)
     _wait_for_nodes(grid, clients, ceil(scenario.quorum * clients) or clients)
     strategy = ManifoldStrategy(
-        scenario, task, clients, observe, start, score=score, checkpoints=checkpoints, resumed=resumed
+        scenario, task, clients, observe, start, score=score, checkpoints=checkpoints, resumed=resumed, held=brought
     )
     strategy.start(grid, ArrayRecord(), timeout=ROUND_TIMEOUT)
     state = strategy.state
@@ -112,6 +126,7 @@ def main(grid: Grid, context: Context) -> None:
         _told,
         checkpoints=checkpoints,
         resumed=checkpoints.read() if checkpoints.rounds else None,
+        data=opened.federation,
     )
     out.mkdir(parents=True, exist_ok=True)
     outcome.model.save(out, federation.preparation)

@@ -14,6 +14,7 @@ from federation.phases import Phase
 from federation.randomness import generator
 from federation.scenario import Scenario
 from federation.tasks import Task
+from federation.tensors import Parameters
 from federation.timing.pacing import PacingRule, Synchronous
 from federation.wire.contribution import EVERYWHERE, Contribution
 from federation.wire.records import ACTION, CONFIG, Order, to_arrays
@@ -55,6 +56,7 @@ class ManifoldStrategy(Strategy):
         start: prior and encoders to keep as they are, from `start_of` another run.
         checkpoints: where to write down what has been done, if anywhere.
         resumed: what the run goes on from.
+        held: what the server itself holds, as `phase/name`.
     """
 
     def __init__(
@@ -68,8 +70,9 @@ class ManifoldStrategy(Strategy):
         score: Score | None = None,
         checkpoints: Checkpoints | None = None,
         resumed: Checkpoint | None = None,
+        held: Parameters | None = None,
     ) -> None:
-        self.scenario, self.task = scenario, task
+        self.scenario, self.task, self._held = scenario, task, held or {}
         self._observe, self._score, self._checkpoints = observe, score, checkpoints
         self.steps = schedule(scenario, task, begun=start is not None)
         self._resumed = resumed or Checkpoint(start or initial(scenario, task))
@@ -80,8 +83,7 @@ class ManifoldStrategy(Strategy):
         self._roster.turns, self._roster.samples = dict(self._resumed.turns), dict(self._resumed.samples)
         self._versions: dict[int, ServerState] = {}  # by round: those from which clients at work have begun
         self._asked: dict[int, Order] = {}
-        self._empty = self._resumed.empty
-        self._began = time.monotonic()
+        self._empty, self._began = self._resumed.empty, time.monotonic()
 
     def summary(self) -> None:
         """Nothing beyond the configuration, which every run keeps."""
@@ -221,7 +223,7 @@ class ManifoldStrategy(Strategy):
             tuple(refused),
             loss,
             visited,
-            multiplies,
+            multiplies + phase.multiplies(now, total),
             residual=moved if visited else None,
             seconds=time.monotonic() - self._began,
             silent=silent,
@@ -280,7 +282,7 @@ class ManifoldStrategy(Strategy):
 
     def _now(self, step: Step) -> Now:
         """A round, and the state as it is."""
-        return Now(step, self.state, self.scenario, self.task, self._roster.clients)
+        return Now(step, self.state, self.scenario, self.task, self._roster.clients, self._held)
 
     def _idle(self, step: Step) -> bool:
         """Whether a round has nothing to do: no region was spawned, or all that it would train has come to rest."""

@@ -7,11 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clients.global_training import BACKWARD, answered, fitted, losses_of, plain
+from clients.global_training import answered, fitted, losses_of, plain
 from clients.member import Member
 from clients.proposals import agreed
 from clients.shares import reported
 from clients.training import Batch, Objective
+from federation.models.cost import BACKWARD
 from federation.models.family import Gradient
 from federation.phases.fedem import Fedem
 from federation.scenario import Scenario

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import torch
 
-from clients.global_training import BACKWARD, answered, fitted, losses_of
+from clients.global_training import answered, fitted, losses_of
 from clients.member import Member
 from clients.shares import reported
+from federation.models.cost import BACKWARD
 from federation.phases.ifca import Ifca
 from federation.scenario import Scenario
 from federation.tasks import Task

@@ -7,7 +7,8 @@
 | `x_held_out`, `y_held_out` | the same; optional: without them a share of the training samples is held out | the same |
 | `x_test`, `y_test` | the same; optional: the site's local test | the same |
 
-The server's own file has `x_test` and `y_test` alone.
+The server's own file has `x_test` and `y_test` alone. A file of any other name there may hold `x_public`, inputs
+without labels, for phases in which the server learns from such.
 """
 
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
@@ -81,6 +83,18 @@ def read_test(path: Path, task: Task) -> Samples:
         InputError: the file is missing, or does not hold what the module says.
     """
     return _samples(read_npz(path, ("x_test", "y_test")), "test", task, path)
+
+
+def read_public(path: Path, task: Task) -> Float[Tensor, "samples *shape"]:
+    """Inputs without labels, at the server.
+
+    Raises:
+        InputError: the file is missing, holds none, or holds some of another shape.
+    """
+    inputs = _inputs(read_npz(path, ("x_public",))["x_public"], task, f"{path}: x_public")
+    if not len(inputs):
+        raise InputError(f"{path}: x_public holds no inputs; expected one or more")
+    return inputs
 
 
 def write_client(folder: Path, data: ClientData) -> None:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from federation.models import ElasticFamily
 from federation.tasks import Task
 
+BACKWARD = 3.0
+"""What training on a sample costs, in forward passes: its own, and a backward pass, which counts two."""
+
 
 @dataclass(frozen=True)
 class Cost:

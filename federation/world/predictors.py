@@ -16,11 +16,12 @@ from torch import Tensor
 
 from federation.data.preparation import Preparation
 from federation.learning.experts import Expert
+from federation.manifold import Encoder
 from federation.models import ElasticFamily
 from federation.models.cost import Cost
 from federation.randomness import generator
 from federation.tasks import Task
-from federation.tensors import Parameters, dense, single
+from federation.tensors import Parameters, dense, prefixed, single
 
 MANIFEST, WEIGHTS = "model.json", "model.safetensors"
 
@@ -80,11 +81,14 @@ class Models:
         """What the server holds."""
         return {}
 
+    def fields(self) -> dict[str, Any]:
+        """What its tensors are, as plain data."""
+        return {"kind": self.KIND, "task": self.task.dump(), "family": self.family.dump()}
+
     def save(self, folder: Path, preparation: Preparation | None = None) -> None:
         """See `Predictor`."""
         save_file(dense(self.tensors()), folder / WEIGHTS)
-        fields: dict[str, Any] = {"kind": self.KIND, "task": self.task.dump(), "family": self.family.dump()}
-        fields["preparation"] = (preparation or Preparation()).dump()
+        fields = {**self.fields(), "preparation": (preparation or Preparation()).dump()}
         (folder / MANIFEST).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
 
 
@@ -106,6 +110,33 @@ class GlobalModel(Models):
 
     def tensors(self) -> Parameters:
         return self.parameters
+
+
+@dataclass(frozen=True)
+class EncodedModel(Models):
+    """A head on the codes of a fixed encoder; `family` and `task` are the head's.
+
+    Attributes:
+        parameters: of the head, along a leading members axis.
+    """
+
+    KIND = "encoded_model"
+
+    encoder: Encoder
+    parameters: Parameters
+
+    def of(self, client: int, inputs: Tensor) -> Float[Tensor, "samples outputs"]:
+        return Expert(self.parameters).answers(self.family, self.task, self.encoder(inputs))
+
+    def cost(self) -> Cost:
+        head, codes = super().cost(), self.encoder.parameters
+        return Cost(head.total_parameters + codes, head.active_parameters + codes, head.query_flops + 2 * codes)
+
+    def tensors(self) -> Parameters:
+        return {**self.parameters, **prefixed("encoder", self.encoder.weights)}
+
+    def fields(self) -> dict[str, Any]:
+        return {**super().fields(), "encoder": self.encoder.rule.dump()}
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,6 @@ class Method(ABC):
         title: one line for people.
         searched: whether a learning rate is searched for.
         reuses_world: whether it is made from the world model's own run, whose traffic and training it then counts.
-        needs_world: whether it takes a part of that run, ready-made.
         knows_client: whether the union test, too, tells it the client of each sample. Only the oracle's does.
         context: whether it is told which test samples come from the same client. Tables keep it apart from the others.
     """
@@ -200,7 +199,6 @@ class Method(ABC):
     title: str
     searched: bool = True
     reuses_world: bool = False
-    needs_world: bool = False
     knows_client: bool = False
     context: bool = False
 

@@ -10,9 +10,11 @@ from federation.models import FullSize
 from federation.models.cost import Cost
 from federation.models.family import FULL
 from federation.phases import Phase
+from federation.rules import InputError
 from scenarios.baselines.contract import Contender, Method, Trial, active
 from scenarios.baselines.running import contender, run_phases
 from server.aggregation import Mean
+from server.phases import held
 
 PLAIN: dict[str, Any] = {
     "aggregation": Mean().dump(),
@@ -49,7 +51,13 @@ class Rival(Method):
 
     def absent(self, trial: Trial) -> str:
         alike = self.tiers and set(trial.scenario.sizes.sizes) == {FULL}
-        return "every device trains the whole model, as in fedavg; set sizes.kind=tiers" if alike else ""
+        if alike:
+            return "every device trains the whole model, as in fedavg; set sizes.kind=tiers"
+        try:
+            held(self.phases(1), trial.scenario, trial.opened.federation)
+        except InputError as error:
+            return str(error)
+        return ""
 
     def prepared(self, trial: Trial) -> Trial:
         """The trial of the scenario that runs this method, at the trial's size, rounds and rate."""

@@ -47,7 +47,13 @@ def run_phases(
         told(record, state)
 
     clients = len(trial.federation.clients)
-    outcome = federate(grid, scenario, task, clients, observe, start, score=score, checkpoints=kept, resumed=resumed)
+    outcome = federate(
+        *(grid, scenario, task, clients, observe, start),
+        score=score,
+        checkpoints=kept,
+        resumed=resumed,
+        data=trial.opened.federation,
+    )
     flops = sum(training_flops(record.multiplies) for record in outcome.history)
     scores = [record.score for record in outcome.history if record.score is not None]
     return Run(outcome, grid.traffic, flops, tuple(enumerate(scores, 1)))

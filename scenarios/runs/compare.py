@@ -146,7 +146,7 @@ def check_methods(names: Sequence[str], rounds: int | None = None) -> list[str]:
     if rounds is None:
         wanted = {*names, WORLD, WITHOUT}
         return [*(name for name in METHODS if name in wanted), *(name for name in names if name not in METHODS)]
-    if made := [name for name in names if name == WORLD or method(name).reuses_world or method(name).needs_world]:
+    if made := [name for name in names if name == WORLD or method(name).reuses_world]:
         raise InputError(f"--rounds is for methods without the world model's phases; leave it out, or {made[0]}")
     return [*(name for name in METHODS if name in names), *(name for name in names if name not in METHODS)]
 

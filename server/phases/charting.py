@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from federation.manifold import Chart
+from federation.manifold import Chart, ChartRule
 from federation.manifold.dimension import SPACING
 from federation.scenario import Scenario
 from federation.tasks import Task
@@ -32,7 +32,7 @@ class Charting(ServerSide):
         encoders = now.state.encoders
         for number, encoder in enumerate(encoders):
             latent = encoder(torch.zeros(1, *now.task.input_shape)).shape[1]
-            check_chart(who, under(str(number), sums), latent, now)
+            check_chart(who, under(str(number), sums), latent, now.scenario.charts, now.task)
         if strange := [name for name in sums if name.split("/")[0] not in map(str, range(len(encoders)))]:
             raise ValueError(f"{who}: {strange[0]} is a chart under no encoder in question")
 
@@ -50,14 +50,13 @@ class Charting(ServerSide):
         return None if state.atlas is None else world_model(state, scenario, task)
 
 
-def check_chart(who: str, sums: Parameters, latent: int, now: Now) -> None:
+def check_chart(who: str, sums: Parameters, latent: int, rule: ChartRule, task: Task) -> None:
     """Of each label that it holds, a chart has count/label, one number, sum/label, a vector of encoder space, and
     second/label, a square of it, which are the moments of as many samples as it says; the spacing is two numbers.
 
     Raises:
         ValueError: something else is there, or no samples have such moments.
     """
-    rule, task = now.scenario.charts, now.task
     labels = range(task.outputs if task.classifies and rule.by_label else 1)
     known = {f"{part}/{label}" for label in labels for part in ("count", "sum", "second")}
     for name, tensor in sums.items():

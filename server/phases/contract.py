@@ -1,10 +1,11 @@
 """The contract of the server's side of a phase: what a round asks, what may come back, and what becomes of the sum."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from federation.data.samples import FederatedData
 from federation.models import Size
 from federation.phases import Phase
 from federation.scenario import Scenario
@@ -49,6 +50,7 @@ class Now:
 
     Attributes:
         clients: size of the federation.
+        held: what the server itself holds, as `phase/name`.
     """
 
     step: Step
@@ -56,6 +58,7 @@ class Now:
     scenario: Scenario
     task: Task
     clients: int
+    held: Parameters = field(default_factory=dict)
 
     def after(self, state: ServerState) -> "Now":
         """The same round with a later state."""
@@ -102,6 +105,16 @@ class ServerSide(ABC):
     def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         """How many rounds the phase takes: those that its value names, else one."""
         return int(getattr(phase, "rounds", 1))
+
+    def holds(self, phase: Phase, scenario: Scenario, data: Callable[[], FederatedData]) -> Parameters:
+        """What the server itself brings to this phase, beside what clients send; asked before anything runs.
+
+        Args:
+            data: what the scenario's data are where the server runs.
+        Raises:
+            InputError: the phase cannot run on these data or settings.
+        """
+        return {}
 
     def able(self, now: Now, clients: Collection[int]) -> Collection[int]:
         """Those of the clients that can serve this round, for what has been done before."""
@@ -152,6 +165,10 @@ class ServerSide(ABC):
     @abstractmethod
     def advance(self, now: Now, total: Contribution) -> ServerState:
         """The next state from the sum of all answers."""
+
+    def multiplies(self, now: Now, total: Contribution) -> float:
+        """Multiply-adds of a forward pass over each sample that the server trains on itself."""
+        return 0.0
 
     def between(self, now: Now, before: ServerState, total: Contribution) -> tuple[ServerState, tuple[str, ...]]:
         """What else becomes of the state after a round that somebody has answered, with a sentence for each change.

@@ -43,7 +43,8 @@ class Spawn(ServerSide):
 
     def check(self, now: Now, who: str, sums: Parameters, answer: Answer) -> None:
         assert now.state.encoder is not None
-        check_chart(who, sums, now.state.encoder(torch.zeros(1, *now.task.input_shape)).shape[1], now)
+        latent = now.state.encoder(torch.zeros(1, *now.task.input_shape)).shape[1]
+        check_chart(who, sums, latent, now.scenario.charts, now.task)
 
     def advance(self, now: Now, total: Contribution) -> ServerState:
         novel = {client: Chart.from_sums(total.sums.get(client, {})) for client in total.clients}

@@ -94,8 +94,12 @@ def test_the_world_model_is_the_simulation_s(fetched):
         torch.testing.assert_close(deployed[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 
-def test_a_method_of_the_literature_runs_on_the_same_sites_and_its_model_is_the_simulation_s(here, fetched, tmp_path):
-    words = [*COMMANDS["run"][:4], "--method", "scaffold", "--rounds", "2", *settings({"local.epochs": 1})]
+@pytest.mark.parametrize("method", ["scaffold", "feddf", "fedpft"])
+def test_a_method_of_the_literature_runs_on_the_same_sites_and_its_model_is_the_simulation_s(
+    method, here, fetched, tmp_path
+):
+    small = settings({"local.epochs": 1, "charts.min_count": 10})
+    words = [*COMMANDS["run"][:4], "--method", method, "--rounds", "2", *small]
     code, said = status(*[here.layout.root if word == "fleet" else word for word in words])
     assert code == 0, said
     assert status("deploy", "fetch", here.layout.root, "--out", tmp_path / "fetched")[0] == 0

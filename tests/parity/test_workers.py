@@ -16,6 +16,7 @@ from federation.engine.workers import Queues, RayWorkers
 from federation.opening import open_run, run_config
 from federation.wire.contribution import EVERYWHERE
 from federation.wire.records import ACTION, Order, read_contribution
+from scenarios.baselines import METHODS
 from scenarios.runs.experiment import Experiment, run
 from scenarios.runs.folder import RunFolder
 from server.app import federate
@@ -26,11 +27,11 @@ CONFIG = run_config("digits", ROUNDS, 0)
 CLIENTS, COHORT = int(ROUNDS["partition.clients"]), 2
 
 
-def model(workers, visit=lambda messages: messages):
-    opened = open_run(CONFIG)
-    grid = CohortGrid(workers, CLIENTS, CONFIG, cohort=COHORT, visit=visit)
-    world = federate(grid, opened.scenario, opened.federation().task, CLIENTS).world
-    return world.tensors(), grid.traffic
+def model(workers, visit=lambda messages: messages, config=CONFIG):
+    opened = open_run(config)
+    grid = CohortGrid(workers, CLIENTS, config, cohort=COHORT, visit=visit)
+    outcome = federate(grid, opened.scenario, opened.federation().task, CLIENTS, data=opened.federation)
+    return outcome.model.tensors(), grid.traffic
 
 
 def first_round(workers, *troubles, cohort=COHORT):
@@ -61,6 +62,15 @@ def test_any_number_of_workers_gives_the_same_bits_as_none(here, two, count):
     assert weights.keys() == here[0].keys()
     assert all(torch.equal(weights[name], tensor) for name, tensor in here[0].items())
     assert traffic == here[1]
+
+
+@pytest.mark.parametrize("name", ["feddf", "fedpft"])
+def test_so_it_is_where_the_server_learns_itself(name, two):
+    phases = [phase.dump() for phase in METHODS[name].phases(2)]
+    config = run_config("digits", ROUNDS | {"phases": phases}, 0)
+    (there, sent), (here, expected) = (model(each, config=config) for each in (two, Here(serve_cohort)))
+    assert all(torch.equal(there[part], tensor) for part, tensor in here.items())
+    assert sent == expected
 
 
 def test_a_worker_killed_in_mid_round_changes_nothing(two):

@@ -113,7 +113,7 @@ def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
     assert [list(rows) for rows in comparison["context"].values()] == [["context"]] * 8  # never beside the others
     first = Path("run/report.html").read_text(encoding="utf-8")
     assert (
-        "(without_experts, world_1_2, world_1_4, world_1_8, feddf, uniform, head, oracle, context)"
+        "(without_experts, world_1_2, world_1_4, world_1_8, uniform, head, oracle, context)"
         in first  # they show the world model's traffic and training
     )
     assert "Calibration" in first

@@ -73,6 +73,17 @@ def test_a_simulation_that_was_stopped_goes_on_to_the_same_world_model(rounds, m
     assert "stopped is finished; its results are in simulation.json" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("method", "rounds"), [("feddf", 2), ("fedpft", 1)])
+def test_a_method_whose_server_learns_goes_on_to_the_same_model(method, rounds, monkeypatch):
+    words = (*SIMULATE, "--method", method, "--rounds", "3")
+    assert status(*words, "--out", "whole") == 0
+    stopped_after(rounds, monkeypatch, *words, "--out", "stopped")
+    assert status("resume", "stopped", "--quiet") == 0
+    whole, again = (load_file(f"{folder}/model.safetensors") for folder in ("whole", "stopped"))
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(again[name], tensor) for name, tensor in whole.items())
+
+
 def anew():
     """As in a new process, which has opened nothing yet."""
     opening._open_run.cache_clear()

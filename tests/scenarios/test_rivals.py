@@ -1,5 +1,6 @@
 """Rivals as lists of phases: where they are FedAvg, what their papers say, and what the engine makes of them."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from clients.phases.fedem import responsibilities
 from clients.phases.scaffold import Corrected
 from federation.data.samples import UNKNOWN_CLIENT, Samples
 from federation.engine import SerialGrid
-from federation.manifold import Chart
+from federation.learning.draws import Draws
+from federation.manifold import Chart, ChartRule, PrincipalComponents, PriorTrunk
 from federation.models import Convnet, Mlp, Tiers
 from federation.models.cost import Cost
 from federation.opening import run_config
@@ -21,6 +23,7 @@ from federation.phases import Phase
 from federation.phases.averaging import Averaging
 from federation.phases.census import Census
 from federation.phases.ditto import Ditto
+from federation.phases.feddf import Feddf
 from federation.phases.fedem import Fedem
 from federation.phases.fedrep import Fedrep
 from federation.phases.ifca import Ifca
@@ -28,23 +31,25 @@ from federation.randomness import generator
 from federation.rules import InputError
 from federation.settings import LocalTraining
 from federation.tasks import Classification, Regression, Task
-from federation.tensors import under
+from federation.tensors import Parameters, single, under
 from federation.timing.availability import Devices
-from federation.world.predictors import GlobalModel, ModelMixture
+from federation.wire.contribution import Contribution, Weighed
+from federation.world.predictors import EncodedModel, GlobalModel, ModelMixture
 from scenarios.baselines import METHODS, Trial, method
 from scenarios.baselines.central import CENTRAL, descended
 from scenarios.baselines.contract import Answer, Contender, Method, Run, single_model
-from scenarios.baselines.fedpft import GAUSSIANS, Draws
 from scenarios.baselines.rival import Rival
 from scenarios.baselines.running import run_phases
-from scenarios.baselines.world import WORLD
 from scenarios.runs.engines import HERE, Engine
 from scenarios.runs.scoring import on_local, on_union
-from server.state import ServerState
+from server.advancing import RoundLostError
+from server.phases import held, side
+from server.phases.contract import Now, Step
+from server.state import ServerState, initial
 from tests import made
 from tests.small import ROUNDS
 
-NAMES = ("fedavg", "scaffold", "fedrolex", "fjord", "ifca", "fedem", "fedrep", "ditto")
+NAMES = ("fedavg", "scaffold", "fedrolex", "fjord", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft")
 """One of each kind; the others differ from FedAvg by a number, or by the sizes of devices."""
 
 every_rival = pytest.mark.parametrize("name", NAMES)
@@ -120,6 +125,7 @@ REDUCED = {
     "fedem of one component": of(Fedem(components=1)),
     "fedrep without personal layers": of(Fedrep(personal=())),
     "the global model of ditto": rival("ditto"),
+    "feddf whose server hardly learns": of(Feddf(learning_rate=1e-9)),
 }
 
 
@@ -370,6 +376,16 @@ def test_what_travels_and_what_is_trained_are_counted(federation):
         "fedrep": (sent - CLIENTS * head, up, 2 * trained),  # a head in the first round, to begin with
         "ditto": (sent, up, 2 * trained),
     }
+    held_out = sum(len(client.held_out) for client in trial.federation.clients)
+    fused = 6 * multiplies * 2 * held_out * (CLIENTS / 3 + 1)  # rounds; all clients' models are asked, one learns
+    moments, gaussian, codes = 8 * (1 + 2 + 4), 8 + 4 * (2 + 4), 2 + 4  # of the plane; of a class; a mean, a projection
+    hidden = 15  # units of a head of 77 numbers; with the encoder it is nearest to the 82 of the model
+    drawn = 2 * 2 * samples * hidden * (2 + 2)  # epochs: the two rounds'
+    once = CLIENTS * (moments + 2 * gaussian + 8 * 2), 6 * drawn + 2 * codes * samples
+    expected |= {
+        "feddf": (sent, up, trained + fused),
+        "fedpft": (CLIENTS * 4 * codes, census + once[0], once[1]),
+    }
     told_shares = {"ifca": messages * 8 * 3, "fedem": messages * 8 * 3}
     done = {name: rival(name).run(trial) for name in expected}
     found = {
@@ -419,7 +435,7 @@ def test_a_run_is_repeated_to_the_bit_and_does_not_depend_on_the_cohort(name, fe
     assert alone.training_flops == pytest.approx(first.training_flops)
 
 
-@every_rival
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "fedpft"])
 def test_real_values_are_learned_too(name, federation):
     local = LocalTraining(learning_rate=0.1, batch_size=10, epochs=4)
     lines = [
@@ -467,50 +483,112 @@ def test_what_a_client_proposes_holds_only_once_it_is_counted(name, federation):
         torch.testing.assert_close(tensor, expected)
 
 
-@pytest.mark.parametrize("name", ["fedrolex", "scaffold", "ifca", "fedrep"])
+@pytest.mark.parametrize("name", ["fedrolex", "scaffold", "ifca", "fedrep", "feddf", "fedpft"])
 def test_clients_that_come_and_go_do_not_stop_it(name):
     trial = digits(**{"availability": Devices(dropout=0.2).dump(), "fraction": 0.6, "sizes.kind": "tiers"})
     run = finished(rival(name), trial)
     assert bool(run.outcome.model.predict(trial.federation.union_test.inputs).isfinite().all())
 
 
-# --- what is made of the world model ---------------------------------------------------------------------------------
+# --- what the server learns itself -----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def world() -> Trial:
-    """The small digits federation after the world model's run, with longer training for what comes after it."""
-    trial = digits(**{"partition.alpha": 1.0, "experts.rounds": 6})
-    return replace(trial, world=WORLD.finish(trial), budget=16, size=Cost(6_000, 6_000, 12_000))
+def fused(trial: Trial, models: list[Parameters], phase: Feddf) -> Parameters:
+    """What FedDF's server makes of clients' models in one round."""
+    scenario = trial.scenario.model_copy(update={"phases": (phase,)})
+    sent = [Weighed([n], [n], single(single(model)), torch.ones(1), {}).total([0]) for n, model in enumerate(models)]
+    public = held((phase,), scenario, trial.opened.federation)
+    now = Now(Step(phase, 0, 1), initial(scenario, trial.task), scenario, trial.task, len(models), public)
+    return {name: t[0] for name, t in side(phase).advance(now, Contribution.total(sent)).prior.parameters.items()}
 
 
-def test_the_student_of_feddf_answers_like_the_ensemble(world):
-    trial = replace(world, factor=4.0)
-    student, ensemble = (answers(METHODS[name].run(trial).answer, trial) for name in ("feddf", "uniform"))
-    assert float((student.argmax(1) == ensemble.argmax(1)).float().mean()) > 0.9
+def test_the_student_of_feddf_learns_what_the_clients_models_say_together():
+    trial = digits()
+    family, task = trial.scenario.model, trial.task
+    inputs = torch.cat([client.held_out.inputs for client in trial.federation.clients])
+    models = [family.init(task, torch.Generator().manual_seed(seed)) for seed in range(3)]
+    together = torch.stack([family.apply(single(model), inputs[None])[0] for model in models]).mean(0).softmax(1)
+
+    def divergence(phase: Feddf) -> float:
+        student = family.apply(single(fused(trial, models, phase)), inputs[None])[0]
+        return float((together * (together.log() - student.log_softmax(1))).sum(1).mean())
+
+    assert divergence(Feddf(learning_rate=0.5, epochs=100)) < divergence(Feddf(learning_rate=1e-9)) / 4
 
 
-def test_the_head_of_fedpft_is_nearly_as_good_as_one_that_saw_the_features(world):
-    encoder = world.finished().outcome.world.encoder
-    pooled = Samples.concatenated([client.train for client in world.federation.clients])
-    features = Samples(encoder(pooled.inputs), pooled.targets)
-    task = Classification(input_shape=features.inputs.shape[1:], outputs=10)
-    *_, model = descended(world, Mlp(width=64, blocks=0), task, lambda epoch: features, task.losses, "x")
-    union = world.federation.union_test
-    central = task.score(
-        Mlp(width=64, blocks=0).apply({n: t[None] for n, t in model.items()}, encoder(union.inputs)[None])[0],
-        union.targets,
+def public_file(folder: Path, inputs: torch.Tensor) -> Path:
+    np.savez(folder / "public.npz", x_public=inputs.numpy())
+    return folder / "public.npz"
+
+
+def test_the_server_of_feddf_may_have_a_file_of_its_own(tmp_path):
+    trial = replace(digits(**{"data.dir": str(tmp_path)}), budget=2)
+    public_file(tmp_path, torch.cat([client.held_out.inputs for client in trial.federation.clients]))
+    given, own = (answers(of(Feddf(public=name)).run(trial).answer, trial) for name in ("held_out", "public.npz"))
+    assert torch.equal(given, own)
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"), [((0, 64), "expected one or more"), ((5, 8, 8), r"expected \[n, 64\]"), (None, "no data file")]
+)
+def test_a_file_that_does_not_fit_is_refused_before_anything_runs(array, reason, tmp_path):
+    file = tmp_path / "none.npz" if array is None else public_file(tmp_path, torch.zeros(array))
+    one, trial = of(Feddf(public=str(file))), digits()
+    with pytest.raises(InputError, match=reason):
+        finished(one, trial)
+    assert re.search(reason, one.absent(trial))
+
+
+def test_sites_do_not_give_the_server_what_they_hold_out():
+    sites = {"clients": 5, "task": digits().task.dump()}
+    assert "set public to a file" in rival("feddf").absent(digits(**{"data.sites": sites}))
+
+
+def test_the_head_of_fedpft_is_nearly_as_good_as_one_that_saw_the_features():
+    trial = replace(digits(**{"partition.alpha": 1.0}), budget=16)
+    model = finished(rival("fedpft"), trial).outcome.model
+    assert isinstance(model, EncodedModel)
+    pooled, union = (
+        Samples(model.encoder(rows.inputs), rows.targets)
+        for rows in (
+            Samples.concatenated([client.train for client in trial.federation.clients]),
+            trial.federation.union_test,
+        )
     )
-    found, _ = scores(METHODS["fedpft"], world)
+    *_, seen = descended(trial, model.family, model.task, lambda epoch: pooled, model.task.losses, "x")
+    central = model.task.score(model.family.apply(single(seen), union.inputs[None])[0], union.targets)
     assert central > 0.9
-    assert found > central - 0.03
+    assert scores(rival("fedpft"), trial)[0] > central - 0.03
 
 
-@pytest.mark.parametrize("name", ["feddf", "fedpft"])
-def test_what_is_made_of_the_world_model_is_repeated_to_the_bit(name, world):
-    short = replace(world, share=0.05)
-    first, again = (answers(METHODS[name].run(short).answer, short) for _ in range(2))
-    assert torch.equal(first, again)
+def test_encoder_and_head_of_fedpft_are_as_large_as_the_model():
+    trial = replace(digits(), budget=1)
+    cost = rival("fedpft").run(trial).cost
+    assert cost.total_parameters == pytest.approx(trial.scenario.model.parameters(trial.task), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "reason"),
+    [
+        (LINE, {}, "real-valued targets have no classes"),
+        (PLANE, {"encoder": PrincipalComponents(features=PriorTrunk()).dump()}, "a trunk that is still to be trained"),
+    ],
+)
+def test_fedpft_is_for_classes_and_an_encoder_that_is_not_trained(task, settings, reason, federation):
+    clients = drifting() if task is LINE else opposites(0)
+    trial = federation(clients, clients, 1, BRISK, task, **settings)
+    assert reason in rival("fedpft").absent(trial)
+    with pytest.raises(InputError, match=reason):
+        finished(rival("fedpft"), trial)
+
+
+def test_where_every_class_of_every_client_is_too_small_for_a_gaussian_fedpft_says_so():
+    trial = digits(**{"charts.min_count": 500})
+    with pytest.raises(RoundLostError, match=r"lower charts\.min_count"):
+        finished(rival("fedpft"), trial)
+
+
+GAUSSIANS = ChartRule(min_count=2)
 
 
 def test_draws_have_the_moments_of_the_features():

@@ -12,22 +12,24 @@ from benchmarks.hostile import outcome
 from clients.app import app
 from federation.engine import SerialGrid
 from federation.opening import open_run, run_config
-from federation.phases import named
 from federation.wire.contribution import Contribution
+from scenarios.baselines import METHODS
 from server.advancing import RoundLostError, advanced
+from server.phases import held
 from server.strategy import ManifoldStrategy
 from server.validation import check, check_counts
 from tests.small import ROUNDS
 
 CULPRIT = 3
+RIVALS = ("scaffold", "ifca", "fedem", "feddf", "fedpft")
 SETTINGS = ROUNDS | {"head.ridge": 0.1, "head.rounds": 1, "coupling.rounds": 1, "novelty.spawn_at": 1}
 
 
 class Recording(ManifoldStrategy):
     """Notes with what each round was made."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, *arguments, **more):
+        super().__init__(*arguments, **more)
         self.made = []
 
     def _finish(self, step, accepted, refused):
@@ -40,7 +42,8 @@ def recorded(overrides, phases=None):
     config = run_config("digits", overrides, 0)
     opened = open_run(config)
     scenario = opened.scenario if phases is None else opened.scenario.model_copy(update={"phases": phases})
-    strategy = Recording(scenario, opened.federation().task, 5)
+    brought = held(scenario.phases, scenario, opened.federation)
+    strategy = Recording(scenario, opened.federation().task, 5, held=brought)
     strategy.start(SerialGrid(app, 5, config), ArrayRecord())
     return strategy
 
@@ -52,10 +55,10 @@ def run():
 
 @pytest.fixture(scope="module")
 def rival_runs():
-    """Of the methods whose phases keep more than one model."""
+    """Of the methods whose phases keep more than one model, or whose server learns itself."""
     runs = []
-    for name in ("scaffold", "ifca", "fedem"):
-        phases = [named("census")().dump(), named(name)(rounds=2).dump()]
+    for name in RIVALS:
+        phases = [phase.dump() for phase in METHODS[name].phases(2)]
         runs.append(recorded(ROUNDS | {"phases": phases}))
     return runs
 
@@ -140,7 +143,7 @@ def test_no_change_of_a_sum_of_a_world_model_s_phases_ends_a_run(run):
 
 def test_nor_of_a_rival_s(rival_runs):
     found = sum((tried(run) for run in rival_runs), Counter())
-    assert {"scaffold", "ifca", "fedem"} <= {phase for phase, _ in found}
+    assert {*RIVALS} <= {phase for phase, _ in found}
     assert sum(found.values()) > 3_000
 
 
