@@ -18,7 +18,7 @@ from federation.data.preparation import Preparation
 from federation.learning.experts import Expert, gathered, scattered, trunk_of
 from federation.manifold import Atlas, Encoder, Survey
 from federation.models import Size
-from federation.models.cost import Cost
+from federation.models.cost import Cost, leading
 from federation.routing import Gates
 from federation.rules import InputError
 from federation.tensors import Parameters, count, dense, prefixed, single, under
@@ -219,7 +219,7 @@ class WorldModel:
         shared += count(self.router) if "mixture" in used else 0
         head = design.head.constants(task) + count(self.head) if "head" in used else 0
         answered = design.head.multiplies(task, self.head) if "head" in used else 0
-        experts = self.cost_of_experts(design.router.top) if "mixture" in used else Cost(0, 0, 0)
+        experts = self.cost_of_experts(design.router.asked(self.regions)) if "mixture" in used else Cost(0, 0, 0)
         prior, size = "prior" in used or self.design.encoder.uses_prior, design.size_of_prior
         return Cost(
             total_parameters=shared + head + experts.total_parameters + family.parameters(task, size),
@@ -227,16 +227,16 @@ class WorldModel:
             query_flops=experts.query_flops + 2 * (shared + answered + prior * family.multiplies(task, size)),
         )
 
-    def cost_of_experts(self, asked: int) -> Cost:
-        """The experts' own part of the cost, where a query asks so many of them: the largest."""
+    def cost_of_experts(self, asked: float | int) -> Cost:
+        """The experts' own part of the cost, where a query asks so many of them on average: the largest."""
         design, sizes, multiplies = self.design, [], []
         for region, expert in self.experts.items():
             kind, own = expert.kind(design.family, design.task, design.readout)
             size, seen = design.size_of(region), expert.coordinates.parameters if expert.coordinates else 0
             sizes.append(expert.members * kind.parameters(own, size) + seen)
             multiplies.append(expert.members * kind.multiplies(own, size) + seen)
-        largest, dearest = (sorted(each, reverse=True)[:asked] for each in (sizes, multiplies))
-        return Cost(sum(sizes), sum(largest), 2 * sum(dearest))
+        largest, dearest = (leading(each, asked) for each in (sizes, multiplies))
+        return Cost(sum(sizes), largest, 2 * dearest)
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it that is not its design, by `part/name`."""

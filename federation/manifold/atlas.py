@@ -189,20 +189,23 @@ class Atlas:
         return mean, within + torch.einsum("c,cl,cm->lm", share, spread, spread)
 
     def overlaps(self, seed: int, draws: int = 256) -> Float[Tensor, "regions regions"]:
-        """alpha_ij = E_{z in i} P(region j | z), by samples drawn from the charts themselves; no data are asked."""
+        """alpha_ij = E_{z in i} P(region j | z), by samples drawn from the charts themselves."""
         noise = torch_generator(seed, "atlas overlaps")
         rows = torch.zeros(self.regions, self.regions, dtype=torch.float64)
         for region in range(self.regions):
-            members = torch.nonzero(self.region == region).flatten()
-            if len(members):
-                share = self.log_weight[members].softmax(0)
-                pick = members[torch.multinomial(share, draws, replacement=True, generator=noise)]
-                across = torch.randn(draws, self.mean.shape[1], generator=noise, dtype=torch.float64)
-                along = torch.randn(draws, self.factor.shape[2], generator=noise, dtype=torch.float64)
-                drawn = self.mean[pick] + across * self.diagonal[pick].sqrt()
-                drawn = drawn + torch.einsum("nlr,nr->nl", self.factor[pick], along)
-                rows[region] = self.scores(drawn.float()).softmax(1).mean(0)
+            if bool((self.region == region).any()):
+                rows[region] = self.scores(self.drawn(region, draws, noise)).softmax(1).mean(0)
         return rows
+
+    def drawn(self, region: int, draws: int, noise: torch.Generator) -> Float[Tensor, "draws latent"]:
+        """Samples of a region that has components, from its charts; no data are asked."""
+        members = torch.nonzero(self.region == region).flatten()
+        share = self.log_weight[members].softmax(0)
+        pick = members[torch.multinomial(share, draws, replacement=True, generator=noise)]
+        across = torch.randn(draws, self.mean.shape[1], generator=noise, dtype=torch.float64)
+        along = torch.randn(draws, self.factor.shape[2], generator=noise, dtype=torch.float64)
+        drawn = self.mean[pick] + across * self.diagonal[pick].sqrt()
+        return (drawn + torch.einsum("nlr,nr->nl", self.factor[pick], along)).float()
 
     def tensors(self) -> dict[str, Tensor]:
         """All state, for wires and files; float32 where it is real."""

@@ -1,5 +1,6 @@
 """What a model is and what one query of it takes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from federation.models import ElasticFamily
@@ -26,3 +27,9 @@ class Cost:
     def times(self, models: int) -> "Cost":
         """Of several such models, all of which are asked."""
         return Cost(models * self.total_parameters, models * self.active_parameters, models * self.query_flops)
+
+
+def leading(numbers: Sequence[int], many: float | int) -> int:
+    """The sum of so many of the largest numbers, the last of them in part."""
+    shares = (min(1.0, max(0.0, many - place)) for place in range(len(numbers)))
+    return round(sum(share * number for share, number in zip(shares, sorted(numbers, reverse=True), strict=True)))

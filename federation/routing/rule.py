@@ -95,6 +95,10 @@ class RoutingRule(Rule):
     ) -> Float[Tensor, "clients samples regions"]:
         """Gate logits, one router a client, from encoded samples and the atlas' scores."""
 
+    def asked(self, atlas: Atlas) -> float:
+        """How many experts answer a query, on average."""
+        return float(min(self.top, atlas.regions))
+
     def shares(
         self, logits: Float[Tensor, "*rows regions"]
     ) -> tuple[Float[Tensor, "*rows asked"], Int[Tensor, "*rows asked"]]:

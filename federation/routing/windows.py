@@ -5,7 +5,12 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from federation.manifold import Atlas
+from federation.randomness import torch_generator
 from federation.routing.chart_posterior import ChartPosterior
+
+DRAWS = 64
+"""Samples of each region by which open windows are counted."""
 
 
 class Windows(ChartPosterior):
@@ -18,6 +23,13 @@ class Windows(ChartPosterior):
 
     temperature: float = Field(default=1.0, gt=0, description="the larger, the narrower the seams")
     top: int = Field(default=8, ge=1)
+
+    def asked(self, atlas: Atlas) -> float:
+        """Of samples that are drawn from the charts, each region's alike: those whose windows are open there."""
+        noise, charted = torch_generator(0, "windows"), torch.unique(atlas.region).tolist()
+        drawn = torch.cat([atlas.drawn(region, DRAWS, noise) for region in charted])
+        weights, _ = self.shares(self.temperature * atlas.relative_scores(drawn))
+        return float((weights > 0).sum(1).double().mean())
 
     def shares(
         self, logits: Float[Tensor, "*rows regions"]

@@ -123,6 +123,11 @@ def _world_lines(console: Console, result: Mapping[str, Any]) -> None:
         console.print(
             f"seams       {result['metric']} [bold]{result['seams']:.4f}[/]  (union test, between regions only)"
         )
+    if torn := result["jump"]:
+        console.print(
+            f"jump        {100 * torn['value']:.3f} % of the targets' deviation where one expert follows another; "
+            f"of the slope {torn['slope']:.2f}"
+        )
     console.print(f"{result['clients']} clients, {result['regions']} regions; answers by {parts}")
     if rest := result["resting"]:
         stable = sum(region["stable"] for region in rest["regions"])

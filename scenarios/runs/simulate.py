@@ -28,7 +28,7 @@ from scenarios.runs.scoring import (
     union_answers,
     worst_of,
 )
-from scenarios.runs.seams import seam_score
+from scenarios.runs.seams import jump, seam_score
 
 SCORES: dict[str, Callable[[Run, FederatedData], float | None]] = {
     "union": lambda run, data: on_union(contender(run), data),
@@ -82,11 +82,13 @@ class Simulation:
         """What only a world model has."""
         outcome, federation = self.run.outcome, self.opened.federation()
         world, bound = outcome.world, union_bound(outcome.world, federation)
+        torn = jump(world, federation.union_test)
         return {
             "regions": world.design.regions,
             "composition": world.design.composition,
             "novelty": asdict(coverage(world, federation.union_test)),
             "union_bound": asdict(bound) if bound else None,
+            "jump": asdict(torn) if torn else None,
             "resting": resting(outcome, self.opened.scenario),
             "grown": [news for record in outcome.history for news in record.grown],
         }

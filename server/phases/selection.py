@@ -43,9 +43,10 @@ class Selection(ServerSide):
         return replace(now.state, experts=tuple(experts), readouts=())
 
     def between(self, now: Now, before: ServerState, total: Contribution) -> tuple[ServerState, tuple[str, ...]]:
-        pairs = enumerate(zip(before.experts, now.state.experts, strict=True))
-        taken = (region for region, (a, b) in pairs if a.parameters.keys() != b.parameters.keys())
-        return now.state, tuple(f"region {region} has a readout for its expert" for region in taken)
+        pairs = zip(before.experts, now.state.experts, strict=True)
+        taken = sum(a.parameters.keys() != b.parameters.keys() for a, b in pairs)
+        told = f"{taken} of {len(now.state.experts)} regions have a readout for their expert"
+        return now.state, (told,) if taken else ()
 
 
 def selected(expert: Model, readouts: Parameters, sums: Parameters) -> Model:
