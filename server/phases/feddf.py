@@ -36,7 +36,10 @@ class Feddf(GlobalModelTraining):
             path = (scenario.data.folder or Path()) / phase.public
             return {PUBLIC: read_public(path, data().task)}
         if scenario.data.sites is not None:
-            raise InputError("feddf: sites keep what they hold out; set public to a file at the server with x_public")
+            raise InputError(
+                "feddf: sites keep what they hold out; name a file at the server instead of the method: "
+                """--set 'phases=[{"kind":"census"},{"kind":"feddf","public":"FILE"}]'"""
+            )
         return {PUBLIC: torch.cat([client.held_out.inputs for client in data().clients])}
 
     def homes(self, now: Now, clients: Collection[int]) -> set[int]:

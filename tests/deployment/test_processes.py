@@ -13,6 +13,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -94,17 +95,27 @@ def test_the_world_model_is_the_simulation_s(fetched):
         torch.testing.assert_close(deployed[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 
-@pytest.mark.parametrize("method", ["scaffold", "feddf", "fedpft"])
+METHOD = {
+    "scaffold": ["--method", "scaffold", "--rounds", "2"],
+    "fedpft": ["--method", "fedpft", "--rounds", "2"],
+    "feddf": ["--set", 'phases=[{"kind":"census"},{"kind":"feddf","rounds":2,"public":"public.npz"}]'],
+}
+
+
+@pytest.mark.parametrize("method", METHOD)
 def test_a_method_of_the_literature_runs_on_the_same_sites_and_its_model_is_the_simulation_s(
     method, here, fetched, tmp_path
 ):
     small = settings({"local.epochs": 1, "charts.min_count": 10})
-    words = [*COMMANDS["run"][:4], "--method", method, "--rounds", "2", *small]
+    draw = np.random.default_rng(0)
+    np.savez(here.layout.server_data / "public.npz", x_public=draw.random((50, 64), np.float32))
+    words = [*COMMANDS["run"][:4], *METHOD[method], *small]
     code, said = status(*[here.layout.root if word == "fleet" else word for word in words])
     assert code == 0, said
     assert status("deploy", "fetch", here.layout.root, "--out", tmp_path / "fetched")[0] == 0
     deployed = load_file(tmp_path / "fetched" / "model.safetensors")
-    simulate = ["simulate", *words[3:], "--set", f"partition.clients={SITES}", "--engine", "serial"]
+    own = ["--data-dir", str(here.layout.server_data)]
+    simulate = ["simulate", *words[3:], "--set", f"partition.clients={SITES}", "--engine", "serial", *own]
     assert status(*simulate, "--out", tmp_path / "simulated", "--quiet")[0] == 0
     for name, tensor in load_file(tmp_path / "simulated" / "model.safetensors").items():
         torch.testing.assert_close(deployed[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")

@@ -541,7 +541,7 @@ def test_a_file_that_does_not_fit_is_refused_before_anything_runs(array, reason,
 
 def test_sites_do_not_give_the_server_what_they_hold_out():
     sites = {"clients": 5, "task": digits().task.dump()}
-    assert "set public to a file" in rival("feddf").absent(digits(**{"data.sites": sites}))
+    assert "name a file at the server" in rival("feddf").absent(digits(**{"data.sites": sites}))
 
 
 def test_the_head_of_fedpft_is_nearly_as_good_as_one_that_saw_the_features():

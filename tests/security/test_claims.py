@@ -62,6 +62,8 @@ HELD = {
     "| selection |": "security/test_sums::each_phase_sends",
     "| least squares (": "security/test_sums::each_phase_sends",
     "Methods of the literature": "security/test_sums::methods_of_the_literature",
+    "FedPFT sends charts": "security/test_sums::fedpft_sends",
+    "FedDF needs inputs": "scenarios/test_rivals::the_server_of_feddf scenarios/test_rivals::sites_do_not_give",
     "What the experts say": "security/test_sums::evidence_tells",
     "No sum has a row": "security/test_sums::no_sum_has_a_row",
     "**Sites learn of each other**": "security/test_sums::a_site_is_told_all_charts "

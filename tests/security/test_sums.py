@@ -11,6 +11,7 @@ from federation.opening import open_run, run_config
 from federation.phases import named
 from federation.phases.world_model import WORLD_MODEL
 from federation.wire.contribution import Contribution
+from scenarios.baselines import METHODS
 from server.advancing import advanced
 from server.orders import order
 from server.phases import side
@@ -156,6 +157,18 @@ def test_methods_of_the_literature_send_models_and_what_else_the_page_says(name,
             names |= {"control" if n.removeprefix("weight/").startswith("control/") else "model" for n in model}
             names |= sums.keys() - model
     assert names - {"metric/loss", "metric/visited", "metric/multiplies"} == {"model"} | more
+
+
+def test_fedpft_sends_charts_of_classes_with_samples_enough():
+    phases = [phase.dump() for phase in METHODS["fedpft"].phases(1)]
+    settings = ROUNDS | {"phases": phases, "charts.min_count": 20}
+    for reply in replies(recorded(settings), "fedpft"):
+        (sums,) = reply.sums.values()
+        classes = torch.bincount(clients()[reply.clients[0]].train.targets, minlength=10)
+        enough = torch.nonzero(classes >= 20).flatten().tolist()
+        parts = {f"{part}/{label}" for part in ("count", "sum", "second") for label in enough}
+        assert sums.keys() == parts | {"metric/visited", "metric/multiplies"}
+        assert all(float(sums[f"count/{label}"]) == classes[label] for label in enough)
 
 
 def changed(name, change):
