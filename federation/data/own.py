@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from federation.data.arrays import ArrayRows
 from federation.data.columns import encode, kind_of, numbers, strings, summed
+from federation.data.npz import read_npz
 from federation.data.pictures import is_image, pictures
 from federation.data.preparation import Preparation
 from federation.data.raw import FEWEST, Raw, Rows, prepared
 from federation.data.samples import Dataset
-from federation.data.tables import Table
+from federation.data.tables import Table, opened
 from federation.data.targets import Kind
 from federation.rules import InputError
 
@@ -59,12 +62,12 @@ class TableRows(Raw):
     """Rows of a table.
 
     Attributes:
-        columns: those that are learned from.
+        columns: those that are learned from; rows to test on need none, their preparation names them.
     """
 
     table: Table
     meaning: Meaning
-    columns: Sequence[str]
+    columns: Sequence[str] = ()
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -103,8 +106,20 @@ class TableRows(Raw):
         return is_image(self.table.columns[self.columns[0]])
 
     def _pixels(self, rows: Rows) -> NDArray[np.uint8]:
-        [name] = self.columns
+        name = next(name for name, kind in self.table.columns.items() if is_image(kind))
         return pictures(self.table.column(name).take(pa.array(rows)), rows, f"{self.name}, column {name!r}")
+
+
+def opened_rows(path: Path, meaning: Meaning, part: Literal["train", "test"] = "train") -> Raw:
+    """The rows of a file: of a table, or of one part of an npz file.
+
+    Raises:
+        InputError: it cannot be read, or lacks what it should hold.
+    """
+    if path.suffix.lower() == ".npz":
+        return ArrayRows.of(read_npz(path, (f"x_{part}", f"y_{part}")), path.name, part)
+    table = opened(path, (*meaning.label, *([meaning.client] if meaning.client else [])))
+    return TableRows(table, meaning, meaning.inputs(table) if part == "train" else ())
 
 
 def of_table(
@@ -119,7 +134,7 @@ def of_table(
         InputError: the table does not hold what it should.
     """
     columns = meaning.inputs(table)
-    asked = None if test is None else TableRows(test, meaning, columns)
+    asked = None if test is None else TableRows(test, meaning)
     return prepared(TableRows(table, meaning, columns), asked, meaning.task, share, limit)
 
 
