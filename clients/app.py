@@ -1,5 +1,6 @@
 """The Flower ClientApp: decode orders, train a cohort, encode contributions. One client is a cohort of one."""
 
+import json
 from collections.abc import Sequence
 
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
@@ -12,13 +13,16 @@ from clients.phases import side
 from clients.training import Pull
 from federation.engine import Asked, Served
 from federation.models import ElasticFamily
-from federation.opening import Opened, open_run
+from federation.opening import Opened, changed, open_run
+from federation.phases.census import Census
 from federation.tensors import nbytes
 from federation.wire.contribution import EVERYWHERE, LARGEST, WEIGHT, Answers, Contribution, Weighed, coverage_mean
 from federation.wire.records import (
     ACTION,
     ARRAYS,
     CONFIG,
+    QUESTION,
+    SUMMARY,
     TRAFFIC,
     Order,
     contribution_record,
@@ -27,7 +31,7 @@ from federation.wire.records import (
     to_arrays,
 )
 
-MEMORY = "memory"
+MEMORY, CENSUS = "memory", Census().name
 
 app = ClientApp()
 
@@ -35,16 +39,28 @@ app = ClientApp()
 @app.train(ACTION.split(".")[1])
 def contribute(message: Message, context: Context) -> Message:
     """Answer one order of the server's strategy."""
-    opened = open_run(context.run_config)
-    member = _member(opened, int(context.node_config["partition-id"]), context.state)
     order = Order.from_record(message.content)
+    opened = open_run(changed(context.run_config, json.loads(order.overrides or "{}")))
+    member = _member(opened, int(context.node_config["partition-id"]), context.state)
     try:
         total = _answers([order], [member], opened).total([0])
     except LostError:
         return Message(forgotten_record(member.number), reply_to=message)
     if member.memory.changed:
         context.state[MEMORY] = member.memory.record()
-    return Message(contribution_record(total, order.phase, order.round, [context.node_id]), reply_to=message)
+    data = member.data.digest if order.phase == CENSUS else ""
+    return Message(contribution_record(total, order.phase, order.round, [context.node_id], data), reply_to=message)
+
+
+@app.query(QUESTION.split(".")[1])
+def summarise(message: Message, context: Context) -> Message:
+    """Tell of a site's own raw rows what is needed to prepare those of all sites alike."""
+    scenario = open_run(context.run_config).scenario
+    if scenario.data.sites is None:
+        raise ValueError("there are no sites with rows of their own")
+    told = scenario.data.sites.summary(scenario.data.folder, scenario.charts.min_count).model_dump_json()
+    config = ConfigRecord({"client": int(context.node_config["partition-id"]), SUMMARY: told})
+    return Message(RecordDict({CONFIG: config}), reply_to=message)
 
 
 @app.train()

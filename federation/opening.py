@@ -245,9 +245,9 @@ def run_config(reference: str, overrides: Mapping[str, Any], seed: int) -> RunCo
     }
 
 
-def changed(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
+def changed(config: Mapping[str, Any], settings: Mapping[str, Any]) -> RunConfig:
     """The run configuration with settings added; they replace all that was set within them before."""
-    given: dict[str, Any] = json.loads(str(config["overrides"]))
+    given: dict[str, Any] = json.loads(str(config.get("overrides", "{}")) or "{}")
     inside = tuple(f"{path}." for path in settings)
     kept = {path: value for path, value in given.items() if not path.startswith(inside)}
     return {**config, "overrides": json.dumps(kept | dict(settings), sort_keys=True)}

@@ -3,10 +3,11 @@
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
@@ -15,12 +16,13 @@ from federation.data.samples import FederatedData
 from federation.engine import LocalGrid
 from federation.learning.fixed_point import Watch
 from federation.manifold import Chart
-from federation.opening import open_run
+from federation.opening import Opened, changed, open_run
 from federation.rules import InputError
 from federation.scenario import Scenario
 from federation.tasks import Task
 from federation.world.predictors import OwnTensors, Predictor
 from federation.world_model import WorldModel
+from server.agreement import agreed, kept, known
 from server.answering import check_answers, predictor
 from server.checkpoint import Checkpoint, Checkpoints
 from server.history import RoundRecord
@@ -29,6 +31,9 @@ from server.state import ServerState
 from server.strategy import ManifoldStrategy, Observer, Score
 
 NODES_TIMEOUT, ROUND_TIMEOUT = 120.0, 3600.0
+
+REFUSED = "refused: "
+"""With what the log's line begins that says what is wrong with the input of a run."""
 
 app = ServerApp()
 
@@ -112,12 +117,20 @@ def federate(
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Run the scenario that the run configuration names, and save what it makes under `out`."""
-    opened = open_run(context.run_config)
-    federation, out = opened.federation(), Path(str(context.run_config["out"])).expanduser()
-    checkpoints = Checkpoints(out / "checkpoints", opened.scenario)
-    resuming = bool(context.run_config.get("resume", False))
-    if checkpoints.rounds and not resuming:
+    try:
+        _run(grid, context.run_config)
+    except InputError as error:
+        print(f"{REFUSED}{error}", flush=True)
+        raise
+
+
+def _run(grid: Grid, config: Mapping[str, Any]) -> None:
+    opened, out = open_run(config), Path(str(config["out"])).expanduser()
+    begun = bool(Checkpoints(out / "checkpoints", opened.scenario).rounds)
+    if begun and not config.get("resume", False):
         raise InputError(f"{out} holds a run that was stopped; go on with it by resume=true, or name another by out")
+    opened = _prepared(grid, opened, config, out, begun)
+    federation, checkpoints = opened.federation(), Checkpoints(out / "checkpoints", opened.scenario)
     outcome = federate(
         grid,
         opened.scenario,
@@ -125,7 +138,7 @@ def main(grid: Grid, context: Context) -> None:
         len(federation.clients),
         _told,
         checkpoints=checkpoints,
-        resumed=checkpoints.read() if checkpoints.rounds else None,
+        resumed=checkpoints.read() if begun else None,
         data=opened.federation,
     )
     out.mkdir(parents=True, exist_ok=True)
@@ -133,6 +146,19 @@ def main(grid: Grid, context: Context) -> None:
     (out / "metrics.jsonl").write_text(outcome.metrics, encoding="utf-8")
     shutil.rmtree(checkpoints.folder, ignore_errors=True)
     print(f"{verdict(outcome, federation)}; model in {out}", flush=True)
+
+
+def _prepared(grid: Grid, opened: Opened, config: Mapping[str, Any], out: Path, begun: bool) -> Opened:
+    """The scenario once it is known how the sites' raw rows are prepared, where they have any."""
+    sites = opened.scenario.data.sites
+    if sites is None or sites.task is not None:
+        return opened
+    if begun:
+        settled = known(out)
+    else:
+        _wait_for_nodes(grid, sites.clients, ceil(opened.scenario.quorum * sites.clients) or sites.clients)
+        kept(out, settled := agreed(grid, sites, ROUND_TIMEOUT))
+    return open_run(changed(config, {"data.sites": settled.dump()}))
 
 
 def verdict(outcome: Outcome, federation: FederatedData) -> str:

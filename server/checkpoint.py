@@ -50,6 +50,7 @@ class Checkpoint:
         turns: rounds in which clients were last asked, and last counted, where that matters to them.
         strikes: refused replies in a row of each node.
         samples: of each deployed client, by its census.
+        data: digest of the data of each deployed client, by its census.
         empty: rounds in a row without any answer.
         simulated: what the clients of a simulation remember. Deployed ones are told again.
     """
@@ -63,6 +64,7 @@ class Checkpoint:
     samples: Mapping[int, float] = field(default_factory=dict)
     empty: int = 0
     simulated: Memories | None = None
+    data: Mapping[int, str] = field(default_factory=dict)
 
 
 KINDS = (

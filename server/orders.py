@@ -1,5 +1,7 @@
 """What a round asks of its clients."""
 
+import json
+
 from federation.phases import named
 from federation.tensors import prefixed
 from federation.wire.records import AGAIN, COUNTED, Order
@@ -23,4 +25,6 @@ def order(now: Now, kind: Kind) -> Order:
         repeated = side(named(earlier)).again(now, kind)
         tensors |= prefixed(f"{AGAIN}/{earlier}", repeated.tensors)
         settings |= {f"{AGAIN}/{earlier}/{name}": value for name, value in repeated.settings.items()}
-    return Order(step.phase.name, step.round, step.progress, now.scenario.seed, settings, tensors)
+    sites = now.scenario.data.sites
+    found = json.dumps({"data.sites": sites.dump()}) if sites is not None and sites.meaning is not None else ""
+    return Order(step.phase.name, step.round, step.progress, now.scenario.seed, settings, tensors, found)

@@ -10,11 +10,11 @@ from federation.engine import Waiting
 from federation.tensors import Parameters
 from federation.timing.pacing import PacingRule
 from federation.wire.contribution import Contribution
-from federation.wire.records import ForgottenError, read_contribution
+from federation.wire.records import CONFIG, DATA, ForgottenError, read_contribution
 from server.buffer import caught_up
 from server.phases import side
 from server.phases.contract import Now
-from server.roster import STRIKES, Roster
+from server.roster import STRIKES, OtherDataError, Roster
 from server.state import Model, ServerState
 from server.validation import CENSUS, check, check_counts, check_sender
 
@@ -49,7 +49,10 @@ class Replies:
                 self.roster.pardon(nodes)
                 self.roster.node_of.update(zip(contribution.clients, nodes, strict=True))
                 if step.phase.name == CENSUS and self.grid.simulated is None:
-                    self.roster.samples[contribution.clients[0]] = float(contribution.everywhere()["samples"])
+                    told = str(reply.content.config_records[CONFIG].get(DATA, ""))
+                    self.roster.counted(contribution.clients[0], float(contribution.everywhere()["samples"]), told)
+            except OtherDataError:
+                raise
             except ForgottenError as error:
                 refused.append(str(error))
             except (ValueError, KeyError) as error:

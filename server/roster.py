@@ -5,12 +5,17 @@ from math import ceil
 
 from federation.models.family import FULL
 from federation.phases import named
+from federation.rules import InputError
 from federation.scenario import Scenario
 from server.phases import side
 from server.phases.contract import Kind, Now, Step
 
 STRIKES = 3
 """Refused replies in a row after which a client is asked no more."""
+
+
+class OtherDataError(InputError):
+    """A client whose run goes on has not the data with which it began."""
 
 
 class Roster:
@@ -21,6 +26,7 @@ class Roster:
         node_of: the node of each client that has answered.
         online: nodes that were there when the last round began.
         samples: of each deployed client, by its census.
+        data: digest of the data of each deployed client, by its census.
         turns: of each client that proposes something, the last round of the phase in which it was asked, and the last
             whose answer was counted, or -1.
         strikes: refused replies in a row of each node.
@@ -31,6 +37,7 @@ class Roster:
         self.node_of: dict[int, int] = {}
         self.online: set[int] = set()
         self.samples: dict[int, float] = {}
+        self.data: dict[int, str] = {}
         self.turns: dict[int, tuple[int, int]] = {}
         self.strikes: dict[int, int] = {}
         self._aware: dict[str, set[int]] = {}
@@ -62,6 +69,18 @@ class Roster:
             self.turns |= dict.fromkeys(clients, (step.round, step.round))
         for name in (*phase.recalls(), *[phase.name] * phase.remembers):
             self._aware.setdefault(name, set()).update(clients)
+
+    def counted(self, client: int, samples: float, data: str) -> None:
+        """A deployed client has answered a census.
+
+        Raises:
+            OtherDataError: its data are not those that it had when the run began.
+        """
+        self.samples[client] = samples
+        if self.data.setdefault(client, data) != data:
+            raise OtherDataError(
+                f"client {client} has other data than when the run began; give them back, or begin another run"
+            )
 
     def forgot(self, client: int, sender: int) -> None:
         """A client says that it remembers nothing, if it is its own node that says so."""

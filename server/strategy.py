@@ -81,6 +81,7 @@ class ManifoldStrategy(Strategy):
         self._left = list(self.steps[len(self.history) :])
         self._roster = Roster(scenario, clients)
         self._roster.turns, self._roster.samples = dict(self._resumed.turns), dict(self._resumed.samples)
+        self._roster.data = dict(self._resumed.data)
         self._versions: dict[int, ServerState] = {}  # by round: those from which clients at work have begun
         self._asked: dict[int, Order] = {}
         self._empty, self._began = self._resumed.empty, time.monotonic()
@@ -258,6 +259,7 @@ class ManifoldStrategy(Strategy):
             self._roster.samples,
             self._empty,
             self._grid.simulated.memories() if self._grid.simulated is not None else None,
+            self._roster.data,
         )
 
     def _check_failures(self, step: Step, accepted: list[Contribution], refused: list[str]) -> None:

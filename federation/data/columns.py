@@ -5,8 +5,8 @@ one-hot, and each column that had missing values in training gets an indicator.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from itertools import chain
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +15,10 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from pydantic import Field
 
+from federation.data.spread import Spread
 from federation.rules import Frozen, InputError, Several
 
 Kind = Literal["number", "boolean", "date", "category"]
-
-ROUNDING = 1e-12
-"""A column whose deviation is no more than this share of its largest number is constant, up to rounding."""
 
 FARTHEST = 100.0
 """Deviations from the mean beyond which a number is taken as so far: one wild value leaves the others readable."""
@@ -74,65 +72,54 @@ class Column(Frozen):
         return np.concatenate([out, absent[:, None].astype(np.float32)], 1) if self.missing else out
 
 
-@dataclass(frozen=True)
-class Sums:
+class Sums(Frozen):
     """What is added up over the values of one column; sums of parts make those of the whole.
 
     Attributes:
+        kind: None as long as there are no values.
         count, missing: values that are there, and that are not.
-        squares: sum of the squared distances from the mean. Plain sums of squares lose all digits of a date.
-        counts: of each category; None where there are more than `MOST_COUNTED`.
+        spread: of numbers, dates in seconds, and true as 1; None where there are none of these.
+        counts: of each category; None where there are more than `MOST_COUNTED`, or where they are not told.
     """
 
     kind: Kind | None = None
-    count: int = 0
-    missing: int = 0
-    mean: float = 0.0
-    squares: float = 0.0
-    least: float = np.inf
-    most: float = -np.inf
-    counts: Mapping[str, int] | None = field(default_factory=dict)
+    count: int = Field(default=0, ge=0)
+    missing: int = Field(default=0, ge=0)
+    spread: Spread | None = None
+    counts: dict[str, Annotated[int, Field(ge=0)]] | None = Field(default_factory=dict)
 
     @staticmethod
     def of(name: str, values: pa.Array, where: str, rows: NDArray[np.int64] | None = None) -> "Sums":
         """Those of some values.
 
         Raises:
-            InputError: they are of no kind that can be read, or infinite.
+            InputError: they are of no kind that can be read, infinite, or too large.
         """
         kind = kind_of(values.type, name, where)
         if kind == "category":
             known = texts(values).drop_null()
             counts = {str(each["values"]): int(each["counts"]) for each in known.value_counts().to_pylist()}
             kept = counts if len(counts) <= MOST_COUNTED else None
-            return Sums(kind, len(known), len(values) - len(known), counts=kept)
+            return Sums(kind=kind if counts else None, count=len(known), missing=values.null_count, counts=kept)
         raw = numbers(values, name, where, rows)
         present = raw[~np.isnan(raw)]
         if len(present) == 0:
-            return Sums(kind, missing=len(raw))
-        least, most, mean = float(present.min()), float(present.max()), float(present.mean())
-        mean = least if least == most else mean  # a mean of equal large numbers is rounded
-        squares = float(np.square(present - mean).sum())
-        return Sums(kind, len(present), len(raw) - len(present), mean, squares, least, most)
+            return Sums(missing=len(raw))
+        spread = Spread.of(present[:, None], f"{where}: column {name!r}")
+        return Sums(kind=kind, count=len(present), missing=len(raw) - len(present), spread=spread)
 
     def __add__(self, other: "Sums") -> "Sums":
-        """The sums of both, of one kind. Source: Chan, Golub and LeVeque (1979)."""
-        count = self.count + other.count
-        share = other.count / max(count, 1)
-        apart = other.mean - self.mean
+        """The sums of both, of one kind."""
         counts = None
         if self.counts is not None and other.counts is not None:
             both = {key: self.counts.get(key, 0) + other.counts.get(key, 0) for key in {**self.counts, **other.counts}}
             counts = both if len(both) <= MOST_COUNTED else None
         return Sums(
-            self.kind or other.kind,
-            count,
-            self.missing + other.missing,
-            self.mean + apart * share,
-            self.squares + other.squares + apart**2 * self.count * share,
-            min(self.least, other.least),
-            max(self.most, other.most),
-            counts,
+            kind=self.kind or other.kind,
+            count=self.count + other.count,
+            missing=self.missing + other.missing,
+            spread=self.spread + other.spread if self.spread and other.spread else self.spread or other.spread,
+            counts=counts,
         )
 
     @property
@@ -140,16 +127,19 @@ class Sums:
         """Whether nearly each row has a text of its own, as names and identifiers do; nothing is learned from these."""
         return self.counts is None or len(self.counts) > max(20, self.count / 2)
 
+    @property
+    def discreet(self) -> "Sums":
+        """The same without texts that are names."""
+        return self.model_copy(update={"counts": None}) if self.names else self
+
     def column(self, name: str) -> Column | None:
         """How the column is encoded; None where nothing can be learned from it: names, or no values at all."""
-        if self.kind is None or self.count == 0 or (self.kind == "category" and self.names):
-            return None
-        if self.kind == "category" and self.counts is not None:
+        if self.kind == "category" and self.counts and not self.names:
             order = sorted(self.counts, key=lambda key: (-(self.counts or {})[key], key))[:MOST_CATEGORIES]
             return Column(name=name, kind=self.kind, categories=tuple(order), missing=self.missing > 0)
-        deviation = float(np.sqrt(self.squares / self.count))
-        constant = deviation <= ROUNDING * max(abs(self.least), abs(self.most))
-        centre, scale = (self.least, 1.0) if constant else (self.mean, deviation)
+        if self.kind in (None, "category") or self.spread is None:
+            return None
+        [centre], [scale] = self.spread.standard()
         return Column(name=name, kind=self.kind, centre=centre, scale=scale, missing=self.missing > 0)
 
 
@@ -163,10 +153,8 @@ def summed(
     Raises:
         InputError: a column has values that cannot be read.
     """
-    total = {name: Sums() for name in names}
-    for piece, rows in pieces:
-        total = merged((total, {name: Sums.of(name, piece.column(name), where, rows) for name in names}))
-    return total
+    parts = ({name: Sums.of(name, piece.column(name), where, rows) for name in names} for piece, rows in pieces)
+    return merged(chain([dict.fromkeys(names, Sums())], parts))
 
 
 def fitted(sums: Mapping[str, Sums], where: str) -> tuple[Column, ...]:
@@ -233,6 +221,8 @@ def numbers(
     Raises:
         InputError: a value is not of this kind, or infinite.
     """
+    if values.null_count == len(values):  # of whatever type: a file does not say what an empty column would hold
+        return np.full(len(values), np.nan)
     try:
         plain = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
         if pa.types.is_boolean(plain.type):
@@ -267,10 +257,15 @@ def merged(parts: Iterable[Mapping[str, Sums]]) -> dict[str, Sums]:
     """The sums of a whole table from those of its parts, whoever holds them.
 
     Raises:
-        InputError: a column is of one kind in one part, and of another in another.
+        InputError: a column is of one kind in one part, and of another in another, or is missing in one.
     """
     total: dict[str, Sums] = {}
     for part in parts:
+        if total and (lacking := total.keys() ^ part.keys()):
+            raise InputError(
+                f"column {min(lacking)!r} is not at all sites ({len(lacking)} such columns in all); add it, empty if "
+                "need be, or ignore it"
+            )
         for name, sums in part.items():
             before = total.get(name, Sums())
             if before.kind and sums.kind and before.kind != sums.kind:

@@ -43,7 +43,8 @@ def _opened(pool: Pool, rule: PartitionRule) -> FederatedData:
         raise InputError(f"partition.kind={rule.kind()}, but this scenario makes its own clients; use on_demand")
     owner = np.full(len(pool.union_test), UNKNOWN_CLIENT, dtype=np.int64)
     domain = np.zeros(rule.clients, dtype=np.int64)
-    return FederatedData(pool.task, Lazy(rule.clients, pool.client), pool.union_test, owner, owner, domain, ("all",))
+    clients = Lazy(rule.clients, pool.client)
+    return FederatedData(pool.task, clients, pool.union_test, owner, owner, domain, ("all",), pool.preparation)
 
 
 def divided(

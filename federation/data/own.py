@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -10,14 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.data.arrays import FEWEST, Rows, apart, assembled, preparation_of
-from federation.data.columns import encode, fitted, kind_of, numbers, strings, summed
+from federation.data.arrays import ArrayRows
+from federation.data.columns import encode, kind_of, numbers, strings, summed
+from federation.data.npz import read_npz
 from federation.data.pictures import is_image, pictures
 from federation.data.preparation import Preparation
+from federation.data.raw import FEWEST, Raw, Rows, prepared
 from federation.data.samples import Dataset
-from federation.data.tables import Table
-from federation.data.targets import Kind, prepared, task_of
-from federation.randomness import generator
+from federation.data.tables import Table, opened
+from federation.data.targets import Kind
 from federation.rules import InputError
 
 
@@ -54,6 +57,71 @@ class Meaning:
         return [name for name in left if is_image(table.columns[name])][:1] or left
 
 
+@dataclass(frozen=True)
+class TableRows(Raw):
+    """Rows of a table.
+
+    Attributes:
+        columns: those that are learned from; rows to test on need none, their preparation names them.
+    """
+
+    table: Table
+    meaning: Meaning
+    columns: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.table.name
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        return f"{self.name}, column {', '.join(self.meaning.label)}"
+
+    @cached_property
+    def labels(self) -> NDArray[Any]:
+        return labels(self.table, self.meaning.label)
+
+    @cached_property
+    def clients(self) -> NDArray[Any] | None:  # type: ignore[override]
+        client = self.meaning.client
+        return None if client is None or client not in self.table.columns else client_names(self.table, client)
+
+    def told(self, rows: Rows) -> dict[str, Any]:
+        if self._pictured:
+            return {"shape": self._pixels(rows[:1]).shape[1:]}
+        return {"columns": summed(self.columns, _taken(self.table, self.columns, rows), self.name)}
+
+    def inputs(self, preparation: Preparation, rows: Rows) -> Tensor:
+        if not preparation.columns:
+            return preparation.inputs(self._pixels(rows))
+        out, first = np.empty((len(rows), *preparation.shape(())), dtype=np.float32), 0
+        for piece, numbered in _taken(self.table, [column.name for column in preparation.columns], rows):
+            out[first : first + piece.num_rows] = encode(preparation.columns, piece, self.name, numbered)
+            first += piece.num_rows
+        pa.default_memory_pool().release_unused()
+        return torch.from_numpy(out)
+
+    @property
+    def _pictured(self) -> bool:
+        return is_image(self.table.columns[self.columns[0]])
+
+    def _pixels(self, rows: Rows) -> NDArray[np.uint8]:
+        name = next(name for name, kind in self.table.columns.items() if is_image(kind))
+        return pictures(self.table.column(name).take(pa.array(rows)), rows, f"{self.name}, column {name!r}")
+
+
+def opened_rows(path: Path, meaning: Meaning, part: Literal["train", "test"] = "train") -> Raw:
+    """The rows of a file: of a table, or of one part of an npz file.
+
+    Raises:
+        InputError: it cannot be read, or lacks what it should hold.
+    """
+    if path.suffix.lower() == ".npz":
+        return ArrayRows.of(read_npz(path, (f"x_{part}", f"y_{part}")), path.name, part)
+    table = opened(path, (*meaning.label, *([meaning.client] if meaning.client else [])))
+    return TableRows(table, meaning, meaning.inputs(table) if part == "train" else ())
+
+
 def of_table(
     table: Table, meaning: Meaning, test: Table | None = None, share: float = 0.2, limit: int | None = None
 ) -> Dataset:
@@ -65,24 +133,9 @@ def of_table(
     Raises:
         InputError: the table does not hold what it should.
     """
-    inputs, y = meaning.inputs(table), labels(table, meaning.label)
-    name = f"{table.name}, column {', '.join(meaning.label)}"
-    kind = task_of(y, meaning.task, name)
-    if test is None:
-        train, aside = apart(y if kind == "classification" else None, len(y), share, table.name)
-        asked, answers, where = table, y[aside], name
-    else:
-        train, asked, answers, where = np.arange(len(y)), test, labels(test, meaning.label), test.name
-        aside = np.arange(len(answers))
-    if limit is not None and limit < len(train):
-        train = np.sort(generator(0, "limit").permutation(train)[:limit])
-    targets = prepared(y[train], answers, kind, (name, where))
-    owner, visitor = _clients(table, asked, meaning.client)
-    parts = ((table, train), (asked, aside))
-    found = _pictured(parts, inputs[0]) if is_image(table.columns[inputs[0]]) else _tabulated(parts, inputs)
-    return assembled(
-        *found, targets, None if owner is None else owner[train], None if visitor is None else visitor[aside]
-    )
+    columns = meaning.inputs(table)
+    asked = None if test is None else TableRows(test, meaning)
+    return prepared(TableRows(table, meaning, columns), asked, meaning.task, share, limit)
 
 
 def labels(table: Table, columns: Sequence[str]) -> NDArray[Any]:
@@ -117,55 +170,12 @@ def labels(table: Table, columns: Sequence[str]) -> NDArray[Any]:
     return found[0] if len(found) == 1 else np.stack([values.astype(np.float64) for values in found], 1)
 
 
-def _tabulated(parts: Sequence[tuple[Table, Rows]], names: Sequence[str]) -> tuple[Preparation, tuple[Tensor, Tensor]]:
-    """Rows of a table, encoded as its training rows say."""
-    (table, train), _ = parts
-    columns = fitted(summed(names, _taken(table, names, train), table.name), table.name)
-    kept = [column.name for column in columns]
-    encoded = []
-    for source, rows in parts:
-        out = np.empty((len(rows), sum(column.width for column in columns)), dtype=np.float32)
-        first = 0
-        for piece, numbered in _taken(source, kept, rows):
-            out[first : first + piece.num_rows] = encode(columns, piece, source.name, numbered)
-            first += piece.num_rows
-        encoded.append(torch.from_numpy(out))
-    pa.default_memory_pool().release_unused()
-    return Preparation(columns=columns), (encoded[0], encoded[1])
-
-
 def _taken(table: Table, names: Sequence[str], rows: Rows) -> Iterator[tuple[pa.RecordBatch, Rows]]:
     """Some rows by pieces, in order, each piece with the numbers of its rows."""
     for piece, numbered in table.numbered(names):
         inside = slice(*np.searchsorted(rows, [numbered[0], numbered[-1] + 1]))
         if inside.start < inside.stop:
             yield piece.take(pa.array(rows[inside] - numbered[0])), rows[inside]
-
-
-def _pictured(parts: Sequence[tuple[Table, Rows]], name: str) -> tuple[Preparation, tuple[Tensor, Tensor]]:
-    """Images of a table, as bytes -1..1."""
-    train, test = (
-        pictures(table.column(name).take(pa.array(rows)), rows, f"{table.name}, column {name!r}")
-        for table, rows in parts
-    )
-    if train.shape[1:] != test.shape[1:]:
-        raise InputError(f"test images are {list(test.shape[1:])}, training images {list(train.shape[1:])}")
-    preparation = preparation_of(train)
-    return preparation, (preparation.inputs(train), preparation.inputs(test))
-
-
-def _clients(table: Table, asked: Table, client: str | None) -> tuple[Rows | None, Rows | None]:
-    """The number of each row's client, in both tables; of the second, where it names them."""
-    if client is None:
-        return None, None
-    names = [
-        client_names(each, client)
-        for each in (table, *([asked] if asked is not table and client in asked.columns else []))
-    ]
-    numbered = np.unique(np.concatenate(names), return_inverse=True)[1].astype(np.int64)
-    owner = numbered[: len(names[0])]
-    visitor = numbered[len(names[0]) :] if len(names) == 2 else owner if asked is table else None
-    return owner, visitor
 
 
 def client_names(table: Table, client: str) -> NDArray[Any]:

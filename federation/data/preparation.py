@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.data.columns import ROUNDING, Column, encode
+from federation.data.columns import Column, encode
 from federation.data.tables import as_arrow
 from federation.rules import Frozen, InputError, Several
 
@@ -58,6 +58,18 @@ class Preparation(Frozen):
             raise InputError(f"inputs have {raw.shape[-1]} columns, expected {len(self.centre)}")
         return _moved(raw, self.centre, self.scale)
 
+    def shape(self, raw: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a prepared sample.
+
+        Args:
+            raw: that of a raw one; empty for a row of a table.
+        """
+        if self.columns:
+            return (sum(column.width for column in self.columns),)
+        if self.channels_last and len(raw) == 3:
+            return (raw[2], *raw[:2])
+        return (1, *raw) if self.channel else raw
+
     def targets(self, values: NDArray[Any]) -> Float[Tensor, "samples outputs"]:
         """Raw values as the models learn them."""
         return _moved(torch.from_numpy(np.array(values, dtype=np.float64)), self.target_centre, self.target_scale)
@@ -84,24 +96,6 @@ class Preparation(Frozen):
             raise ValueError(f"its preparation does not name the {outputs} outputs of its models")
         if not all(0 < size < inf for size in (*self.scale, *self.target_scale)):
             raise ValueError("its preparation has a scale that is not above zero and finite")
-
-
-def standard(columns: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of each column, in float64; a constant column is only centred."""
-    wide = np.asarray(columns, dtype=np.float64)
-    centre = wide.mean(0)
-    deviation = np.sqrt(np.square(wide - centre).mean(0))
-    constant = deviation <= ROUNDING * np.abs(wide).max(0)
-    centre = np.where(constant, wide[0], centre)  # a mean of large numbers is rounded, and so none of them
-    return tuple(centre.tolist()), tuple(np.where(constant, 1.0, deviation).tolist())
-
-
-def spanning(pixels: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """What brings all pixels to -1..1: the middle of their range, and half of it; bytes have a range of their own."""
-    if pixels.dtype == np.uint8:
-        return (127.5,), (127.5,)
-    least, most = float(pixels.min()), float(pixels.max())
-    return ((least + most) / 2,), ((most - least) / 2 or 1.0,)
 
 
 def _moved(raw: Tensor, centre: tuple[float, ...], scale: tuple[float, ...]) -> Tensor:

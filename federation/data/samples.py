@@ -81,6 +81,11 @@ class ClientData:
         """Bytes in memory."""
         return self.train.nbytes + self.held_out.nbytes + self.test.nbytes
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what it learns from."""
+        return _digest([self.train, self.held_out])
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -146,11 +151,13 @@ class Pool:
 
     Attributes:
         client: a client's data from its number alone; partition.clients says how many there are.
+        preparation: what is done to their raw rows.
     """
 
     task: Task
     client: Callable[[int], ClientData]
     union_test: Samples
+    preparation: Preparation = field(default_factory=Preparation)
 
     def during(self, periods: Sequence[int]) -> "Pool":
         """Itself; a pool has no periods.
@@ -239,9 +246,13 @@ class FederatedData:
         """SHA-256 of all samples, in the order of clients; empty where clients are made when they are asked."""
         if isinstance(self.clients, Lazy):
             return ""
-        whole = hashlib.sha256()
-        for part in (self.union_test, *(s for client in self.clients for s in (client.train, client.held_out))):
-            for tensor in (part.inputs, part.targets):
-                whole.update(f"{tensor.dtype} {list(tensor.shape)}".encode())
-                whole.update(np.ascontiguousarray(tensor.numpy()).data)
-        return whole.hexdigest()
+        return _digest([self.union_test, *(s for client in self.clients for s in (client.train, client.held_out))])
+
+
+def _digest(parts: Sequence[Samples]) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        for tensor in (part.inputs, part.targets):
+            whole.update(f"{tensor.dtype} {list(tensor.shape)}".encode())
+            whole.update(np.ascontiguousarray(tensor.numpy()).data)
+    return whole.hexdigest()

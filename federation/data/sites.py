@@ -1,4 +1,7 @@
-"""A site's own samples: one npz file in a folder that no other place reads, checked against what all sites agree on.
+"""A site's own samples: one file in a folder that no other place reads, checked against what all sites agree on.
+
+Either it holds raw rows (`client.csv`, or any table, or npz) that are prepared as the sums of all sites say, or an npz
+file of samples as models take them:
 
 | array | shape | dtype |
 |---|---|---|
@@ -7,29 +10,35 @@
 | `x_held_out`, `y_held_out` | the same; optional: without them a share of the training samples is held out | the same |
 | `x_test`, `y_test` | the same; optional: the site's local test | the same |
 
-The server's own file has `x_test` and `y_test` alone. A file of any other name there may hold `x_public`, inputs
-without labels, for phases in which the server learns from such.
+The server's own file has `x_test` and `y_test` alone; of raw rows it is `test.csv`, or the like. A file of any other
+name there may hold `x_public`, inputs without labels, for phases in which the server learns from such.
 """
 
 import os
 from functools import partial
 from pathlib import Path
+from typing import Literal, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from federation.data.distribution import divided
 from federation.data.npz import Arrays, images, labelled, read_npz
+from federation.data.own import Meaning, opened_rows
+from federation.data.preparation import Preparation
+from federation.data.raw import neighbours
 from federation.data.samples import ClientData, Pool, Samples
+from federation.data.summary import Summary
+from federation.data.tables import FORMATS
 from federation.rules import Frozen, InputError
 from federation.tasks import Task, finite
 
 OWN, TEST = "client.npz", "test.npz"
-"""The file of a site, and that of the server."""
+"""The file of a site, and that of the server; raw rows may have another ending."""
 
 
 class Sites(Frozen):
@@ -37,11 +46,44 @@ class Sites(Frozen):
 
     Attributes:
         clients: how many there are.
-        task: of each sample.
+        task: of each sample; None as long as it is not known how raw rows are prepared.
+        meaning: of the columns of raw rows; None where files hold samples as models take them.
+        preparation: of raw rows.
     """
 
     clients: int = Field(ge=1)
-    task: Task
+    task: Task | None = None
+    meaning: Meaning | None = None
+    preparation: Preparation = Preparation()
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.task is None and self.meaning is None:
+            raise ValueError("sites agree on a task, or on the meaning of columns")
+        return self
+
+    def summary(self, folder: Path | None, least: int) -> Summary:
+        """What the place of this folder tells of its raw rows, so that those of all can be prepared alike.
+
+        Args:
+            least: rows of which anything is told.
+        Raises:
+            InputError: its file is missing, cannot be read, or has too few rows.
+        """
+        assert self.meaning is not None
+        rows = opened_rows(_file(folder), self.meaning)
+        if len(rows) < least:
+            raise InputError(f"{rows.name} has {len(rows)} rows; a site tells nothing of fewer than {least}")
+        return rows.summary(rows.kind(self.meaning.task), rows.all).discreet
+
+    def prepared(self, summary: Summary) -> "Sites":
+        """The same once all have told of their rows.
+
+        Raises:
+            InputError: there is nothing to learn, or nothing to learn from.
+        """
+        preparation = summary.preparation("the sites' rows")
+        return self.model_copy(update={"preparation": preparation, "task": summary.task(preparation)})
 
     def pool(self, folder: Path | None, held_out: float, seed: int) -> Pool:
         """The clients, each of which is read where it is asked for; and the test set, where there is one here.
@@ -50,14 +92,51 @@ class Sites(Frozen):
             folder: of this place's own file.
             held_out: share of the training samples, where the file holds none out itself.
         """
-        test = folder / TEST if folder is not None else None
-        union = read_test(test, self.task) if test is not None and test.exists() else Samples.none(self.task)
-        return Pool(self.task, partial(self._client, folder, held_out, seed), union)
+        if self.task is None:
+            raise InputError(
+                "it is not known yet how the sites' rows are prepared; all sites must tell of theirs first"
+            )
+        test = own_file(folder, TEST) if folder is not None else None
+        union = Samples.none(self.task) if test is None else self._samples(test, "test")
+        return Pool(self.task, partial(self._client, folder, held_out, seed), union, self.preparation)
 
     def _client(self, folder: Path | None, held_out: float, seed: int, number: int) -> ClientData:
-        if folder is None:
-            raise InputError(f"a site's own {OWN} is needed; name its folder by MANIFOLD_DATA")
-        return read_client(folder / OWN, self.task, held_out, seed, number)
+        assert self.task is not None
+        if self.meaning is None:
+            return read_client(_file(folder), self.task, held_out, seed, number)
+        samples = self._samples(_file(folder), "train")
+        kept, aside = divided(np.arange(len(samples)), neighbours(len(samples)), held_out, seed, number)
+        return ClientData(samples.take(kept), samples.take(aside), Samples.none(self.task))
+
+    def _samples(self, path: Path, part: Literal["train", "test"]) -> Samples:
+        assert self.task is not None
+        if self.meaning is None:
+            return read_test(path, self.task)
+        rows = opened_rows(path, self.meaning, part)
+        return rows.samples(self.preparation, self.task, rows.all)
+
+
+def own_file(folder: Path, name: str) -> Path | None:
+    """The file of this name in a folder, whatever its ending; None where there is none.
+
+    Raises:
+        InputError: there are two.
+    """
+    found = sorted(file for file in folder.glob(f"{Path(name).stem}.*") if file.suffix.lower() in (".npz", *FORMATS))
+    if len(found) > 1:
+        raise InputError(f"{folder} holds {found[0].name} and {found[1].name}; leave one of them")
+    return found[0] if found else None
+
+
+def _file(folder: Path | None) -> Path:
+    """A site's own file.
+
+    Raises:
+        InputError: nobody said where it is.
+    """
+    if folder is None:
+        raise InputError(f"a site's own {OWN} is needed; name its folder by MANIFOLD_DATA")
+    return own_file(folder, OWN) or folder / OWN
 
 
 def read_client(path: Path, task: Task, held_out: float, seed: int, number: int) -> ClientData:

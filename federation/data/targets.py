@@ -1,61 +1,21 @@
 """What is to be learned: classes by number or name, or amounts in units of their own."""
 
 import warnings
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from federation.data.preparation import Preparation, standard
+from federation.data.preparation import Preparation
 from federation.rules import InputError
-from federation.tasks import Task
 
 Kind = Literal["classification", "regression"]
 
 FEW = 20
 """Different whole numbers up to which they are taken as classes, where each stands for three samples on average."""
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Prepared targets of training and test samples.
-
-    Attributes:
-        kind, outputs: as `Task` has them.
-        found: the fields of `Preparation` that bring answers back.
-    """
-
-    kind: Kind
-    outputs: int
-    train: Tensor
-    test: Tensor
-    found: dict[str, Any]
-
-    def task(self, shape: tuple[int, ...]) -> Task:
-        """The task of samples of this shape."""
-        return Task.kinds()[self.kind](input_shape=shape, outputs=self.outputs)
-
-
-def prepared(
-    train: NDArray[Any], test: NDArray[Any], kind: Kind, names: tuple[str, str], kept: int | None = None
-) -> Targets:
-    """Targets as models learn them.
-
-    Args:
-        train, test: [n] classes or amounts, or [n, values] amounts.
-        kind: what they are; the training targets' own by `task_of`, which checks them.
-        names: what messages call the two.
-        kept: the training samples that are used, the first ones; all without it.
-    Raises:
-        InputError: a test target is missing; an unknown class; nothing that could be learned.
-    """
-    check(test, names[1])
-    if kind == "classification":
-        return _classes(train[:kept], test, names)
-    return _amounts(train, test, names, kept)
 
 
 def check(values: NDArray[Any], name: str) -> None:
@@ -119,21 +79,56 @@ def _maybe_classes(values: NDArray[Any], name: str) -> str:
     )
 
 
-def _classes(train: NDArray[Any], test: NDArray[Any], names: tuple[str, str]) -> Targets:
-    """Classes by their place in the sorted set of all that training samples have; gaps in their numbers are closed."""
-    train, test = (nameable(values, name) for values, name in zip((train, test), names, strict=True))
-    known = np.unique(train)
-    if len(known) < 2:
-        raise InputError(f"{names[0]} holds one class only; expected at least two")
-    if train.dtype.kind == "U" and test.dtype.kind != "U":
-        test = test.astype(str)
-    strange = np.setdiff1d(test, known)
-    if len(strange):
+def classes_of(values: NDArray[Any], name: str) -> tuple[str | int, ...]:
+    """All classes that there are, in order.
+
+    Raises:
+        InputError: they are no whole numbers or names.
+    """
+    return tuple(np.unique(nameable(values, name)).tolist())
+
+
+def amounts_of(values: NDArray[Any], name: str) -> Float[np.ndarray, "samples values"]:
+    """Real values, a row a sample.
+
+    Raises:
+        InputError: they are no numbers.
+    """
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"{name} is {values.dtype}; --task regression needs numbers")
+    return values.reshape(len(values), -1).astype(np.float64)
+
+
+def learned(values: NDArray[Any], preparation: Preparation, name: str) -> Tensor:
+    """Targets as models learn them: classes by their place among all that training samples have, amounts scaled.
+
+    Raises:
+        InputError: one is missing, or no training sample has such a target.
+    """
+    check(values, name)
+    if not preparation.classes:
+        rows = amounts_of(values, name)
+        if rows.shape[1] != (expected := len(preparation.target_centre)):
+            raise InputError(f"{name} has {rows.shape[1]} values a sample, expected {expected}")
+        return preparation.targets(rows)
+    found, places = np.unique(nameable(values, name), return_inverse=True)
+    place = {str(known): number for number, known in enumerate(preparation.classes)}
+    if strange := [each for each in found.tolist() if str(each) not in place]:
         raise InputError(
-            f"{names[1]} holds class {strange[0]}, which no training sample has; add such samples, or leave it out"
+            f"{name} holds class {strange[0]}, which no training sample has; add such samples, or leave it out"
         )
-    places = [torch.from_numpy(np.searchsorted(known, labels).astype(np.int64)) for labels in (train, test)]
-    return Targets("classification", len(known), places[0], places[1], {"classes": tuple(known.tolist())})
+    return torch.tensor([place[str(each)] for each in found.tolist()], dtype=torch.int64)[places]
+
+
+def check_varied(values: NDArray[Any], name: str) -> None:
+    """Whether amounts differ, without which nothing is told by how well they are answered.
+
+    Raises:
+        InputError: they are all the same.
+    """
+    rows = values.reshape(len(values), -1)
+    if bool((rows.max(0) == rows.min(0)).any()):
+        raise InputError(f"{name} holds a value that is the same for all samples; nothing is to be learned")
 
 
 def nameable(labels: NDArray[Any], name: str) -> NDArray[Any]:
@@ -142,19 +137,3 @@ def nameable(labels: NDArray[Any], name: str) -> NDArray[Any]:
     if labels.dtype.kind == "b":
         return np.where(labels, "true", "false")
     return labels.astype(np.int64) if labels.dtype.kind == "f" else labels
-
-
-def _amounts(train: NDArray[Any], test: NDArray[Any], names: tuple[str, str], kept: int | None) -> Targets:
-    """Real values, scaled to mean zero and variance one of the training targets."""
-    if train.dtype.kind not in "fiu" or test.dtype.kind not in "fiu":
-        raise InputError(f"{names[0]} is {train.dtype}; --task regression needs numbers")
-    rows = [values.reshape(len(values), -1) for values in (train, test)]
-    if rows[0].shape[1] != rows[1].shape[1]:
-        raise InputError(f"{names[0]} has {rows[0].shape[1]} values a sample, {names[1]} {rows[1].shape[1]}")
-    for values, name in zip(rows, names, strict=True):
-        if bool((values.max(0) == values.min(0)).any()):
-            raise InputError(f"{name} holds a value that is the same for all samples; nothing is to be learned")
-    centre, scale = standard(rows[0][:kept])
-    moved = Preparation(target_centre=centre, target_scale=scale)
-    found = {"target_centre": centre, "target_scale": scale}
-    return Targets("regression", len(centre), moved.targets(rows[0][:kept]), moved.targets(rows[1]), found)

@@ -35,8 +35,14 @@ FORGOTTEN = "forgotten"
 RAW = "raw"
 """Flower's name of how a client's memory is laid out: the numbers of a tensor and nothing else."""
 
+DATA, SUMMARY = "data", "summary"
+"""Names of a client's digest of its data, and of what it tells of its raw rows."""
+
 ACTION = "train.contribute"
 """The Flower message type of every order."""
+
+QUESTION = "query.summary"
+"""That of what is asked before the first order, where raw rows are to be prepared."""
 
 
 class ForgottenError(KeyError):
@@ -55,6 +61,7 @@ class Order:
     """What the server asks of a client: a phase, the round within it, and the tensors that the client needs.
 
     `progress` runs from 0 to 1 over the rounds of a phase and drives learning-rate schedules. `seed` is the run's.
+    `overrides` is what has been found since the run began of its scenario's fields: JSON, by dotted name.
     """
 
     phase: str
@@ -63,6 +70,7 @@ class Order:
     seed: int = 0
     settings: Mapping[str, float] = field(default_factory=dict)
     tensors: Parameters = field(default_factory=dict)
+    overrides: str = ""
 
     @property
     def nbytes(self) -> int:
@@ -72,6 +80,7 @@ class Order:
     def to_record(self) -> RecordDict:
         """The order as it travels."""
         config = ConfigRecord({"phase": self.phase, "round": self.round, "progress": self.progress, "seed": self.seed})
+        config["overrides"] = self.overrides
         config.update({f"settings/{name}": float(value) for name, value in self.settings.items()})
         return RecordDict({ARRAYS: to_arrays(self.tensors), CONFIG: config})
 
@@ -94,18 +103,22 @@ class Order:
                 if name.startswith("settings/")
             },
             tensors=from_arrays(record.array_records[ARRAYS]),
+            overrides=str(config["overrides"]),
         )
 
 
-def contribution_record(contribution: Contribution, phase: str, round_: int, nodes: Sequence[int]) -> RecordDict:
+def contribution_record(
+    contribution: Contribution, phase: str, round_: int, nodes: Sequence[int], data: str = ""
+) -> RecordDict:
     """A contribution as it travels, marked with the phase and round that it answers.
 
     Args:
         nodes: the Flower node of each client in the contribution, in the order of `clients`.
+        data: digest of the data of a client alone.
     """
     named = {f"{region}/{name}": t for region, sums in contribution.sums.items() for name, t in sums.items()}
     config = ConfigRecord(
-        {"clients": list(contribution.clients), "nodes": list(nodes), "phase": phase, "round": round_}
+        {"clients": list(contribution.clients), "nodes": list(nodes), "phase": phase, "round": round_, DATA: data}
     )
     return RecordDict({ARRAYS: to_arrays(named), CONFIG: config})
 

@@ -10,7 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from federation.data.own import Meaning
 from federation.data.sites import OWN
+from federation.data.targets import Kind
 from federation.opening import absolute, scenario_names
 from federation.rules import InputError
 from scenarios.deployment import compose as compose_file
@@ -94,13 +96,17 @@ def split(
 @app.command()
 def task(
     folder: Folder,
-    shape: Annotated[str, typer.Option("--shape", help="of one sample, such as 1,28,28 or 16")],
+    shape: Annotated[str | None, typer.Option("--shape", help="of one sample, such as 1,28,28 or 16")] = None,
     classes: Annotated[int | None, typer.Option("--classes", min=2, help="how many classes there are")] = None,
     values: Annotated[int | None, typer.Option("--values", min=1, help="how many real values a target has")] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", help="column of raw rows to be learned")] = None,
+    kind: Annotated[Kind | None, typer.Option("--task", help="what labels of raw rows are")] = None,
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", help="column that is not learned from")] = None,
 ) -> None:
-    """Say what all sites' samples have in common; then each site brings a file of its own."""
+    """Say what all sites' samples have in common, or what columns of raw rows mean; then each site brings a file."""
     layout = Layout.load(folder)
-    own_data.agree(layout, own_data.Agreed(task=own_data.task_of(shape, classes, values)))
+    meaning = Meaning(label=label or (), task=kind, ignore=ignore or ())
+    own_data.agree(layout, own_data.terms_of(shape, classes, values, meaning))
     print(f"{layout.task}: each site now reads {layout.sites[0].data.parent}/SITE/{OWN}")
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from federation.data.own import Meaning
 from federation.data.samples import FederatedData
-from federation.data.sites import OWN, TEST, Sites, read_client, read_test, write_client, write_test
+from federation.data.sites import OWN, TEST, Sites, own_file, read_client, read_test, write_client, write_test
+from federation.data.summary import Summary
 from federation.opening import DataFunction, open_run, open_scenario, run_config
 from federation.rules import Frozen, InputError
 from federation.settings import DataSettings
@@ -20,12 +22,14 @@ class Agreed(Frozen):
     """What `task.json` says: where it is there, each site reads its own file and no other.
 
     Attributes:
-        task: of every sample of every site.
+        task: of every sample of every site; None where they bring raw rows.
+        meaning: of the columns of raw rows.
         scenario: whose samples were split, where they were; others are refused.
         overrides: by which they were split, and `seed` with which.
     """
 
-    task: Task
+    task: Task | None = None
+    meaning: Meaning | None = None
     scenario: str | None = None
     overrides: Mapping[str, Any] = Field(default_factory=dict)
     seed: int | None = None
@@ -61,6 +65,19 @@ def task_of(shape: str, classes: int | None, values: int | None) -> Task:
     return kind(input_shape=tuple(map(int, sides)), outputs=classes or values or 0)
 
 
+def terms_of(shape: str | None, classes: int | None, values: int | None, meaning: Meaning) -> Agreed:
+    """What the operator says: the task of samples, or, without their shape, the meaning of raw rows.
+
+    Raises:
+        InputError: both, or a task that is none.
+    """
+    if shape is not None and not (meaning.label or meaning.task or meaning.ignore):
+        return Agreed(task=task_of(shape, classes, values))
+    if shape is not None or classes is not None or values is not None:
+        raise InputError("--label, --task and --ignore are of raw rows, --shape, --classes and --values of arrays")
+    return Agreed(meaning=meaning)
+
+
 def agree(layout: Layout, terms: Agreed) -> None:
     """Write down what the sites agree on.
 
@@ -84,10 +101,15 @@ def settings(layout: Layout, terms: Agreed, scenario: str, overrides: Mapping[st
         raise InputError(f"{', '.join(moot)}: the sites of {layout.root} have their own files; leave it out")
     if terms.scenario is not None and _source(terms.scenario) != _source(scenario):
         raise InputError(f"the files of {layout.root} were split from {terms.scenario}; {scenario} needs others")
-    sites = Sites(clients=len(layout.sites), task=terms.task).dump()
-    chosen = {**overrides, "data.sites": sites}
-    open_scenario(scenario, chosen).scenario.model.shapes(terms.task)  # refuses inputs that the family cannot read
+    chosen = {**overrides, "data.sites": _sites(layout, terms).dump()}
+    opened = open_scenario(scenario, chosen)
+    if terms.task is not None:
+        opened.scenario.model.shapes(terms.task)  # refuses inputs that the family cannot read
     return chosen
+
+
+def _sites(layout: Layout, terms: Agreed) -> Sites:
+    return Sites(clients=len(layout.sites), task=terms.task, meaning=terms.meaning)
 
 
 def _source(scenario: str) -> tuple[DataFunction, DataSettings]:
@@ -138,14 +160,23 @@ def file_problems(layout: Layout) -> Iterator[str]:
         return
     if terms is None:
         return
+    sites = _sites(layout, terms)
+    told: list[Summary] = []
     for path, site in _files(layout):
         try:
-            if site is None:
-                read_test(path, terms.task)
-            else:
-                read_client(path, terms.task, 0.5, 0, site)
+            if sites.meaning is not None:
+                told += [sites.summary(path.parent, 1)] if site is not None else []
+            elif sites.task is not None and site is None:
+                read_test(path, sites.task)
+            elif sites.task is not None and site is not None:
+                read_client(path, sites.task, 0.5, 0, site)
         except InputError as error:
             yield str(error)
+    try:
+        if len(told) == len(layout.sites):
+            sites.prepared(Summary.total(told))
+    except InputError as error:
+        yield f"{layout.root}/data: {error}"
 
 
 def complete(layout: Layout) -> Layout:
@@ -167,6 +198,5 @@ def absent(layout: Layout) -> list[str]:
 
 def _files(layout: Layout) -> list[tuple[Path, int | None]]:
     """The files that are here, with the number of the site; None for the server's."""
-    places: list[tuple[Path, int | None]] = [(layout.server_data / TEST, None)]
-    places += [(site.data / OWN, site.number) for site in layout.sites]
-    return [(path, site) for path, site in places if path.exists()]
+    places = [(own_file(layout.server_data, TEST), None), *((own_file(s.data, OWN), s.number) for s in layout.sites)]
+    return [(path, site) for path, site in places if path is not None]

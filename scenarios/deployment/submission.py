@@ -14,6 +14,7 @@ from scenarios.deployment.operator import COMPLETED, Operator
 from scenarios.deployment.operator import Run as State
 from scenarios.deployment.own_data import agreed, settings
 from scenarios.runs.methods import with_method
+from server.app import REFUSED
 
 NOISE = re.compile(r"^(\x1b\[\d+m)?(INFO|DEBUG) |^Successfully installed |^\s*$")
 """What Flower itself says of each step."""
@@ -168,7 +169,10 @@ def judge(state: State, log: list[str]) -> None:
 
     Raises:
         RunFailedError: it failed, was stopped, or has written no results.
+        InputError: what it was given is wrong.
     """
+    if state.status != COMPLETED and (refused := [line for line in log if line.startswith(REFUSED)]):
+        raise InputError(refused[-1].removeprefix(REFUSED))
     if state.status != COMPLETED:
         cause = state.details or next((line for line in reversed(log) if line.strip()), "nothing was said")
         raise RunFailedError(f"run {state.number} {state.status}: {' '.join(cause.split())}")

@@ -89,7 +89,7 @@ def suited(scenario: Scenario, settings: DataSettings) -> Scenario:
 def _shape(settings: DataSettings) -> tuple[int, ...]:
     """The shape of one sample, as far as headers tell it; empty for tables, and any shape for images in them."""
     if settings.sites is not None:
-        return settings.sites.task.input_shape
+        return settings.sites.task.input_shape if settings.sites.task else ()
     path = None if settings.path is None else Path(settings.path).expanduser()
     if path is None or not path.exists() or path.suffix.lower() in TEXT:
         return ()

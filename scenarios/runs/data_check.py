@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from federation.data.columns import MOST_CATEGORIES, Sums, encode, summed
+from federation.data.columns import MOST_CATEGORIES, Sums, encode, numbers, summed
 from federation.data.own import Meaning, client_names, labels
 from federation.data.pictures import is_image
 from federation.data.tables import Table
@@ -81,16 +81,17 @@ def understood(table: Table, meaning: Meaning, remarks: Sequence[str] = ()) -> U
     clients = tried(lambda: _counts(client_names(table, str(meaning.client)))) if meaning.client else None
     images = is_image(table.columns[inputs[0]])
     sums = None if images else tried(lambda: summed(inputs, table.numbered(inputs), table.name))
-    columns = [{"name": inputs[0], "kind": "image"}] if images else [_column(*each) for each in (sums or {}).items()]
+    ranges = _ranges(table, sums or {})
+    told = [_column(name, each, ranges.get(name)) for name, each in (sums or {}).items()]
     suspicious = [*remarks, *_of_columns(sums or {}), *_of_counts(clients or {}, "client")]
     if sums:
-        suspicious += [*_repeated(table, [*inputs, *meaning.label]), *_identifiers(table, sums)]
+        suspicious += [*_repeated(table, [*inputs, *meaning.label]), *_identifiers(table, sums, ranges)]
     if kind is not None:
         suspicious += [*doubts, *_of_labels(y, kind, meaning.label), *_telling(table, sums or {}, y, kind)]
     return Understood(
         table.name,
         len(table),
-        columns,
+        [{"name": inputs[0], "kind": "image"}] if images else told,
         kind,
         classes=_counts(y) if kind == "classification" else {},
         amounts=_amounts(y, meaning.label) if kind == "regression" else {},
@@ -108,7 +109,19 @@ def _task(y: NDArray[Any], wanted: Kind | None, name: str) -> tuple[Kind, list[s
     return kind, [str(doubt.message) for doubt in doubts]
 
 
-def _column(name: str, sums: Sums) -> dict[str, Any]:
+def _ranges(table: Table, sums: dict[str, Sums]) -> dict[str, tuple[float, float]]:
+    """The least and the largest number of each column of them."""
+    names = [name for name, each in sums.items() if each.spread]
+    ends: dict[str, list[float]] = {name: [] for name in names}
+    for piece in table.pieces(names):
+        for name in names:
+            present = numbers(piece.column(name), name, table.name)
+            present = present[~np.isnan(present)]
+            ends[name] += [float(present.min()), float(present.max())] if len(present) else []
+    return {name: (min(found), max(found)) for name, found in ends.items()}
+
+
+def _column(name: str, sums: Sums, ends: tuple[float, float] | None) -> dict[str, Any]:
     """One line of the table."""
     row: dict[str, Any] = {"name": name, "kind": sums.kind or "empty", "missing": sums.missing}
     if sums.kind == "category":
@@ -116,9 +129,9 @@ def _column(name: str, sums: Sums) -> dict[str, Any]:
             "values": None if sums.counts is None else len(sums.counts),
             "used": sums.column(name) is not None,
         }
-    if sums.count:
-        std = float(np.sqrt(sums.squares / sums.count))
-        found = {"mean": sums.mean, "std": std, "min": sums.least, "max": sums.most}
+    if sums.spread and ends:
+        std = float(np.sqrt(sums.spread.squares[0] / sums.count))
+        found = {"mean": sums.spread.mean[0], "std": std, "min": ends[0], "max": ends[1]}
         day = sums.kind == "date"
         row |= {key: str(np.datetime64(int(v), "s")) if day and key != "std" else v for key, v in found.items()}
     return row | {"used": sums.count > 0}
@@ -134,7 +147,7 @@ def _of_columns(sums: dict[str, Sums]) -> Iterator[str]:
             yield f"column {name!r} has a text of its own in nearly each row, as names have; it is left out"
         elif each.kind == "category" and len(each.counts or ()) > MOST_CATEGORIES:
             yield f"column {name!r} has {len(each.counts or ())} categories; the rarest are taken as none of the others"
-        elif each.least == each.most or len(each.counts or ()) == 1:
+        elif len(each.counts or ()) == 1 or (each.spread and each.spread.squares[0] == 0):
             yield f"column {name!r} is constant; nothing is learned from it"
         if 0 < each.count < rows / 2:
             yield f"column {name!r} is missing in {each.missing} of {rows} rows"
@@ -179,11 +192,12 @@ def _repeated(table: Table, names: Sequence[str]) -> Iterator[str]:
         yield f"{again} rows are there more than once; where one is tested on, its double may be trained on"
 
 
-def _identifiers(table: Table, sums: dict[str, Sums]) -> Iterator[str]:
+def _identifiers(table: Table, sums: dict[str, Sums], ranges: dict[str, tuple[float, float]]) -> Iterator[str]:
     """Whole numbers, each of them once, close together."""
-    for name, each in sums.items():
-        dense = each.kind == "number" and each.missing == 0 and 20 < each.count <= each.most - each.least + 1
-        if dense and each.most - each.least < 2 * each.count:
+    for name, (least, most) in ranges.items():
+        each = sums[name]
+        dense = each.kind == "number" and each.missing == 0 and 20 < each.count <= most - least + 1
+        if dense and most - least < 2 * each.count:
             values = np.asarray(table.column(name).to_numpy(), dtype=np.float64)
             if (values == np.floor(values)).all() and len(np.unique(values)) == len(values):
                 yield f"column {name!r} numbers the rows, as identifiers do; leave it out by --ignore {name}"

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from federation.data.preparation import Preparation, spanning, standard
+from federation.data.arrays import ArrayRows
+from federation.data.preparation import Preparation
+from federation.data.spread import Spread
 from federation.opening import open_run, run_config
 from federation.rules import InputError
 from federation.world_model import WorldModel
@@ -19,14 +21,14 @@ from tests.small import flags
 def test_columns_are_centred_and_scaled_in_float64():
     times = 1.7e9 + np.arange(100.0)  # seconds since 1970: float32 would make one number of all of them
     tiny, constant = 1e-9 * np.arange(100.0), np.full(100, 1e30)
-    centre, scale = standard(np.stack([times, tiny, constant], 1))
+    centre, scale = Spread.of(np.stack([times, tiny, constant], 1), "mine").standard()
     found = Preparation(centre=centre, scale=scale).inputs(np.stack([times, tiny, constant], 1))
     expected = (torch.arange(100.0) - 49.5) / np.arange(100).std()
     torch.testing.assert_close(found, torch.stack([expected, expected, torch.zeros(100)], 1), rtol=1e-4, atol=1e-4)
 
 
 def test_a_column_that_is_constant_in_training_and_a_little_off_in_the_test_stays_small():
-    centre, scale = standard(np.full((50, 1), 7.0))
+    centre, scale = Spread.of(np.full((50, 1), 7.0), "mine").standard()
     assert Preparation(centre=centre, scale=scale).inputs(np.array([[7.001]])).item() == pytest.approx(0.001, rel=1e-3)
 
 
@@ -41,8 +43,8 @@ def test_a_column_that_is_constant_in_training_and_a_little_off_in_the_test_stay
     ],
 )
 def test_images_of_any_type_span_the_same_range(pixels, least, most):
-    centre, scale = spanning(pixels)
-    found = Preparation(channel=True, centre=centre, scale=scale).inputs(pixels)
+    rows = ArrayRows("mine", "y", np.repeat(pixels, 2, 0), np.array([0, 1]))
+    found = rows.summary("classification", rows.all).preparation("mine").inputs(pixels)
     assert found.shape == (1, 1, 1, 2)
     assert found.flatten().tolist() == pytest.approx([least, most])
 

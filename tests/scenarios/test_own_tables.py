@@ -192,7 +192,7 @@ def test_a_column_that_changes_its_kind_is_refused_with_its_row(capsys):
         (("--label", "y", "--test", "2"), "--test 2: expected a file, or a share between 0 and 1 such as 0.2"),
         (
             ("--label", "y", "--test", "strange.parquet"),
-            "strange.parquet holds class maybe, which no training sample has",
+            "strange.parquet, column y holds class maybe, which no training sample has",
         ),
         (("--label", "y", "--test", "short.parquet"), "short.parquet has no column 'a'"),
         (("digits", "--label", "y"), "expected either SCENARIO, or --data"),

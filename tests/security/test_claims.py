@@ -50,6 +50,7 @@ HELD = {
     "Memory limits are": "deployment/test_compose::every_container_is_confined",
     # What sites tell
     "Nothing is masked": "security/test_sums::a_census_tells security/test_sums::the_encoder_is_told",
+    "| before the first": "deployment/test_raw_rows::a_site_tells_no_names",
     "| census |": "security/test_sums::a_census_tells",
     "| encoder |": "security/test_sums::the_encoder_is_told",
     "| charting, spawn |": "security/test_sums::each_phase_sends federation/test_manifold::components_with_too_few "
@@ -84,6 +85,7 @@ HELD = {
     "Each phase declares": "server/test_hostile_sums::no_change_of_a_sum server/test_hostile_sums::nor_of_a_rival_s",
     "Where sums that are": "security/test_sums::whoever_s_well_formed",
     "A run goes on": "server/test_strategy::past_max_failures server/test_strategy::a_run_stops_where_the_quorum",
+    "What sites tell of raw rows": "deployment/test_raw_rows::sites_that_do_not_fit",
     "A site whose replies": "server/test_roster::a_client_is_left_out server/test_strategy::the_refused_are_named",
     "**No site counts more": "server/test_capping::a_model_weighs server/test_capping::moments_are_capped "
     "server/test_capping::votes_are_capped security/test_configuration::a_cap_of_three",
