@@ -45,7 +45,8 @@ def federated(**more):
     clients = len(federation.clients)
     outcome = federate(HERE.grid(clients, config), opened.scenario, federation.task, clients, observe)
     taken = [region for region, expert in outcome.world.experts.items() if len(expert.parameters) == 2]
-    assert told == [f"region {region} has a readout for its expert" for region in taken]
+    whole = len(outcome.world.experts)
+    assert told == ([f"{len(taken)} of {whole} regions have a readout for their expert"] if taken else [])
     return outcome.world, before[0], opened.scenario, federation
 
 
