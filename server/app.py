@@ -11,7 +11,7 @@ from pathlib import Path
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
-from federation.data.samples import FederatedData, Samples
+from federation.data.samples import FederatedData
 from federation.engine import LocalGrid
 from federation.learning.fixed_point import Watch
 from federation.manifold import Chart
