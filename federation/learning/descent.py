@@ -7,6 +7,7 @@ from math import ceil
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
 from federation.data.samples import Samples
 from federation.models import ElasticFamily
@@ -21,10 +22,13 @@ BATCH, MOMENTUM = 50, 0.9
 RowLosses = Callable[[Tensor, Tensor], Float[Tensor, " samples"]]
 """Losses of outputs [samples, outputs] and targets, one a row."""
 
+Schedule = Callable[[torch.optim.Optimizer, int], LRScheduler]
+"""The learning rates of so many steps."""
+
 
 @dataclass(frozen=True)
 class Descent:
-    """Stochastic gradient descent with momentum, or AdamW where clients use it, and half a cosine over all its steps.
+    """Stochastic gradient descent with momentum, or AdamW where clients use it.
 
     Attributes:
         epochs: visits of each sample.
@@ -32,6 +36,7 @@ class Descent:
         like: the clients' optimiser, whose weight decay holds here, too.
         clip: the longest gradient of a step, if there is one.
         seed, address: of the draws of batches.
+        schedule: of the rate; half a cosine over all steps.
     """
 
     epochs: int
@@ -40,6 +45,7 @@ class Descent:
     clip: float | None
     seed: int
     address: tuple[int | str, ...]
+    schedule: Schedule = CosineAnnealingLR
 
     def models(
         self,
@@ -57,7 +63,7 @@ class Descent:
         model = {name: tensor[None].clone().requires_grad_() for name, tensor in start.items()}
         optimizer = self._optimizer(model)
         steps = self.epochs * ceil(len(samples(0)) / BATCH)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        schedule = self.schedule(optimizer, steps)
         for epoch in range(self.epochs):
             rows = samples(epoch)
             order = generator(self.seed, *self.address, epoch).permutation(len(rows))

@@ -10,7 +10,7 @@ import_all(__name__, __path__)
 
 ORDER = (
     *("world", "without_experts", "world_1_2", "world_1_4", "world_1_8"),
-    *("central", "central_total", "central_committee"),
+    *("central", "central_converged", "central_total", "central_committee"),
     *("fedavg", "fedavg_total", "fedprox", "fedadam", "scaffold", "heterofl", "fedrolex", "fjord"),
     *("ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "local", "uniform", "head", "oracle", "context"),
 )

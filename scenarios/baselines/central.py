@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from clients.training import flipped
 from federation.data.samples import Samples
-from federation.learning.descent import Descent, RowLosses
+from federation.learning.descent import Descent, RowLosses, Schedule
 from federation.models import ElasticFamily
 from federation.models.cost import Cost
 from federation.optimizers import AdamW
@@ -64,6 +65,7 @@ def descended(
     samples: Callable[[int], Samples],
     losses: RowLosses,
     name: str,
+    schedule: Schedule = CosineAnnealingLR,
 ) -> Iterator[Parameters]:
     """Train one model in one place, for the epochs of all the trial's rounds.
 
@@ -75,7 +77,7 @@ def descended(
     """
     local, seed = trial.scenario.local, trial.scenario.seed
     rate = trial.factor * (ADAMW_RATE if isinstance(local.optimizer, AdamW) else RATE)
-    descent = Descent(trial.rounds * local.epochs, rate, local.optimizer, local.clip, seed, (name,))
+    descent = Descent(trial.rounds * local.epochs, rate, local.optimizer, local.clip, seed, (name,), schedule)
     models = descent.models(family.init(task, torch_generator(seed, name)), family, task, samples, losses)
     return islice(models, local.epochs - 1, None, local.epochs)
 

@@ -152,6 +152,7 @@ class Contender:
     """A trained method: how it answers, and what it cost.
 
     `uncalibrated` are its answers before the calibration that it has fitted itself; None where it has fitted none.
+    `budgets` is how many times the equal budget it was trained for.
     """
 
     answer: Answer
@@ -161,6 +162,7 @@ class Contender:
     training_flops: float = 0.0
     curve: tuple[tuple[int, float], ...] = field(default=())
     uncalibrated: Answer | None = None
+    budgets: float = 1.0
 
     def dump(self) -> dict[str, Any]:
         """Plain data: all but the answers."""
@@ -170,6 +172,7 @@ class Contender:
             "bytes_down": self.bytes_down,
             "training_flops": self.training_flops,
             "curve": self.curve,
+            "budgets": self.budgets,
         }
 
     @staticmethod

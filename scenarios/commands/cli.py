@@ -23,6 +23,7 @@ from scenarios.commands.jobs import Cap, Compare, Drift, Job, Simulate, unfinish
 from scenarios.commands.options import (
     Json,
     Metrics,
+    Minutes,
     NumberOfWorkers,
     Out,
     Quiet,
@@ -107,6 +108,7 @@ def simulate(
     rounds: MethodRounds = None,
     until: Until = None,
     metric: Metrics = None,
+    minutes: Minutes = None,
     engine: Which = "cohort",
     workers: NumberOfWorkers = None,
     ray_address: RayAddress = None,
@@ -118,7 +120,7 @@ def simulate(
     where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
     overrides = (UNTIL_STABLE if until else {}) | where["overrides"]
     fields = {"overrides": with_method(method, rounds, scenario, overrides), "metrics": tuple(metric or ())}
-    job = Simulate(**where | fields)
+    job = Simulate(**where | fields).within(minutes, "--method" if method else "--until" if until else "")
     _work(job, job.begin(out), json_, quiet)
 
 
@@ -133,6 +135,7 @@ def compare(
         int | None, typer.Option("--rounds", min=1, help="of every method, without a world model")
     ] = None,
     metric: Metrics = None,
+    minutes: Minutes = None,
     seeds: Seeds = 1,
     set_: Set = None,
     config: Config = None,
@@ -149,6 +152,7 @@ def compare(
     names = tuple(check_methods(methods.split(","), rounds))
     where = _where(scenario, set_, config, data_dir, seed, engine, workers, ray_address)
     job = Compare(**where, methods=names, seeds=seeds, rounds=rounds, metrics=tuple(metric or ()))
+    job = job.within(minutes, "--rounds" if rounds else "")
     _work(job, job.begin(out), json_, quiet)
 
 

@@ -1,14 +1,16 @@
 """What the command line runs and can go on with: a job is written down in its folder before it begins."""
 
 import json
+import sys
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from federation.opening import Opened, open_run, run_config
 from federation.rules import InputError, Rule, Several
-from scenarios.baselines import METHODS
+from federation.settings import Search
+from scenarios.baselines import METHODS, method
 from scenarios.reports.display import comparison_tables, simulation_lines
 from scenarios.reports.gathering import gather
 from scenarios.reports.report import render
@@ -17,7 +19,9 @@ from scenarios.runs.compare import compare as run_comparison
 from scenarios.runs.engines import Engine, Kind
 from scenarios.runs.folder import RunFolder, check_out, versions
 from scenarios.runs.journal import Journal
+from scenarios.runs.minutes import Cut, fitted
 from scenarios.runs.progress import Progress
+from scenarios.runs.rates import EXTENSIONS
 from scenarios.runs.scoring import Measured
 from scenarios.runs.simulate import simulate as run_simulation
 from scenarios.studies import drift_measures
@@ -37,6 +41,7 @@ class Job(Rule):
         seed: the first one.
         engine, workers, ray_address: as `scenarios.runs.engines.Engine` has them.
         metrics: functions of the user's own by which answers are measured, too.
+        cut: what a budget of time has left of it, where there is one.
     """
 
     reference: str
@@ -46,6 +51,7 @@ class Job(Rule):
     workers: int | None = None
     ray_address: str | None = None
     metrics: Several[str] = ()
+    cut: Cut | None = None
 
     @property
     @abstractmethod
@@ -78,6 +84,24 @@ class Job(Rule):
     def measured(self) -> Measured:
         """By what answers are measured beside the score."""
         return Measured(self.opened.scenario.data.label, self.metrics)
+
+    def trainings(self, search: Search) -> float:
+        """How many whole runs of the scenario's phases it takes, at most."""
+        return 1.0
+
+    def within(self, minutes: float | None, said: str = "") -> Self:
+        """The job that is predicted to be done in so many minutes, said in one line; itself without them.
+
+        Args:
+            said: an option that tells the rounds already.
+        """
+        if minutes is None:
+            return self
+        if said:
+            raise InputError(f"--minutes chooses the rounds of the scenario's own phases; leave it out, or {said}")
+        cut = fitted(minutes, self.reference, self.overrides, self.seed, self.workers, self.trainings)
+        print(cut, file=sys.stderr)
+        return self.model_copy(update={"overrides": {**self.overrides, **cut.settings}, "cut": cut})
 
     def begin(self, out: Path | None) -> RunFolder:
         """The folder of a new run, made once its configuration and its data are known to be good."""
@@ -124,6 +148,10 @@ class Compare(Job):
     @property
     def result(self) -> str:
         return "comparison.json"
+
+    def trainings(self, search: Search) -> float:
+        grid = search.share * (len(search.factors) + EXTENSIONS) if len(search.factors) > 1 else 0.0
+        return (self.seeds + grid) * sum(method(name).searched for name in self.methods)
 
     def run(self, folder: RunFolder, progress: Progress, journal: Journal, rounds: int | None = None) -> dict[str, Any]:
         result = self.compared(folder, progress, journal, rounds)

@@ -17,6 +17,9 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option("--metric", metavar="MODULE:FUNCTION", help="measure by this, too: f(targets, answers) is a number"),
 ]
+Minutes = Annotated[
+    float | None, typer.Option("--minutes", min=0.1, help="cut rounds and searches until the predicted time fits")
+]
 Until = Annotated[
     Literal["stable"] | None,
     typer.Option(

@@ -217,6 +217,7 @@ def _budgets(budget: Mapping[str, Mapping[str, float]]) -> Table:
         "bytes_up",
         "bytes_down",
         "training_flops",
+        "budgets",
         "query_flops",
         "seconds",
     )

@@ -36,6 +36,7 @@ UNITS = {
     "bytes_up": "B",
     "bytes_down": "B",
     "training_flops": "FLOP",
+    "budgets": "",
     "query_flops": "FLOP",
     "seconds": "s",
 }

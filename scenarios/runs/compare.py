@@ -277,6 +277,7 @@ def _budget(scores: Sequence[Score]) -> dict[str, float]:
         "bytes_up": mean([s.contender.bytes_up for s in scores]),
         "bytes_down": mean([s.contender.bytes_down for s in scores]),
         "training_flops": mean([s.contender.training_flops for s in scores]),
+        "budgets": mean([s.contender.budgets for s in scores]),
         "query_flops": mean([s.contender.cost.query_flops for s in scores]),
         "latency": mean([s.latency for s in scores]),
         "seconds": mean([s.seconds for s in scores]),

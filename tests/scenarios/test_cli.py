@@ -74,7 +74,7 @@ def test_compare_prints_one_json_object_and_writes_the_run(capsys):
     assert row["mean"] == pytest.approx(sum(row["per_seed"]) / 2)
     assert row["ci95"][0] <= row["mean"] <= row["ci95"][1]
     assert set(result["budget"]["world"]) == {
-        "total_parameters", "active_parameters", "bytes_up", "bytes_down", "training_flops", "query_flops",
+        "total_parameters", "active_parameters", "bytes_up", "bytes_down", "training_flops", "budgets", "query_flops",
         "latency", "seconds",
     }  # fmt: skip
     assert [row["share"] for row in result["novelty"]["per_seed"]] == pytest.approx([1.0, 1.0], abs=0.1)
@@ -104,9 +104,9 @@ def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
     assert "central_total" in printed
     comparison = json.loads(Path("run/comparison.json").read_text())
     assert list(comparison["union"]) == [
-        "world", "without_experts", "world_1_2", "world_1_4", "world_1_8", "central", "central_total", "fedavg",
-        "fedavg_total", "fedprox", "fedadam", "scaffold", "heterofl", "fedrolex", "fjord", "ifca", "fedem", "fedrep",
-        "ditto", "feddf", "fedpft", "local", "uniform", "head", "oracle",
+        "world", "without_experts", "world_1_2", "world_1_4", "world_1_8", "central", "central_converged",
+        "central_total", "fedavg", "fedavg_total", "fedprox", "fedadam", "scaffold", "heterofl", "fedrolex", "fjord",
+        "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "local", "uniform", "head", "oracle",
     ]  # fmt: skip
     for key in ("ece", "ece_uncalibrated", "ece_floor"):
         assert list(comparison[key]) == list(comparison["union"])
