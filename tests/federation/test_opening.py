@@ -117,7 +117,7 @@ def test_lists_are_read_as_tuples():
         ("local.learning_rat", "did you mean 'learning_rate'"),
         ("locale.learning_rate", "did you mean 'local'"),
         ("partition.alpa", "did you mean 'alpha'"),
-        ("model.channels", "known: blocks, kind, residual, width"),
+        ("model.channels", "known: activation, blocks, kind, residual, width"),
     ],
 )
 def test_an_unknown_key_names_the_nearest_one(path, hint):
