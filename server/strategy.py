@@ -76,14 +76,12 @@ class ManifoldStrategy(Strategy):
         self._observe, self._score, self._checkpoints = observe, score, checkpoints
         self.steps = schedule(scenario, task, begun=start is not None)
         self._resumed = resumed or Checkpoint(start or initial(scenario, task))
-        self.state = rejoined(self._resumed.state, scenario)
-        self.history: list[RoundRecord] = list(self._resumed.history)
+        self.state, self.history = rejoined(self._resumed.state, scenario), list(self._resumed.history)
         self._left = list(self.steps[len(self.history) :])
         self._roster = Roster(scenario, clients)
-        self._roster.turns, self._roster.samples = dict(self._resumed.turns), dict(self._resumed.samples)
-        self._roster.data = dict(self._resumed.data)
-        self._versions: dict[int, ServerState] = {}  # by round: those from which clients at work have begun
-        self._asked: dict[int, Order] = {}
+        self._roster.turns, self._roster.data = dict(self._resumed.turns), dict(self._resumed.data)
+        self._roster.samples = dict(self._resumed.samples)
+        self._asked, self._versions = dict[int, Order](), dict[int, ServerState]()  # by round: what was told
         self._empty, self._began = self._resumed.empty, time.monotonic()
 
     def summary(self) -> None:
