@@ -81,7 +81,7 @@ class ManifoldStrategy(Strategy):
         self._roster = Roster(scenario, clients)
         self._roster.turns, self._roster.data = dict(self._resumed.turns), dict(self._resumed.data)
         self._roster.samples = dict(self._resumed.samples)
-        self._asked, self._versions = dict[int, Order](), dict[int, ServerState]()  # by round: what was told
+        self._asked, self._versions = dict[int, Order](), dict[int, ServerState]()  # by node; states by round
         self._empty, self._began = self._resumed.empty, time.monotonic()
 
     def summary(self) -> None:
