@@ -38,7 +38,7 @@ class Feddf(GlobalModelTraining):
         if scenario.data.sites is not None:
             raise InputError(
                 "feddf: sites keep what they hold out; name a file at the server instead of the method: "
-                """--set 'phases=[{"kind":"census"},{"kind":"feddf","public":"FILE"}]'"""
+                """--set 'phases=[{kind="census"},{kind="feddf",public="FILE"}]'"""
             )
         return {PUBLIC: torch.cat([client.held_out.inputs for client in data().clients])}
 

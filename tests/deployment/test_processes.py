@@ -98,7 +98,7 @@ def test_the_world_model_is_the_simulation_s(fetched):
 METHOD = {
     "scaffold": ["--method", "scaffold", "--rounds", "2"],
     "fedpft": ["--method", "fedpft", "--rounds", "2"],
-    "feddf": ["--set", 'phases=[{"kind":"census"},{"kind":"feddf","rounds":2,"public":"public.npz"}]'],
+    "feddf": ["--set", 'phases=[{kind="census"},{kind="feddf",rounds=2,public="public.npz"}]'],
 }
 
 
