@@ -77,6 +77,15 @@ def test_readouts_in_place_of_experts_are_the_same_on_both_engines():
     torch.testing.assert_close(one[1], other[1], rtol=1e-4, atol=1e-4)
 
 
+def test_experts_in_the_coordinates_of_their_charts_are_the_same_on_both_engines():
+    small = {"data.limit": 2_560, "prior.rounds": 1, "experts.rounds": 1, "local.epochs": 1}
+    config = run_config("terrain", small, 0)
+    one, other = tensors(SERIAL, config=config), tensors(HERE, config=config)
+    assert any(name.endswith("/coordinates/slope") for name in one[0])
+    assert_close(one[0], other[0], 1e-4)
+    torch.testing.assert_close(one[1], other[1], rtol=1e-3, atol=1e-3)
+
+
 def test_the_order_in_which_clients_are_visited_changes_nothing(serial):
     weights, answers = tensors(SERIAL, visit=lambda messages: list(reversed(messages)))
     assert_close(weights, serial[0], 1e-6)
