@@ -39,8 +39,10 @@ app = ClientApp()
 @app.train(ACTION.split(".")[1])
 def contribute(message: Message, context: Context) -> Message:
     """Answer one order of the server's strategy."""
+    opened = open_run(context.run_config)  # first: an order may be of a phase that the scenario's own file defines
     order = Order.from_record(message.content)
-    opened = open_run(changed(context.run_config, json.loads(order.overrides or "{}")))
+    if order.overrides:
+        opened = open_run(changed(context.run_config, json.loads(order.overrides)))
     member = _member(opened, int(context.node_config["partition-id"]), context.state)
     try:
         total = _answers([order], [member], opened).total([0])

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
@@ -121,6 +121,17 @@ def test_a_method_of_the_literature_runs_on_the_same_sites_and_its_model_is_the_
         torch.testing.assert_close(deployed[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 
+@contextmanager
+def other_labels(folder):
+    """A site whose file holds other labels, and then its own again."""
+    (file,) = folder.glob("*.npz")
+    kept = file.read_bytes()
+    with np.load(file) as arrays:
+        np.savez(file, **{name: (a + 1) % 10 if name.startswith("y") else a for name, a in arrays.items()})
+    yield
+    file.write_bytes(kept)
+
+
 def test_a_phase_of_one_s_own_reaches_the_sites_with_its_scenario_and_goes_on_where_it_was_stopped(
     here, fetched, tmp_path
 ):
@@ -136,6 +147,10 @@ def test_a_phase_of_one_s_own_reaches_the_sites_with_its_scenario_and_goes_on_wh
 
     with pytest.raises(RunFailedError, match="finished:stopped"):
         followed(here.operator, stopped, stop)
+    with other_labels(here.layout.sites[-1].data):
+        code, said = status("deploy", "run", here.layout.root, "--resume")
+        assert code == 2, said
+        assert "other data" in said
     code, said = status("deploy", "run", here.layout.root, "--resume")
     assert code == 0, said
     assert "round 1:" not in said
