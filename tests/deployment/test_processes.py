@@ -137,12 +137,12 @@ def test_a_phase_of_one_s_own_reaches_the_sites_with_its_scenario_and_goes_on_wh
 ):
     file = tmp_path / "centred.py"
     shutil.copy(ROOT / "tests" / "centred.py", file)
-    phases = [{"kind": "centre"}, {"kind": "census"}, {"kind": "averaging", "rounds": 1}]
+    phases = [{"kind": "centre"}, {"kind": "census"}, {"kind": "averaging", "rounds": 2}]
     wanted = prepared(here.layout, str(file), {"phases": phases, "local.epochs": 1}, 0)
     stopped = started(here.layout, here.operator, wanted, here.layout.results)
 
     def stop(line):
-        if line.startswith("round 1:"):
+        if line.startswith("round 3:"):
             here.operator.stop(stopped.number)
 
     with pytest.raises(RunFailedError, match="finished:stopped"):
@@ -156,7 +156,7 @@ def test_a_phase_of_one_s_own_reaches_the_sites_with_its_scenario_and_goes_on_wh
     assert "round 1:" not in said
     lines = (here.layout.results / stopped.name / "metrics.jsonl").read_text().splitlines()
     rounds = [json.loads(line) for line in lines]
-    assert [record["phase"] for record in rounds] == ["centre", "centre", "census", "averaging"]
+    assert [record["phase"] for record in rounds] == ["centre", "centre", "census", "averaging", "averaging"]
     assert all(record["answered"] == SITES and not record["refused"] for record in rounds)
 
 
