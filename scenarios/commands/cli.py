@@ -213,9 +213,13 @@ def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
     return {k: _without_none(v) if isinstance(v, dict) else v for k, v in fields.items() if v is not None}
 
 
+def _grave(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
-    logging.getLogger("flwr").setLevel(logging.ERROR)
+    logging.getLogger("flwr").addFilter(_grave)  # a level would be overwritten when Flower is imported
     warnings.filterwarnings("ignore", module="datasets|flwr_datasets")
     try:
         status = typer.main.get_command(app)(args=arguments, prog_name="manifold", standalone_mode=False)

@@ -47,6 +47,14 @@ def test_help_and_mistakes_are_answered_before_anything_heavy_is_imported(words)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
+def test_a_run_says_nothing_of_its_own_on_standard_error_when_it_is_to_be_quiet():
+    words = ["simulate", "digits", "--quiet", "--out", "run", *flags()]
+    command = [sys.executable, "-m", "scenarios.commands.cli", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert "INFO" not in done.stdout
+
+
 def test_list_names_scenarios_and_methods(capsys):
     assert status("list") == 0
     printed = capsys.readouterr().out
