@@ -3,25 +3,18 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-import pyarrow as pa
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Shown
 
-from federation.data.arrays import check_inputs
-from federation.data.npz import read_npz
-from federation.data.own import Meaning
-from federation.data.pictures import channels_last
-from federation.data.tables import as_arrow, opened
-from federation.rules import InputError
 from scenarios.commands.options import Json
 from scenarios.commands.own_data import Client, Ignore, Kind, Label
-from scenarios.runs.data_check import Understood, understood
-from scenarios.runs.score import scored
+
+if TYPE_CHECKING:
+    from scenarios.runs.data_check import Understood
 
 app = typer.Typer(no_args_is_help=True, help="One's own data.")
 
@@ -41,11 +34,9 @@ def check(
     json_: Annotated[bool, typer.Option("--json", help="print one JSON object instead")] = False,
 ) -> int:
     """Say what a run would make of a file, and what looks suspicious in it. Status 2: a run would refuse it."""
-    if file.suffix.lower() == ".npz":
-        found = _arrays(file, task)
-    else:
-        meaning = Meaning(label or (), client, task, ignore or ())
-        found = understood(opened(file, [*meaning.label, *([client] if client else [])]), meaning)
+    from scenarios.runs.data_check import checked
+
+    found = checked(file, label or (), client, task, ignore or ())
     print(json.dumps(found.dump())) if json_ else _show(found)
     return 2 if found.problems else 0
 
@@ -58,6 +49,8 @@ def score(
     json_: Json = False,
 ) -> None:
     """Say how well a world model answers files of one's own, as a site does for itself: nothing leaves this machine."""
+    from scenarios.runs.score import scored
+
     found = scored(run, files, label or ())
     if json_:
         print(json.dumps(found))
@@ -73,27 +66,7 @@ def score(
         console.print(f"mean {found['mean']:.4f}, worst decile {found['worst_decile']:.4f}")
 
 
-def _arrays(file: Path, task: Any) -> Understood:
-    """The training samples of an npz file as a table; images by their shape alone."""
-    arrays = read_npz(file, ("x_train", "y_train"))
-    x, y = arrays["x_train"], arrays["y_train"]
-    check_inputs(x, f"{file.name} x_train")
-    if y.shape[:1] != x.shape[:1] or y.ndim > 2:
-        raise InputError(f"{file.name}: y_train is {list(y.shape)}; expected a target for each of {len(x)}")
-    targets = {f"y{place}": column for place, column in enumerate(y.reshape(len(y), -1).T)}
-    clients = {"client": arrays["group_train"]} if "group_train" in arrays else {}
-    meaning = Meaning(list(targets), next(iter(clients), None), task)
-    if x.ndim == 2:
-        columns = {f"x{place}": column for place, column in enumerate(x.T)}
-        return understood(opened({**columns, **targets, **clients}, name=file.name), meaning)
-    turned = ["images have their channels last; they are turned"] if channels_last(x.shape) else []
-    about = f"{len(x)} images {list(x.shape[1:])}, {x.dtype}, {np.min(x):g} to {np.max(x):g}"
-    images = pa.nulls(len(x), pa.struct({"bytes": pa.binary(), "path": pa.string()}))
-    table = as_arrow({**targets, **clients}).append_column("image", images)
-    return understood(opened(table, name=file.name), meaning, [about, *turned])
-
-
-def _show(found: Understood) -> None:
+def _show(found: "Understood") -> None:
     console = Console()
     console.print(f"{found.name}: {found.rows:,} rows, {found.task or 'unclear'}", markup=False, highlight=False)
     _table(

@@ -1,9 +1,6 @@
 """What commands are told of a user's own data: `--data FILE --label COLUMN` in place of a scenario's name."""
 
-import inspect
-import json
-from collections.abc import Callable
-from functools import wraps
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,9 +14,6 @@ OWN = "own"
 Scenario = Annotated[
     str | None, typer.Argument(metavar="[SCENARIO]", help="name of a scenario, or path of a scenario file; or --data")
 ]
-Data = Annotated[
-    Path | None, typer.Option("--data", help="your own data: csv, jsonl, parquet, arrow, npz, or a folder (of images)")
-]
 Label = Annotated[
     list[str] | None,
     typer.Option("--label", metavar="COLUMN", help="what is to be learned; repeated for several values"),
@@ -31,63 +25,53 @@ Kind = Annotated[
     Literal["classification", "regression"] | None,
     typer.Option("--task", help="whether labels are classes or amounts, where they may be either"),
 ]
-Test = Annotated[
-    str | None, typer.Option("--test", metavar="FILE|SHARE", help="a file to test on, or a share to hold out [0.2]")
-]
 Ignore = Annotated[
     list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="a column not to learn from; may be repeated")
 ]
-OPTIONS = {
-    "data": Data, "label": Label, "client": Client, "task": Kind, "test": Test, "ignore": Ignore
-}  # fmt: skip
 
 
-def of_own_data(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the options of one's own data, which become settings of the scenario `own`."""
+@dataclass(frozen=True)
+class OwnData:
+    """A user's own data, and what their columns are."""
 
-    @wraps(command)
-    def told(scenario: str | None = None, **options: Any) -> None:
-        own = {name: options.pop(name) for name in OPTIONS}
-        fields = settings(**own)
-        if (scenario is None) == (own["data"] is None) and scenario != OWN:
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="your own data: csv, jsonl, parquet, arrow, npz, or a folder (of images)"),
+    ] = None
+    label: Label = None
+    client: Client = None
+    task: Kind = None
+    test: Annotated[
+        str | None,
+        typer.Option("--test", metavar="FILE|SHARE", help="a file to test on, or a share to hold out [0.2]"),
+    ] = None
+    ignore: Ignore = None
+
+    def named(self, scenario: str | None) -> str:
+        """The scenario that is run: the one that is named, or that of one's own data.
+
+        Raises:
+            InputError: both are given, or neither.
+        """
+        if (scenario is None) == (self.data is None) and scenario != OWN:
             raise InputError("expected either SCENARIO, or --data with a file of your own and --label with its column")
-        written = [f"{field}={json.dumps(value, ensure_ascii=False)}" for field, value in fields.items()]
-        command(scenario or OWN, **options | {"set_": [*(options["set_"] or []), *written]})
+        return scenario or OWN
 
-    signature = inspect.signature(command)
-    first, *rest = signature.parameters.values()
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in OPTIONS.items()
-    ]
-    keyword = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in rest]
-    told.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[first.replace(annotation=Scenario, default=None), *added, *keyword]
-    )
-    told.__annotations__ = {**command.__annotations__, **OPTIONS, first.name: Scenario}
-    return told
+    def overrides(self) -> dict[str, Any]:
+        """The fields of a scenario that say the same.
 
-
-def settings(
-    data: Path | None,
-    label: list[str] | None,
-    client: str | None,
-    task: str | None,
-    test: str | None,
-    ignore: list[str] | None,
-) -> dict[str, Any]:
-    """The fields of a scenario that say the same.
-
-    Raises:
-        InputError: a test is neither a file nor a share between 0 and 1.
-    """
-    fields: dict[str, Any] = {"label": label, "client": client, "task": task, "ignore": ignore}
-    fields["path"] = None if data is None else str(data)
-    if test is not None:
-        try:
-            fields["test_share"] = float(test)
-        except ValueError:
-            fields["test"] = test
-        if not 0 < fields.get("test_share", 0.5) < 1:
-            raise InputError(f"--test {test}: expected a file, or a share between 0 and 1 such as 0.2")
-    return {f"data.{name}": value for name, value in fields.items() if value}
+        Raises:
+            InputError: a test is neither a file nor a share between 0 and 1.
+        """
+        fields: dict[str, Any] = {
+            "label": self.label, "client": self.client, "task": self.task, "ignore": self.ignore
+        }  # fmt: skip
+        fields["path"] = None if self.data is None else str(self.data)
+        if self.test is not None:
+            try:
+                fields["test_share"] = float(self.test)
+            except ValueError:
+                fields["test"] = self.test
+            if not 0 < fields.get("test_share", 0.5) < 1:
+                raise InputError(f"--test {self.test}: expected a file, or a share between 0 and 1 such as 0.2")
+        return {f"data.{name}": value for name, value in fields.items() if value}

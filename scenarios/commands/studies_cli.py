@@ -3,29 +3,21 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from federation.rules import InputError
-from scenarios.commands.options import (
-    Json,
-    Quiet,
-    RayAddress,
-    Reference,
-    Seed,
-    Seeds,
-)
+from scenarios.commands.options import RayAddress, Reference, Seeds, Shown
 from scenarios.reports.display import Bars
-from scenarios.reports.sheet import Sheet
-from scenarios.runs.experiment import Experiment, Result, begun, planned
-from scenarios.runs.experiment import run as run_experiment
 from scenarios.runs.folder import RunFolder
-from scenarios.runs.options import Config, DataDir, Set
-from scenarios.runs.overrides import alternatives, collected
+from scenarios.runs.options import Config, DataDir, Seed, Settings, grouped
+from scenarios.runs.overrides import alternatives
 from scenarios.runs.progress import Silent
-from scenarios.studies import ablate as ablations
-from scenarios.studies import sweep as sweeps
+
+if TYPE_CHECKING:
+    from scenarios.reports.sheet import Sheet
+    from scenarios.runs.experiment import Experiment, Result
 
 app = typer.Typer()
 
@@ -39,31 +31,34 @@ Again = Annotated[
 
 
 @app.command()
+@grouped
 def ablate(
     scenario: Reference,
+    settings: Settings,
+    shown: Shown,
     parts: Annotated[str | None, typer.Option("--parts", help="names with commas; default all that apply")] = None,
     seeds: Seeds = 3,
-    set_: Set = None,
-    config: Config = None,
-    data_dir: DataDir = None,
     seed: Seed = 0,
     workers: AtOnce = None,
     ray_address: RayAddress = None,
     out: Again = None,
-    json_: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Switch each part of the world model off in turn: what is it worth?"""
-    overrides, names = collected(set_, config, data_dir), parts.split(",") if parts else None
-    experiment, skipped = ablations.ablation(scenario, overrides, range(seed, seed + seeds), names)
+    from scenarios.runs.experiment import begun
+    from scenarios.studies import ablate as ablations
+
+    names = parts.split(",") if parts else None
+    experiment, skipped = ablations.ablation(scenario, settings.overrides(), range(seed, seed + seeds), names)
     folder = begun(out, experiment, "ablation", experiment.dump())
-    results = _trials(experiment, folder, quiet or json_, workers, ray_address)
+    results = _trials(experiment, folder, shown, workers, ray_address)
     result = ablations.summarised(experiment, results, skipped)
-    _show(folder, "ablation", result, ablations.sheet(result, experiment.scenario.title), json_)
+    _show(folder, "ablation", result, ablations.sheet(result, experiment.scenario.title), shown)
 
 
 @app.command()
+@grouped
 def sweep(
+    shown: Shown,
     scenario: Annotated[str | None, typer.Argument(metavar="SCENARIO", help="name or path; not with --resume")] = None,
     set_: Annotated[
         list[str] | None,
@@ -79,11 +74,12 @@ def sweep(
     ray_address: RayAddress = None,
     out: Again = None,
     resume: Annotated[Path | None, typer.Option("--resume", help="folder of a sweep that was stopped")] = None,
-    json_: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Try all values of some fields together; rank them by held-out samples inside the federation."""
-    shown, fields = sweeps.check_score(metric), alternatives(set_, config, data_dir)
+    from scenarios.runs.experiment import begun, planned
+    from scenarios.studies import sweep as sweeps
+
+    score, fields = sweeps.check_score(metric), alternatives(set_, config, data_dir)
     if resume is None and scenario is not None:
         plan = sweeps.Sweep.of(scenario, fields, random, range(seed, seed + seeds))
     elif resume is not None and scenario is None and not fields and out is None:
@@ -92,18 +88,20 @@ def sweep(
         raise InputError("expected either SCENARIO with its settings, or --resume with the folder of a sweep alone")
     experiment = plan.experiment
     folder = begun(out or resume, experiment, "sweep", plan.dump())
-    results = _trials(experiment, folder, quiet or json_, workers, ray_address)
+    results = _trials(experiment, folder, shown, workers, ray_address)
     result = sweeps.summarised(plan, results)
-    _show(folder, "sweep", result, sweeps.sheet(result, experiment.scenario.title, shown), json_)
+    _show(folder, "sweep", result, sweeps.sheet(result, experiment.scenario.title, score), shown)
 
 
 def _trials(
-    experiment: Experiment, folder: RunFolder, silent: bool, workers: int | None, ray_address: str | None
-) -> list[Result]:
+    experiment: "Experiment", folder: RunFolder, shown: Shown, workers: int | None, ray_address: str | None
+) -> "list[Result]":
     """Run all trials of an experiment; whoever stops them is told how to go on."""
+    from scenarios.runs.experiment import run
+
     try:
-        with Silent() if silent else Bars("trials") as progress:
-            return run_experiment(experiment, folder, progress, workers, ray_address)
+        with Silent() if shown.silent else Bars("trials") as progress:
+            return run(experiment, folder, progress, workers, ray_address)
     except KeyboardInterrupt:
         print(
             f"what is finished is in {folder.path}; the same command with --out {folder.path} goes on", file=sys.stderr
@@ -111,8 +109,8 @@ def _trials(
         raise
 
 
-def _show(folder: RunFolder, name: str, result: dict[str, Any], sheet: Sheet, json_: bool) -> None:
+def _show(folder: RunFolder, name: str, result: dict[str, Any], sheet: "Sheet", shown: Shown) -> None:
     """Write what an experiment found, and print it."""
     folder.write_json(f"{name}.json", result)
     folder.write_text(f"{name}.html", sheet.render())
-    print(json.dumps({**result, "out": str(folder.path)})) if json_ else sheet.print(folder.path / f"{name}.html")
+    print(json.dumps({**result, "out": str(folder.path)})) if shown.json_ else sheet.print(folder.path / f"{name}.html")

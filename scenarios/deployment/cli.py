@@ -4,45 +4,38 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from federation.data.own import Meaning
-from federation.data.sites import OWN
-from federation.data.targets import Kind
-from federation.opening import absolute, scenario_names
 from federation.rules import InputError
-from scenarios.deployment import compose as compose_file
-from scenarios.deployment import kubernetes, own_data
-from scenarios.deployment.check import problems
 from scenarios.deployment.containers import RESULTS, Containers, here
-from scenarios.deployment.init import initialise
 from scenarios.deployment.layout import IMAGE, Layout, Ports
 from scenarios.deployment.live import Live
 from scenarios.deployment.options import Folder
-from scenarios.deployment.own_data import absent
-from scenarios.deployment.submission import Run, described, fitted, followed, prepared, recorded, resumable, started
-from scenarios.deployment.up import operator_of, resume_here, run_here, serve_here, sound
 from scenarios.deployment.upkeep_cli import app as upkeep
 from scenarios.runs.folder import RunFolder, check_out
-from scenarios.runs.methods import with_method
-from scenarios.runs.options import Config, DataDir, MethodRounds, OneMethod, Set
-from scenarios.runs.overrides import collected
+from scenarios.runs.options import OneMethod, Seed, Settings, grouped
+
+if TYPE_CHECKING:
+    from scenarios.deployment.submission import Run
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 app.add_typer(upkeep)
 
 Sites = Annotated[int | None, typer.Option("--sites", min=1, help="number of sites")]
-SCENARIO = typer.Argument(
-    metavar="SCENARIO",
-    help="name of a scenario, or path of a scenario file",
-    callback=lambda given: given and absolute(given),
-)
+
+
+def _absolute(given: str | None) -> str | None:
+    from federation.opening import absolute
+
+    return given and absolute(given)
+
+
+SCENARIO = typer.Argument(metavar="SCENARIO", help="name of a scenario, or path of a scenario file", callback=_absolute)
 Scenario = Annotated[str | None, SCENARIO]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="seed of all draws")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on from the last checkpoint of the last run")]
 Tool = Annotated[str | None, typer.Option("--compose", help="command that reads compose files; default what is here")]
 Name = Annotated[str | None, typer.Option("--run", help="name of the run; default the last one")]
@@ -60,6 +53,8 @@ def init(
     image: Annotated[str, typer.Option(help="image of the containers")] = IMAGE,
 ) -> None:
     """Make a new deployment's folder: certificates, keys, secrets and a compose file. Nothing is written over."""
+    from scenarios.deployment.init import initialise
+
     layout = initialise(folder, sites, host or (), Ports(control=control_port, gateway=gateway_port), image)
     print(f"{folder}: {sites} sites; keep {layout.ca_key} and {layout.root / 'keys'} to yourself")
 
@@ -67,6 +62,9 @@ def init(
 @app.command()
 def check(folder: Folder) -> None:
     """Look for what is wrong with a deployment's folder; one line each, and exit status 2 where there is anything."""
+    from scenarios.deployment.check import problems
+    from scenarios.deployment.own_data import absent
+
     layout = Layout.load(folder)
     found = problems(layout)
     for problem in found:
@@ -78,17 +76,14 @@ def check(folder: Folder) -> None:
 
 
 @app.command()
-def split(
-    folder: Folder,
-    scenario: Annotated[str, SCENARIO],
-    set_: Set = None,
-    config: Config = None,
-    data_dir: DataDir = None,
-    seed: Seed = 0,
-) -> None:
+@grouped
+def split(folder: Folder, scenario: Annotated[str, SCENARIO], settings: Settings, seed: Seed = 0) -> None:
     """Write each client's samples of a scenario into its site's folder, for a trial. Nothing is written over."""
+    from scenarios.deployment import own_data
+    from scenarios.deployment.submission import fitted
+
     layout = Layout.load(folder)
-    overrides = fitted(scenario, collected(set_, config, data_dir), len(layout.sites))
+    overrides = fitted(scenario, settings.overrides(), len(layout.sites))
     own_data.split(layout, scenario, overrides, seed)
     print(f"{layout.root}/data: a file of {scenario} for each of {len(layout.sites)} sites, and the server's test set")
 
@@ -100,10 +95,16 @@ def task(
     classes: Annotated[int | None, typer.Option("--classes", min=2, help="how many classes there are")] = None,
     values: Annotated[int | None, typer.Option("--values", min=1, help="how many real values a target has")] = None,
     label: Annotated[list[str] | None, typer.Option("--label", help="column of raw rows to be learned")] = None,
-    kind: Annotated[Kind | None, typer.Option("--task", help="what labels of raw rows are")] = None,
+    kind: Annotated[
+        Literal["classification", "regression"] | None, typer.Option("--task", help="what labels of raw rows are")
+    ] = None,
     ignore: Annotated[list[str] | None, typer.Option("--ignore", help="column that is not learned from")] = None,
 ) -> None:
     """Say what all sites' samples have in common, or what columns of raw rows mean; then each site brings a file."""
+    from federation.data.own import Meaning
+    from federation.data.sites import OWN
+    from scenarios.deployment import own_data
+
     layout = Layout.load(folder)
     meaning = Meaning(label=label or (), task=kind, ignore=ignore or ())
     own_data.agree(layout, own_data.terms_of(shape, classes, values, meaning))
@@ -111,7 +112,10 @@ def task(
 
 
 @app.command()
+@grouped
 def up(
+    settings: Settings,
+    one: OneMethod,
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="folder of the deployment")] = None,
     scenario: Scenario = None,
     local: Annotated[bool, typer.Option("--local", help="without containers, on this machine, for one run")] = False,
@@ -119,36 +123,37 @@ def up(
         bool, typer.Option("--serve", help="with --local: stay up until Ctrl-C, for `manifold deploy run`")
     ] = False,
     sites: Sites = None,
-    set_: Set = None,
-    config: Config = None,
-    data_dir: DataDir = None,
     seed: Seed = 0,
-    method: OneMethod = None,
-    rounds: MethodRounds = None,
     resume: Resume = False,
     out: Annotated[Path | None, typer.Option("--out", help="new folder for the results")] = None,
     compose: Tool = None,
 ) -> None:
     """Start a deployment: its containers, or with --local processes of this machine that run one scenario and end."""
+    from federation.opening import scenario_names
+    from scenarios.deployment.up import resume_here, run_here, serve_here, sound
+    from scenarios.runs.methods import with_method
+
     if not local:
         if folder is None:
             raise InputError("name the folder of the deployment whose containers shall start, or use --local")
         return Containers.of(sound(Layout.load(folder)), compose).up()
     if resume:
-        if folder is None or serve or scenario or set_ or config or data_dir or seed or sites or method or rounds:
+        if folder is None or serve or scenario or seed or sites or settings != Settings() or one != OneMethod():
             raise InputError("--local --resume goes on with the last run of DIR, and takes no other settings but --out")
         return print(f"model in {resume_here(folder, out, _show)}")
     if folder is not None and scenario is None and (folder.suffix == ".py" or str(folder) in scenario_names()):
-        folder, scenario = None, absolute(str(folder))
+        folder, scenario = None, _absolute(str(folder))
     if serve:
         return serve_here(folder, sites, _show)
-    overrides = with_method(method, rounds, scenario or "digits", collected(set_, config, data_dir))
+    overrides = with_method(one.method, one.rounds, scenario or "digits", settings.overrides())
     return print(f"model in {run_here(folder, scenario or 'digits', overrides, seed, sites, out, _show)}")
 
 
 @app.command("compose")
 def show_compose(folder: Folder) -> None:
     """Print the compose file of a deployment as its deployment.json describes it now."""
+    from scenarios.deployment import compose as compose_file
+
     layout = Layout.load(folder)
     print(compose_file.render(layout, user=compose_file.user_of(layout)), end="")
 
@@ -156,32 +161,37 @@ def show_compose(folder: Folder) -> None:
 @app.command("kubernetes")
 def show_kubernetes(folder: Folder) -> None:
     """Print a deployment's Kubernetes manifests, and the commands that make the secrets which they name."""
+    from scenarios.deployment import kubernetes
+
     print(kubernetes.render(Layout.load(folder)), end="")
 
 
 @app.command()
 def register(folder: Folder) -> None:
     """Make the sites' keys known to the SuperLink; those that it knows already are left alone."""
+    from scenarios.deployment.up import operator_of
+
     layout = Layout.load(folder)
     new = operator_of(layout).register(layout)
     print(f"registered {', '.join(new)}" if new else f"all {len(layout.sites)} sites were registered already")
 
 
 @app.command()
+@grouped
 def run(
     folder: Folder,
+    settings: Settings,
+    one: OneMethod,
     scenario: Scenario = None,
-    set_: Set = None,
-    config: Config = None,
-    data_dir: DataDir = None,
     seed: Seed = 0,
-    method: OneMethod = None,
-    rounds: MethodRounds = None,
     resume: Resume = False,
 ) -> None:
     """Run a scenario on a deployment that is up, and follow it to its end."""
+    from scenarios.deployment.submission import followed, started
+    from scenarios.deployment.up import operator_of
+
     layout = Layout.load(folder)
-    wanted = _wanted(layout, scenario, set_, config, data_dir, seed, method, rounds, resume)
+    wanted = _wanted(layout, scenario, settings, seed, one, resume)
     results = layout.results.resolve() if Live.load(layout) else RESULTS
     operator = operator_of(layout)
     submitted = started(layout, operator, wanted, results, resume)
@@ -192,6 +202,8 @@ def run(
 @app.command()
 def status(folder: Folder) -> None:
     """The nodes that the SuperLink knows, and its runs."""
+    from scenarios.deployment.up import operator_of
+
     operator, console = operator_of(Layout.load(folder)), Console()
     nodes, runs = Table("site", "node", "status"), Table("run", "status", "why")
     for node in operator.nodes():
@@ -210,6 +222,8 @@ def fetch(
     compose: Tool = None,
 ) -> None:
     """Copy a run's world model and metrics from the server."""
+    from scenarios.deployment.submission import described, recorded
+
     layout = Layout.load(folder)
     known = recorded(layout, name)
     check_out(out)
@@ -237,20 +251,12 @@ def down(folder: Folder, compose: Tool = None) -> None:
         Containers.of(layout, compose).down()
 
 
-def _wanted(
-    layout: Layout,
-    scenario: str | None,
-    set_: list[str] | None,
-    config: Path | None,
-    data_dir: Path | None,
-    seed: int,
-    method: str | None,
-    rounds: int | None,
-    resume: bool,
-) -> Run:
+def _wanted(layout: Layout, scenario: str | None, settings: Settings, seed: int, one: OneMethod, resume: bool) -> "Run":
+    from scenarios.deployment.submission import prepared, resumable
+
     if not resume and scenario is not None:
-        return prepared(layout, scenario, collected(set_, config, data_dir), seed, method, rounds)
-    if resume and not (scenario or set_ or config or data_dir or seed or method or rounds):
+        return prepared(layout, scenario, settings.overrides(), seed, one.method, one.rounds)
+    if resume and not (scenario or seed or settings != Settings() or one != OneMethod()):
         return resumable(layout)
     raise InputError("expected either SCENARIO with its settings, or --resume alone, which goes on with the last run")
 

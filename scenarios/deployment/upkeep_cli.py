@@ -1,14 +1,14 @@
 """Certificates, secrets and keys are renewed; sites leave."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scenarios.deployment import upkeep
 from scenarios.deployment.layout import Layout
-from scenarios.deployment.operator import Operator
 from scenarios.deployment.options import Folder
-from scenarios.deployment.up import operator_of
+
+if TYPE_CHECKING:
+    from scenarios.deployment.operator import Operator
 
 app = typer.Typer()
 
@@ -25,6 +25,8 @@ def renew(
     secrets: Annotated[bool, typer.Option("--secrets", help="the secrets of all SuperExecs")] = False,
 ) -> None:
     """Renew the server's certificate and all secrets, or one of them; nothing else changes."""
+    from scenarios.deployment import upkeep
+
     layout, both = Layout.load(folder), certificates == secrets
     if certificates or both:
         upkeep.renew_certificate(layout)
@@ -37,6 +39,8 @@ def renew(
 @app.command()
 def rotate(folder: Folder, name: Name, offline: Offline = False) -> None:
     """Give a site a new key; the old one is refused from now on."""
+    from scenarios.deployment import upkeep
+
     layout = Layout.load(folder)
     upkeep.rotate(layout, name, _operator(layout, offline))
     print(f"{layout.site(name).key}: new; send it to {name}, and start supernode-{name} anew")
@@ -45,6 +49,8 @@ def rotate(folder: Folder, name: Name, offline: Offline = False) -> None:
 @app.command()
 def remove(folder: Folder, name: Name, offline: Offline = False) -> None:
     """Take a site out: its key is refused from now on, and its files are moved aside."""
+    from scenarios.deployment import upkeep
+
     layout = Layout.load(folder)
     upkeep.remove(layout, name, _operator(layout, offline))
     print(
@@ -53,5 +59,7 @@ def remove(folder: Folder, name: Name, offline: Offline = False) -> None:
     )
 
 
-def _operator(layout: Layout, offline: bool) -> Operator | None:
+def _operator(layout: Layout, offline: bool) -> "Operator | None":
+    from scenarios.deployment.up import operator_of
+
     return None if offline else operator_of(layout)

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from federation.data.arrays import check_inputs
 from federation.data.columns import MOST_CATEGORIES, Sums, encode, numbers, summed
+from federation.data.npz import read_npz
 from federation.data.own import Meaning, client_names, labels
-from federation.data.pictures import is_image
-from federation.data.tables import Table
+from federation.data.pictures import channels_last, is_image
+from federation.data.tables import Table, as_arrow, opened
 from federation.data.targets import Kind, task_of
 from federation.rules import InputError
 
@@ -57,6 +60,39 @@ class Understood:
     def dump(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self)
+
+
+def checked(
+    file: Path, label: Sequence[str], client: str | None, task: Kind | None, ignore: Sequence[str]
+) -> Understood:
+    """Say what a user's file holds; the other arguments are those of `Meaning`.
+
+    Raises:
+        InputError: it cannot be read, or has no such columns.
+    """
+    if file.suffix.lower() == ".npz":
+        return _arrays(file, task)
+    return understood(opened(file, [*label, *([client] if client else [])]), Meaning(label, client, task, ignore))
+
+
+def _arrays(file: Path, task: Kind | None) -> Understood:
+    """The training samples of an npz file as a table; images by their shape alone."""
+    arrays = read_npz(file, ("x_train", "y_train"))
+    x, y = arrays["x_train"], arrays["y_train"]
+    check_inputs(x, f"{file.name} x_train")
+    if y.shape[:1] != x.shape[:1] or y.ndim > 2:
+        raise InputError(f"{file.name}: y_train is {list(y.shape)}; expected a target for each of {len(x)}")
+    targets = {f"y{place}": column for place, column in enumerate(y.reshape(len(y), -1).T)}
+    clients = {"client": arrays["group_train"]} if "group_train" in arrays else {}
+    meaning = Meaning(list(targets), next(iter(clients), None), task)
+    if x.ndim == 2:
+        columns = {f"x{place}": column for place, column in enumerate(x.T)}
+        return understood(opened({**columns, **targets, **clients}, name=file.name), meaning)
+    turned = ["images have their channels last; they are turned"] if channels_last(x.shape) else []
+    about = f"{len(x)} images {list(x.shape[1:])}, {x.dtype}, {np.min(x):g} to {np.max(x):g}"
+    images = pa.nulls(len(x), pa.struct({"bytes": pa.binary(), "path": pa.string()}))
+    table = as_arrow({**targets, **clients}).append_column("image", images)
+    return understood(opened(table, name=file.name), meaning, [about, *turned])
 
 
 def understood(table: Table, meaning: Meaning, remarks: Sequence[str] = ()) -> Understood:

@@ -14,6 +14,7 @@ from scenarios.deployment import processes as module
 from scenarios.deployment.init import initialise
 from scenarios.deployment.live import Birth, Live
 from scenarios.deployment.processes import Processes, ProcessLostError, free_ports, members
+from scenarios.deployment.up import terminable
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +50,21 @@ def test_they_end_when_the_block_raises(tmp_path):
         with Processes() as processes:
             groups.append(start(processes, "sleep 1000", tmp_path).child.pid)
             raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert members(groups[0]) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_they_end_when_a_signal_interrupts_the_block(tmp_path, number):
+    groups = []
+
+    def interrupted():
+        with terminable(), Processes() as processes:
+            groups.append(start(processes, "sleep 1000", tmp_path).child.pid)
+            os.kill(os.getpid(), number)
+            time.sleep(60)
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
@@ -129,11 +145,10 @@ def started(state):
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_deployment_that_is_interrupted_leaves_no_process(served, tmp_path, number):
+def test_a_deployment_that_is_interrupted_leaves_no_process(served, tmp_path):
     child, state = served
     assert len(started(state)) >= 4
-    child.send_signal(number)
+    child.send_signal(signal.SIGTERM)
     assert child.wait(timeout=60) == 128 + signal.SIGINT
     assert started(state) == []
     assert "Traceback" not in (tmp_path / "said").read_text()

@@ -316,10 +316,11 @@ def test_a_site_that_cheats_is_refused_by_name_and_the_run_goes_on(here, tmp_pat
     assert all(record["answered"] >= 2 for record in rounds)
 
 
-def test_a_process_that_dies_is_noticed_with_the_end_of_its_log(tmp_path):
-    with running(initialise(tmp_path / "fleet", 1), print) as deployment:
-        superlink = deployment.processes["superlink"]
-        superlink.signal(9)
-        superlink.child.wait()
-        with pytest.raises(ProcessLostError, match=r"(?s)superlink ended with status -9; the end of .*:\n.*INFO"):
-            deployment.processes.check()
+def test_a_process_that_dies_is_noticed_with_the_end_of_its_log(here):
+    """The last test: nothing runs on this deployment afterwards."""
+    here.processes.check()
+    superlink = here.processes["superlink"]
+    superlink.signal(9)
+    superlink.child.wait()
+    with pytest.raises(ProcessLostError, match=r"(?s)superlink ended with status -9; the end of .*:\n.*INFO"):
+        here.processes.check()

@@ -32,37 +32,40 @@ def listens(place):
         return place.exists() and probe.connect_ex(os.path.relpath(place)) == 0
 
 
-@pytest.fixture
-def host(tmp_path):
-    """The process number of a host whose launcher is in `tmp_path`."""
-    place = tmp_path / "host.sock"
-    write_launcher(tmp_path, place)
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    """The folder of a host's launcher and socket, and the host's process number."""
+    folder = tmp_path_factory.mktemp("host")
+    place = folder / "host.sock"
+    write_launcher(folder, place)
     with Processes() as processes:
-        child = processes.start("host", host_command(place), os.environ, tmp_path / "host.log").child
+        child = processes.start("host", host_command(place), os.environ, folder / "host.log").child
         while not listens(place):  # the file is there a moment before
             processes.check()
             time.sleep(0.05)
-        yield child.pid
+        yield folder, child.pid
 
 
-def test_with_one_a_fork_of_it_runs_and_speaks_where_the_command_would(host, tmp_path):
+def test_with_one_a_fork_of_it_runs_and_speaks_where_the_command_would(host):
+    folder, number = host
     read, write = os.pipe()
     with os.fdopen(read) as said:
-        subprocess.run([tmp_path / "flwr-clientapp", "--help"], stdout=write, stderr=write, check=True)
+        subprocess.run([folder / "flwr-clientapp", "--help"], stdout=write, stderr=write, check=True)
         os.close(write)
         assert "usage: flwr-clientapp" in said.read()
-    assert psutil.Process(host).status() != psutil.STATUS_ZOMBIE
+    assert psutil.Process(number).status() != psutil.STATUS_ZOMBIE
 
 
-def test_a_request_that_is_cut_off_does_not_end_it(host, tmp_path):
+def test_a_request_that_is_cut_off_does_not_end_it(host):
+    folder, _ = host
     for sent in (b"", b"\0\0\0\7{"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as broken:
-            broken.connect(os.path.relpath(tmp_path / "host.sock"))
+            broken.connect(os.path.relpath(folder / "host.sock"))
             broken.sendall(sent)
-    assert "usage: flwr-clientapp" in launched(tmp_path, "--help")
+    assert "usage: flwr-clientapp" in launched(folder, "--help")
 
 
-def test_what_the_app_brings_is_not_imported_already(host, tmp_path):
+def test_what_the_app_brings_is_not_imported_already(tmp_path):
     """The host must not hold the packages that come with the server's bundle."""
     script = tmp_path / "modules.py"
     script.write_text("import sys; print([m for m in sys.modules if m in ('federation', 'clients', 'server')])")

@@ -1,6 +1,8 @@
 """The command line as a user meets it: results, one clear line for bad input, exit status 0, 1 or 2."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,27 @@ def npz(**changes):
     arrays |= changes
     np.savez("mine.npz", **{name: array for name, array in arrays.items() if array is not None})
     return ("compare", "npz", "--set", "data.path=mine.npz", "--quiet")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["simulate", "--help"], ["deploy", "run", "--help"], ["data", "check"]])
+def test_help_and_mistakes_are_answered_before_anything_heavy_is_imported(words):
+    heavy = {"torch", "ray", "flwr", "sklearn", "scipy", "numpy", "pandas", "pyarrow", "matplotlib"}
+    code = (
+        "import sys; from scenarios.commands.cli import main\n"
+        f"try: main({words})\n"
+        f"finally: print(sorted({heavy} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ("Usage: manifold" in done.stdout) == (words[-1] == "--help")
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_a_run_says_nothing_of_its_own_on_standard_error_when_it_is_to_be_quiet():
+    words = ["simulate", "digits", "--quiet", "--out", "run", *flags()]
+    command = [sys.executable, "-m", "scenarios.commands.cli", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert "INFO" not in done.stdout
 
 
 def test_list_names_scenarios_and_methods(capsys):

@@ -88,7 +88,7 @@ def test_rounds_of_a_comparison_are_for_methods_without_a_world_model(capsys):
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_model_to_the_bit():
-    words = ["simulate", "digits", *SMALL, "--method", "ifca", "--rounds", "150", "--set", "fraction=0.6", "--quiet"]
+    words = ["simulate", "digits", *SMALL, "--method", "ifca", "--rounds", "60", "--set", "fraction=0.6", "--quiet"]
     assert status(*words, "--out", "whole") == 0
     command = [sys.executable, "-m", "scenarios.commands.cli", *words, "--out", "stopped"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=Path.cwd()) as process:

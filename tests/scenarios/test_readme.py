@@ -49,15 +49,16 @@ def small(command):
         words += ["--quiet", "--out", "runs/mine"]
         words += ["--methods", "world,central"] if words[0] == "compare" and "--methods" not in words else []
         words += ["--parts", "head"] if words[0] == "ablate" else []
-        words = ["1" if before == "--seeds" else word for before, word in zip(["", *words], words, strict=False)]
+        few = {"--seeds": "1", "--rounds": "3"}
+        words = [few.get(before, word) for before, word in zip(["", *words], words, strict=False)]
     if words[0] in ("simulate", "compare", "cap", "drift") and "--workers" not in words:
         words += ["--workers", "0"]
     if "fashion" in words or "domains" in words:
-        words += ["--set", "model.channels=[2, 2, 2]", "--set", "data.limit=1000"]
+        words += ["--set", "model.channels=[2, 2, 2]", "--set", "data.limit=1000", "--set", "local.batch_size=50"]
     if "fashion" in words:
         words += ["--set", "partition.clients=4", "--set", "encoder.dimensions=4", "--set", "head.hidden=8"]
     if "digits" in words or "./my_scenario.py" in words:
-        words += ["--set", "data.limit=1400"] if words[0] != "show" else []
+        words += ["--set", "data.limit=1400", "--set", "partition.clients=8"] if words[0] != "show" else []
     if words[0] in ("ablate", "sweep"):
         words += ["--workers", "0", "--set", "data.limit=300", "--set", "partition.clients=3"]
     return words

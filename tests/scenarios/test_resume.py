@@ -20,6 +20,22 @@ SIMULATE = ("simulate", "digits", "--quiet", *flags())
 COMPARE = ("compare", "digits", "--methods", "world,fedavg,head,oracle", "--seeds", "2", "--quiet", *flags())
 
 
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """The folder of the simulation that nobody stopped."""
+    out = tmp_path_factory.mktemp("simulated") / "whole"
+    assert status(*SIMULATE, "--out", str(out)) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """The folder of the comparison that nobody stopped."""
+    out = tmp_path_factory.mktemp("compared") / "whole"
+    assert status(*COMPARE, "--out", str(out)) == 0
+    return out
+
+
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -61,14 +77,13 @@ def same_weights(one, other):
 
 
 @pytest.mark.parametrize("rounds", [1, 5])
-def test_a_simulation_that_was_stopped_goes_on_to_the_same_world_model(rounds, monkeypatch, capsys):
-    assert status(*SIMULATE, "--out", "whole") == 0
+def test_a_simulation_that_was_stopped_goes_on_to_the_same_world_model(rounds, simulated, monkeypatch, capsys):
     stopped_after(rounds, monkeypatch, *SIMULATE, "--out", "stopped")
     assert "manifold resume stopped goes on" in capsys.readouterr().err
     assert any(Path("stopped/checkpoints/world/seed-0-x1").iterdir())
     assert status("resume", "stopped", "--quiet") == 0
-    assert results("stopped", "simulation.json") == results("whole", "simulation.json")
-    same_weights("stopped", "whole")
+    assert results("stopped", "simulation.json") == results(simulated, "simulation.json")
+    same_weights("stopped", simulated)
     assert status("resume", "stopped") == 2
     assert "stopped is finished; its results are in simulation.json" in capsys.readouterr().err
 
@@ -113,16 +128,15 @@ def test_a_run_whose_data_or_scenario_have_changed_is_not_gone_on_with(monkeypat
 
 
 @pytest.mark.parametrize("rounds", [8, 17])
-def test_a_comparison_that_was_stopped_trains_only_what_is_left(rounds, monkeypatch):
-    assert status(*COMPARE, "--out", "whole") == 0
+def test_a_comparison_that_was_stopped_trains_only_what_is_left(rounds, compared, monkeypatch):
     stopped_after(rounds, monkeypatch, *COMPARE, "--out", "stopped")
     done = Path("stopped/scores.jsonl")
     before = done.read_text() if done.exists() else ""
     assert status("resume", "stopped", "--quiet") == 0
     assert done.read_text().startswith(before)
-    assert results("stopped", "comparison.json") == results("whole", "comparison.json")
+    assert results("stopped", "comparison.json") == results(compared, "comparison.json")
     assert len(done.read_text().splitlines()) == 2 * 5  # the world model is scored without its experts, too
-    same_weights("stopped", "whole")
+    same_weights("stopped", compared)
 
 
 def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(monkeypatch):
