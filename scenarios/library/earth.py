@@ -90,4 +90,5 @@ def on_sphere(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> 
 def scaled(places: NDArray[np.float64]) -> NDArray[np.float64]:
     """Places less their mean, all three numbers in one unit: seen from the whole sphere they are but a dot."""
     apart = places - places.mean(0)
-    return apart / np.abs(apart).max()
+    inside: NDArray[np.float64] = apart / np.abs(apart).max()
+    return inside

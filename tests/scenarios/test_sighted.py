@@ -12,7 +12,7 @@ from federation.learning.least_squares import moments, refitted
 from federation.manifold import FourierFeatures
 from federation.models.cost import Cost
 from federation.opening import run_config
-from federation.settings import HeadSettings, LocalTraining, RouterSettings
+from federation.settings import HeadSettings, LocalTraining
 from federation.tasks import Regression
 from scenarios.baselines import METHODS, Contender, Trial
 from scenarios.baselines.afl import RIDGES, HeadFeatures
@@ -92,8 +92,8 @@ def test_where_the_head_has_no_least_squares_for_values_there_are_no_features(na
 
 @pytest.mark.parametrize("name", ["central_features", "central_told"])
 def test_what_a_monolith_sees_counts_among_the_active_parameters_that_it_may_have(name, tmp_path):
-    router = RouterSettings(rounds=0).dump()
-    trial = tried(tmp_path, [places(k) for k in range(3)], **{"model.width": 64, "router": router})
+    wide = {"model.width": 256, "composition.parts": ["mixture"]}
+    trial = tried(tmp_path, [places(k) for k in range(3)], **wide)
     cost = METHODS[name].run(trial).cost
     assert trial.size is not None
     assert cost.active_parameters == pytest.approx(trial.size.active_parameters, rel=0.05)
