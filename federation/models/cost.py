@@ -1,7 +1,7 @@
 """What a model is and what one query of it takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from federation.models import ElasticFamily
 from federation.tasks import Task
@@ -27,6 +27,11 @@ class Cost:
     def times(self, models: int) -> "Cost":
         """Of several such models, all of which are asked."""
         return Cost(models * self.total_parameters, models * self.active_parameters, models * self.query_flops)
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """Of two parts, both of which are asked."""
+        parts = zip(astuple(self), astuple(other), strict=True)
+        return Cost(*(one + another for one, another in parts))
 
 
 def leading(numbers: Sequence[int], many: float | int) -> int:

@@ -10,9 +10,9 @@ import_all(__name__, __path__)
 
 ORDER = (
     *("world", "without_experts", "world_1_2", "world_1_4", "world_1_8"),
-    *("central", "central_converged", "central_total", "central_committee"),
+    *("central", "central_converged", "central_total", "central_committee", "central_features", "central_told"),
     *("fedavg", "fedavg_total", "fedprox", "fedadam", "scaffold", "heterofl", "fedrolex", "fjord"),
-    *("ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "local", "uniform", "head", "oracle", "context"),
+    *("ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "afl", "local", "uniform", "head", "oracle", "context"),
 )
 """The order of tables; methods that a new file brings come last."""
 

@@ -128,16 +128,17 @@ def test_all_methods_run_and_a_report_can_be_drawn_again(capsys):
     comparison = json.loads(Path("run/comparison.json").read_text())
     assert list(comparison["union"]) == [
         "world", "without_experts", "world_1_2", "world_1_4", "world_1_8", "central", "central_converged",
-        "central_total", "fedavg", "fedavg_total", "fedprox", "fedadam", "scaffold", "heterofl", "fedrolex", "fjord",
-        "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "local", "uniform", "head", "oracle",
+        "central_total", "central_features", "central_told", "fedavg", "fedavg_total", "fedprox", "fedadam",
+        "scaffold", "heterofl", "fedrolex", "fjord", "ifca", "fedem", "fedrep", "ditto", "feddf", "fedpft", "afl",
+        "local", "uniform", "head", "oracle",
     ]  # fmt: skip
     for key in ("ece", "ece_uncalibrated", "ece_floor"):
         assert list(comparison[key]) == list(comparison["union"])
     assert [list(rows) for rows in comparison["context"].values()] == [["context"]] * 8  # never beside the others
     first = Path("run/report.html").read_text(encoding="utf-8")
     assert (
-        "(without_experts, world_1_2, world_1_4, world_1_8, uniform, head, oracle, context)"
-        in first  # they show the world model's traffic and training
+        "(without_experts, world_1_2, world_1_4, world_1_8, central_features, central_told, afl, uniform, head, "
+        "oracle, context)" in first  # they show the world model's traffic and training
     )
     assert "Calibration" in first
     assert "With context" in first
