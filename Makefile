@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: install
 	$(BIN)/manifold compare terrain --set 'search.factors=[4]' \
-		--methods world,central,central_total,fedavg,local,uniform,oracle
+		--methods world,central_total,fedavg,local,uniform,oracle
 
 test: install
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
