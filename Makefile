@@ -17,7 +17,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: install
-	$(BIN)/manifold compare digits
+	$(BIN)/manifold compare terrain --set 'search.factors=[4]' \
+		--methods world,central_total,fedavg,local,uniform,oracle
 
 test: install
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST)

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from scenarios.reports.pictures import Metric
+
 FREQUENT = 1.5
 """From how many times its even share on the most frequent class hides how the others fare."""
 TABLED = 2
@@ -97,6 +99,21 @@ def measure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
+def worth_line(result: Mapping[str, Any]) -> str:
+    """What the experts add to the other parts on the union test; empty where no world model was compared."""
+    used = [each.get("mixture", 0.0) > 0 for each in result["composition_per_seed"]]
+    if not (worth := result["experts_worth"]):
+        return ""
+    if not any(used):
+        return "Experts are not used here: regions do not differ in kind."
+    metric = Metric(result["metric"])
+    ends = ", ".join(map(metric.difference, worth["ci95"])) if worth["ci95"] else ""
+    interval = f"paired 95\u00a0% interval [{ends}]" if ends else "one seed, no interval"
+    unit = "points of accuracy" if metric.percent else "of R²"
+    some = "" if all(used) else f"; {sum(used)} of {len(used)} seeds use them"
+    return f"Experts are worth {metric.difference(worth['mean'])} {unit} on the union test ({interval}{some})."
+
+
 def joining_line(result: Mapping[str, Any]) -> str:
     """Whom joining serves, and how the worst off fare; empty where no client has a test of its own."""
     worst = {name: row["mean"] for name, row in result["worst_decile"].items()}
@@ -172,6 +189,8 @@ def comparison_tables(result: Mapping[str, Any], out: Path) -> None:
     title = "Union test: one test set from all regions, the client unknown"
     console.print(_scores(result, result["union"], title, shown))
     console.print(floor_line(result["floor"], result["metric"]))
+    if worth := worth_line(result):
+        console.print(worth)
     if result["local"]:
         console.print(_scores(result, result["local"], "Local tests: each client's own samples, mean over clients"))
         console.print(joining_line(result))
@@ -184,10 +203,9 @@ def comparison_tables(result: Mapping[str, Any], out: Path) -> None:
     console.print(_budgets(result["budget"]))
     for name, reason in result["skipped"].items():
         console.print(f"{name}: left out, {reason}")
-    if worth := result["experts_worth"]:
-        interval = "95 % interval {:+.4f} .. {:+.4f}".format(*worth["ci95"]) if worth["ci95"] else "one seed"
-        console.print(f"The experts are worth {worth['mean']:+.4f} on the union test ({interval}).")
     console.print(f"report: {out / 'report.html'}" if result["composition"] else f"results in {out}")
+    if result["composition"] and result["drawn"]:
+        console.print(f"what each method answers, side by side: {out / 'report.html'}#fields", soft_wrap=True)
 
 
 def _scores(result: Mapping[str, Any], rows: Mapping[str, Any], title: str, measures: Sequence[str] = ()) -> Table:

@@ -14,6 +14,7 @@ from federation.manifold import Atlas
 from federation.world_model import WorldModel
 from scenarios.reports.geometry import advice, shapes_of
 from scenarios.runs.compare import Comparison
+from scenarios.runs.fields import grid, measured
 from scenarios.runs.folder import versions
 from scenarios.runs.resting import resting
 from server.history import RoundRecord
@@ -38,6 +39,7 @@ def gather(comparison: Comparison) -> dict[str, Any]:
         "clients": len(federation.clients),
         "union_samples": len(federation.union_test),
         "curves": curves,
+        "fields": _fields(comparison),
         "regions": regions,
         "shares": shares,
         "overlaps": overlaps.tolist(),
@@ -57,6 +59,17 @@ def gather(comparison: Comparison) -> dict[str, Any]:
         "versions": versions(),
     }
     return {name: plain(value) for name, value in gathered.items()}
+
+
+def _fields(comparison: Comparison) -> dict[str, Any]:
+    """On each cell of the grid what was measured, the region that answers, and what each method answers; or nothing."""
+    federation, run = comparison.first.federation(), comparison.world
+    cells = grid(federation)
+    if cells is None or run is None:
+        return {}
+    answers = {s.method: s.field for s in comparison.scores if s.seed == comparison.seeds[0] and s.field}
+    regions = run.outcome.world.route(cells).argmax(1).tolist()
+    return {"measured": measured(federation), "regions": regions, "methods": answers}
 
 
 def _round(record: RoundRecord) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from federation.world.design import NOTHING_NOVEL
 from scenarios.baselines import method
 from scenarios.reports import pictures
 from scenarios.reports.client_pictures import clients_plot
-from scenarios.reports.display import joining_line, measure, readable, worded
+from scenarios.reports.display import joining_line, measure, readable, worded, worth_line
+from scenarios.reports.field_pictures import fields_plot
 from scenarios.reports.gathering import plain
 from scenarios.reports.pictures import Metric, signed
 from scenarios.runs.compare import WORLD
@@ -61,6 +62,7 @@ def render(comparison_json: Mapping[str, Any], gathered: Mapping[str, Any]) -> s
         measures=_measures(comparison),
         served=_served(comparison, metric),
         joining=joining_line(comparison),
+        worth=worth_line(comparison),
         bins=BINS,
         pictures={name: Markup(svg) for name, svg in _pictures(comparison, gathered, metric).items()},
         budget={
@@ -99,6 +101,7 @@ def _pictures(comparison: Mapping[str, Any], gathered: Mapping[str, Any], metric
         "atlas": pictures.atlas_map(gathered["regions"], gathered["overlaps"], gathered["shares"]),
         "routing": pictures.routing_heatmap(routing["rows"], routing["columns"], routing["gates"]),
         "rounds": pictures.rounds_plot(gathered["rounds"]),
+        "fields": fields_plot(gathered["fields"], finals, metric),
         "clients": clients_plot(_of_clients(comparison), metric),
     }
 

@@ -19,6 +19,7 @@ from scenarios.baselines.contract import Run
 from scenarios.baselines.running import contender
 from scenarios.baselines.world import World
 from scenarios.runs.engines import RAY, Engine
+from scenarios.runs.fields import answered
 from scenarios.runs.journal import Journal, Score
 from scenarios.runs.progress import Progress
 from scenarios.runs.rates import at_best, rounds_of, searched
@@ -83,6 +84,7 @@ class Comparison:
             "by_client": by_client([score for score in self.scores if score.method in plain], federation),
             "context": self._protocols([name for name in self.methods if method(name).context]),
             "experts_worth": self._worth(),
+            "drawn": [score.method for score in self.scores if score.seed == self.seeds[0] and score.field],
             "budget": {name: _budget(self.of(name)) for name in self.methods},
             "learning_rate_factor": {name: self.of(name)[0].factor for name in self.methods},
             "learning_rate_factor_per_seed": {name: [s.factor for s in self.of(name)] for name in self.methods},
@@ -252,6 +254,7 @@ def _score(
         factor,
         seconds,
         trained,
+        answered(method, trained, federation),
     )
 
 

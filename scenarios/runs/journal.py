@@ -26,8 +26,8 @@ class Score:
     `ece_uncalibrated` the same without it, `ece_floor` what chance alone would make of it; None for values.
     `coverage` is the share of the union test of which it is sure, `covered` its score there; None for values, and where
     it is sure of nothing. `by_client` are its scores on clients' own tests, None where one has no test; `measures` what
-    its answers to the union test have, by name. `latency` is the median time of a single query on this machine, in
-    microseconds.
+    its answers to the union test have, by name; `field` its answers on a grid, where these can be drawn. `latency` is
+    the median time of a single query on this machine, in microseconds.
     """
 
     seed: int
@@ -44,6 +44,7 @@ class Score:
     factor: float
     seconds: float
     contender: Contender
+    field: list[float] | None = None
 
     @property
     def local(self) -> float | None:
