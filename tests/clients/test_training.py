@@ -132,7 +132,7 @@ def test_each_client_of_a_cohort_is_trained_as_by_torch(optimizer, torchs, clip)
                 torch.nn.utils.clip_grad_norm_(model.values(), clip)
             optimiser.step()
         for name, tensor in model.items():
-            torch.testing.assert_close(together[name][place], tensor[0].detach(), rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(together[name][place].cpu(), tensor[0].detach(), rtol=1e-6, atol=1e-6)
 
 
 def test_the_rate_rises_while_it_warms_up_and_cools_after():
@@ -249,7 +249,7 @@ def test_clients_learn_their_own_samples():
     done = cohort_of([1, 2, 3], family, task, local, torch.float32, 0.0)
     for place, number in enumerate([1, 2, 3]):
         samples = client_data(task, RAGGED[number], number, torch.float32)
-        model = {name: tensor[place, None] for name, tensor in done.parameters.items()}
+        model = {name: tensor[place, None].cpu() for name, tensor in done.parameters.items()}
         assert task.score(family.apply(model, samples.inputs[None])[0], samples.targets) == 1.0
 
 
