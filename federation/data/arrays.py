@@ -76,8 +76,12 @@ def of_arrays(
     Raises:
         InputError: they are of wrong shapes, no numbers, or cannot be learned.
     """
+    train = ArrayRows.of(arrays, name, "train")
     test = ArrayRows.of(arrays, name, "test") if "x_test" in arrays else None
-    return prepared(ArrayRows.of(arrays, name, "train"), test, task, share, limit)
+    if test and test.x.shape[1:] != train.x.shape[1:]:
+        shapes = (list(rows.x.shape[1:]) for rows in (test, train))
+        raise InputError(f"{name}: x_test has samples of {next(shapes)}, x_train of {next(shapes)}; they must be alike")
+    return prepared(train, test, task, share, limit)
 
 
 def of_torch(train: "TorchDataset[Any]", test: "TorchDataset[Any] | None" = None, **options: Any) -> Dataset:

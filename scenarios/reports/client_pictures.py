@@ -6,7 +6,8 @@ from math import nan
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from scenarios.reports.pictures import INK, METHOD_COLOURS, Look, Metric, inline
+from scenarios.reports.metric import Metric
+from scenarios.reports.pictures import INK, METHOD_COLOURS, Look, inline
 
 
 def clients_plot(scores: Mapping[str, Sequence[float | None]], metric: Metric) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from scenarios.reports.pictures import Metric
+from scenarios.reports.metric import Metric
 
 FREQUENT = 1.5
 """From how many times its even share on the most frequent class hides how the others fare."""

@@ -8,6 +8,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from scenarios.reports.metric import Metric
 from scenarios.reports.pictures import (
     BLUE,
     DOTS_MARGIN,
@@ -16,7 +17,6 @@ from scenarios.reports.pictures import (
     TEXT,
     VERMILLION,
     Look,
-    Metric,
     Scores,
     dot_plot,
     draw_rows,

@@ -11,7 +11,8 @@ from matplotlib.colors import LightSource
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from scenarios.reports.pictures import INK, RULE, Metric, inline
+from scenarios.reports.metric import Metric
+from scenarios.reports.pictures import INK, RULE, inline
 
 SHOWN = ("world", "without_experts", "central", "central_total", "fedavg", "local", "oracle")
 """The methods whose fields are drawn, where they were run."""

@@ -3,7 +3,6 @@
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from html import escape
 from itertools import combinations, groupby, pairwise
@@ -17,6 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
+
+from scenarios.reports.metric import Metric
 
 Look = dict[str, Any]
 """How something is drawn: keyword arguments of matplotlib."""
@@ -54,55 +55,10 @@ STYLE: Any = (
 )
 WIDTH, DOTS_MARGIN, DOTS_ROW = 7.4, 0.78, 0.31
 """Inches: of every picture, and of a dot plot's axis and rows."""
-LEAST_R2, LEAST_OVERLAP, LEAST_GATE = -0.25, 0.02, 0.005
-"""What is less is not drawn: a diverged model's R2 has no bound."""
+LEAST_OVERLAP, LEAST_GATE = 0.02, 0.005
+"""What is less is not drawn."""
 ANNOTATED, UPRIGHT, ROOMY = 12, 16, 32
 """Up to how many regions pictures have numbers in cells, labels that need no turning, and a label for each."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a score is written and drawn: accuracy in per cent, R2 as it is."""
-
-    name: str
-
-    @property
-    def percent(self) -> bool:
-        """Whether scores are shares."""
-        return self.name == "accuracy"
-
-    @property
-    def scale(self) -> float:
-        """From a score to what is shown."""
-        return 100.0 if self.percent else 1.0
-
-    @property
-    def axis(self) -> str:
-        """Label of an axis."""
-        return "accuracy, %" if self.percent else "R²"
-
-    def limits(self, values: Sequence[float]) -> tuple[float, float]:
-        """An axis that holds the shown values as far as they are possible ones, with some air."""
-        least, greatest = (0.0, 100.0) if self.percent else (LEAST_R2, 1.0)
-        low = max(least, min(values, default=least))
-        high = max(low, min(greatest, max(values, default=greatest)))
-        air = 0.06 * max(high - low, 0.2 * self.scale)
-        return max(least, low - air), min(greatest + 0.006 * self.scale, high + air)
-
-    def value(self, score: float | None) -> str:
-        """A score as text."""
-        if score is None:
-            return "no value"
-        return signed(f"{100 * score:.1f}\u00a0%" if self.percent else f"{score:.3f}")
-
-    def difference(self, score: float) -> str:
-        """A difference of scores as text, with its sign."""
-        return signed(f"{100 * score:+.1f}" if self.percent else f"{score:+.3f}")
-
-
-def signed(text: str) -> str:
-    """The text with true minus signs."""
-    return text.replace("-", "\u2212")
 
 
 def dot_plot(scores: Scores, metric: Metric, protocol: str) -> str:

@@ -15,7 +15,7 @@ from scenarios.reports.client_pictures import clients_plot
 from scenarios.reports.display import joining_line, measure, readable, worded, worth_line
 from scenarios.reports.field_pictures import fields_plot
 from scenarios.reports.gathering import plain
-from scenarios.reports.pictures import Metric, signed
+from scenarios.reports.metric import Metric, signed
 from scenarios.runs.compare import WORLD
 from scenarios.runs.served import ALONE, gained
 

@@ -17,7 +17,7 @@ from federation.rules import InputError, nearest
 from federation.scenario import Scenario
 from federation.world.composition import Part
 from scenarios.reports.experiment_pictures import difference_plot
-from scenarios.reports.pictures import Metric
+from scenarios.reports.metric import Metric
 from scenarios.reports.sheet import Column, Sheet, interval
 from scenarios.runs.experiment import Experiment, Result, by_seed, failures
 from scenarios.runs.statistics import differences, mean_interval

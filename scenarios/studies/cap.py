@@ -11,7 +11,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from scenarios.reports.display import readable
-from scenarios.reports.pictures import BLUE, VERMILLION, Look, Metric, inline
+from scenarios.reports.metric import Metric
+from scenarios.reports.pictures import BLUE, VERMILLION, Look, inline
 from scenarios.reports.sheet import Column, Sheet, interval
 from scenarios.runs.compare import WORLD
 from scenarios.runs.scoring import SURE

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scenarios.reports.display import readable
-from scenarios.reports.pictures import METHOD_COLOURS, ORANGE, SKY, Metric, inline
+from scenarios.reports.metric import Metric
+from scenarios.reports.pictures import METHOD_COLOURS, ORANGE, SKY, inline
 from scenarios.reports.sheet import Column, Sheet, interval
 from scenarios.runs.statistics import mean_interval
 

@@ -14,7 +14,7 @@ import numpy as np
 from federation.randomness import generator
 from federation.rules import InputError, nearest
 from scenarios.reports.experiment_pictures import MOST, sweep_plot
-from scenarios.reports.pictures import Metric
+from scenarios.reports.metric import Metric
 from scenarios.reports.sheet import Column, Sheet, interval
 from scenarios.runs.experiment import CHOOSES, Experiment, Result, by_seed, failures
 from scenarios.runs.overrides import written

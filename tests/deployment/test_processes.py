@@ -102,13 +102,20 @@ METHOD = {
 }
 
 
-@pytest.mark.parametrize("method", METHOD)
+@pytest.fixture
+def public(here):
+    """Samples without labels at the server, for the method that asks for them."""
+    file, draw = here.layout.server_data / "public.npz", np.random.default_rng(0)
+    np.savez(file, x_public=draw.random((50, 64), np.float32))
+    yield
+    file.unlink()
+
+
+@pytest.mark.parametrize("method", [pytest.param(m, marks=[] if m == "scaffold" else pytest.mark.slow) for m in METHOD])
 def test_a_method_of_the_literature_runs_on_the_same_sites_and_its_model_is_the_simulation_s(
-    method, here, fetched, tmp_path
+    method, here, fetched, public, tmp_path
 ):
     small = settings({"local.epochs": 1, "charts.min_count": 10})
-    draw = np.random.default_rng(0)
-    np.savez(here.layout.server_data / "public.npz", x_public=draw.random((50, 64), np.float32))
     words = [*COMMANDS["run"][:4], *METHOD[method], *small]
     code, said = status(*[here.layout.root if word == "fleet" else word for word in words])
     assert code == 0, said

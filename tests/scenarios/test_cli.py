@@ -257,7 +257,7 @@ def test_bad_input_gets_one_clear_line_status_two_and_no_folder(arguments, line,
         ({"x_train": np.zeros((0, 6), np.float32)}, "with n > 0"),
         ({"x_train": np.zeros((120, 2, 2, 2, 2), np.float32)}, "expected [n, features]"),
         ({"x_train": np.full((120, 6), "a")}, "expected numbers"),
-        ({"group_train": np.zeros(7)}, "one client name a training sample"),
+        ({"group_train": np.zeros(7)}, "one client name a sample"),
         ({"y_train": np.full(120, np.inf), "y_test": np.zeros(30)}, "NaN or infinite"),
     ],
 )

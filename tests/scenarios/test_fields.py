@@ -14,7 +14,7 @@ from federation.tasks import Classification, Regression
 from scenarios.baselines import METHODS, Contender
 from scenarios.reports.display import worth_line
 from scenarios.reports.field_pictures import fields_plot
-from scenarios.reports.pictures import Metric
+from scenarios.reports.metric import Metric
 from scenarios.runs.fields import SIDE, answered, grid, measured
 from scenarios.runs.progress import Silent
 from tests.commands import status

@@ -16,7 +16,7 @@ from federation.tasks import Classification, Regression
 from scenarios.baselines import Contender
 from scenarios.reports.client_pictures import clients_plot
 from scenarios.reports.display import floor_line, joining_line, telling
-from scenarios.reports.pictures import Metric
+from scenarios.reports.metric import Metric
 from scenarios.runs.journal import Score
 from scenarios.runs.scoring import Measured, mean_of, on_clients, worst_of
 from scenarios.runs.served import by_client, gained
