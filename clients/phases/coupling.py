@@ -15,6 +15,7 @@ from clients.model_training import Term, train_members
 from clients.training import Batch
 from federation.learning.experts import Expert, gathered, trunk_of
 from federation.manifold import Atlas, Encoder
+from federation.manifold.coordinates import Coordinates
 from federation.manifold.coupling import boundary, damped, mixture
 from federation.phases.coupling import BELIEFS, SCORES, Coupling
 from federation.scenario import Scenario
@@ -70,7 +71,7 @@ def _remember(order: Order, member: Member, scenario: Scenario, task: Task) -> N
     answers = torch.stack([expert.answers(scenario.model, task, rows) for expert in experts])
     doubted = variances[1:].clamp_min(float(variances[0]))  # outside its region nobody is surer than the one at home
     beliefs = task.beliefs(answers, doubted.unsqueeze(1))
-    if seen := Expert.of(under("model", order.tensors)).coordinates:
+    if seen := Coordinates.of(under("model", order.tensors)):
         beliefs = task.relative(beliefs, seen.tangent(rows), float(seen.unit))
     now = mixture(beliefs, scenario.head.temperature * memory[SCORES][:, 1:])
     memory[BELIEFS] = damped(memory.get(BELIEFS), now, scenario.coupling.damping)

@@ -66,6 +66,10 @@ class Contribution:
         """Whether no sum holds NaN or infinity."""
         return all(bool(torch.isfinite(t).all()) for tensors in self.sums.values() for t in tensors.values())
 
+    def together(self) -> Parameters:
+        """The sums of all regions, added up."""
+        return Contribution.total(Contribution((), {EVERYWHERE: sums}) for sums in self.sums.values()).everywhere()
+
     def everywhere(self) -> Parameters:
         """The sums that concern the whole federation."""
         return self.sums.get(EVERYWHERE, {})

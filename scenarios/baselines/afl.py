@@ -15,6 +15,7 @@ from federation.models.cost import Cost
 from federation.tensors import Parameters, count, single
 from federation.world_model import WorldModel
 from scenarios.baselines.contract import Contender, Method, Trial, training_flops
+from scenarios.baselines.head import without_head
 
 RIDGES = (1e-6, 1e-4, 1e-2, 1.0)
 """Penalties that are tried on the clients' held-out samples, as shares of each feature's variance."""
@@ -39,12 +40,6 @@ class HeadFeatures:
         parameters = design.head.constants(design.task) + count(head) - last + encoder
         multiplies = design.head.multiplies(design.task, head) - last + encoder
         return Cost(parameters, parameters, 2 * multiplies)
-
-
-def without_head(trial: Trial) -> str:
-    """Why there are no features of a head; empty where there are."""
-    told = trial.scenario.head.tells(trial.task)
-    return "" if told else "real values have a head by least squares alone (head.ridge)"
 
 
 class Afl(Method):

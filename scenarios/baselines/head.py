@@ -7,14 +7,19 @@ from torch import Tensor
 from scenarios.baselines.contract import Contender, Method, Trial
 
 
+def without_head(trial: Trial) -> str:
+    """Why there is no head; empty where there is one."""
+    tells = trial.scenario.head.tells(trial.task)
+    return "" if tells else "real values have a head by least squares alone (head.ridge)"
+
+
 class Head(Method):
     """The same charts and the same head as in the world model, nothing else. Always to be beaten."""
 
     name, title, searched, reuses_world = "head", "charts and head, without experts", False, True
 
     def absent(self, trial: Trial) -> str:
-        tells = trial.scenario.head.tells(trial.task)
-        return "" if tells else "real values have a head by least squares alone (head.ridge)"
+        return without_head(trial)
 
     def run(self, trial: Trial) -> Contender:
         run = trial.finished()

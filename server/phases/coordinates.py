@@ -14,7 +14,7 @@ from federation.rules import InputError
 from federation.scenario import Scenario
 from federation.tasks import Task
 from federation.tensors import Parameters, stacked
-from federation.wire.contribution import EVERYWHERE, Contribution
+from federation.wire.contribution import Contribution
 from server.bounds import Answer
 from server.phases.contract import Now, ServerSide
 from server.state import Model, ServerState
@@ -42,8 +42,7 @@ class Coordinates(ServerSide):
     def advance(self, now: Now, total: Contribution) -> ServerState:
         rule, regions = now.scenario.experts.coordinates, range(len(now.state.experts))
         assert rule is not None
-        parts = (Contribution((region,), {EVERYWHERE: sums}) for region, sums in total.sums.items())
-        whole = Contribution.total(parts).everywhere()
+        whole = total.together()
         found = tuple(rule.coordinates(total.sums.get(region, {}), whole, now.task) for region in regions)
         experts = tuple(_begun(now, region, found[region]) for region in regions)
         if now.task.classifies:

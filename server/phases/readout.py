@@ -13,7 +13,7 @@ from federation.phases import Phase
 from federation.scenario import Scenario
 from federation.tasks import Task
 from federation.tensors import Parameters, stacked
-from federation.wire.contribution import EVERYWHERE, Contribution
+from federation.wire.contribution import Contribution
 from server.bounds import Answer
 from server.phases.contract import Kind, Now, ServerSide, Told
 from server.state import ServerState
@@ -37,8 +37,7 @@ class Readout(ServerSide):
     def advance(self, now: Now, total: Contribution) -> ServerState:
         wanted, regions = now.scenario.experts.readout, range(len(now.state.experts))
         assert wanted is not None
-        parts = (Contribution((region,), {EVERYWHERE: sums}) for region, sums in total.sums.items())
-        whole = Contribution.total(parts).everywhere() if any(wanted.borrowed) else {}
+        whole = total.together() if any(wanted.borrowed) else {}
         return replace(now.state, readouts=tuple(_readouts(now, r, total.sums.get(r, {}), whole) for r in regions))
 
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from federation.manifold.coordinates.polynomials import polynomials
+from federation.manifold.coordinates.polynomials import polynomials, wide
 from federation.tensors import Parameters, count
 
 COORDINATES = "coordinates/"
@@ -87,11 +87,11 @@ class Coordinates:
         Raises:
             ValueError: a tensor has another shape, or a unit that is not positive.
         """
-        wide = (0, inputs, inputs + inputs * (inputs + 1) // 2)
+        rows = (0, wide(inputs, 1), wide(inputs, 2))
         fitting = (
             tuple(self.centre.shape) == (inputs,)
             and tuple(self.ways.shape) in ((inputs,), (inputs, inputs))
-            and tuple(self.slope.shape) in {(rows, outputs) for rows in wide}
+            and tuple(self.slope.shape) in {(each, outputs) for each in rows}
             and tuple(self.level.shape) == (outputs,)
             and self.unit.shape == ()
         )
