@@ -15,7 +15,7 @@ from types import MappingProxyType
 from scenarios.deployment.layout import Layout, Site
 from scenarios.deployment.operator import Operator
 from scenarios.deployment.processes import Processes, free_ports
-from scenarios.deployment.warm import host_command, write_launcher
+from scenarios.deployment.warm import host_command, node_command, write_launcher
 
 START_TIMEOUT = 120.0
 """Seconds that a server may take until it answers."""
@@ -23,6 +23,9 @@ START_TIMEOUT = 120.0
 PAUSE = 0.2
 TASK_POLL = 0.2
 """Seconds between two looks of a SuperExec for work; Flower's own are 1.0."""
+
+IN_MEMORY = ":flwr-in-memory:"
+"""Flower's name of a database that is no file."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,14 @@ class LocalDeployment:
 
     Attributes:
         layout: whose folder is absolute.
+        durable: whether a SuperLink that is started again goes on where it was: its database is a file, and rounds take
+            twice as long.
     """
 
     layout: Layout
     processes: Processes
     ports: Ports
+    durable: bool = False
 
     @property
     def operator(self) -> Operator:
@@ -92,7 +98,7 @@ class LocalDeployment:
             *self._server_certificate(),
             *("--isolation", "process", "--enable-supernode-auth", "--disable-runtime-dependency-installation"),
             *("--superexec-auth-secret-file", str(self.layout.server_secret)),
-            *("--database", str(self.layout.state / "superlink.db")),
+            *("--database", str(self.layout.state / "superlink.db") if self.durable else IN_MEMORY),
         )
 
     def _start_host(self) -> None:
@@ -106,7 +112,7 @@ class LocalDeployment:
         """A site's node, which holds its key; `door` is where it reaches the SuperLink, if not at its own address."""
         self._start(
             f"supernode-{site.name}",
-            "flower-supernode",
+            *node_command(),
             *("--superlink", door or self.operator.address, "--root-certificates", str(self.layout.ca)),
             *("--auth-supernode-private-key", str(site.key)),
             *("--host", "127.0.0.1", "--port", str(self.ports.supernodes[site.number])),

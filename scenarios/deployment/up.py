@@ -126,11 +126,11 @@ def _keys(layout: Layout) -> dict[str, bytes]:
 
 
 @contextmanager
-def running(layout: Layout, show: Show) -> Iterator[LocalDeployment]:
+def running(layout: Layout, show: Show, durable: bool = False) -> Iterator[LocalDeployment]:
     """A deployment whose processes all end when the block does, also where a signal ends it."""
     layout = Layout(layout.root.resolve(), layout.description)  # children may work in other folders
     with terminable(), Processes() as processes:
-        here = LocalDeployment(layout, processes, Ports.free(len(layout.sites)))
+        here = LocalDeployment(layout, processes, Ports.free(len(layout.sites)), durable)
         try:
             show(
                 f"starting a SuperLink on {here.operator.address} and {len(layout.sites)} sites; logs in {layout.logs}"

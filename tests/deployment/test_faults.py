@@ -38,7 +38,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    with running(initialise(tmp_path_factory.mktemp("faults") / "fleet", SITES), print) as deployment:
+    with running(initialise(tmp_path_factory.mktemp("faults") / "fleet", SITES), print, durable=True) as deployment:
         yield deployment
 
 

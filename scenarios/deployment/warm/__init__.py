@@ -16,6 +16,11 @@ def host_command(socket: Path) -> list[str]:
     return [sys.executable, "-P", str(HERE / "host.py"), str(socket)]
 
 
+def node_command() -> list[str]:
+    """What runs a SuperNode that looks for messages often."""
+    return [sys.executable, "-P", str(HERE / "node.py")]
+
+
 def write_launcher(folder: Path, socket: Path) -> None:
     """Write a `flwr-clientapp` into a folder, for the front of a SuperExec's PATH."""
     launcher = folder / "flwr-clientapp"
