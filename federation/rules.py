@@ -10,6 +10,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
@@ -47,6 +48,12 @@ def nearest(word: str, known: list[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
 
 
+@cache
+def snake_case(name: str) -> str:
+    """A class name as configuration files write it."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
 class Frozen(BaseModel):
     """A strict, immutable value that refuses unknown fields."""
 
@@ -63,7 +70,7 @@ class Rule(Frozen):
     @classmethod
     def kind(cls) -> str:
         """The name of the method in configuration files: the class name in snake_case."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        return snake_case(cls.__name__)
 
     @classmethod
     def kinds(cls) -> dict[str, type[Self]]:

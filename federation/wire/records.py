@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
+import safetensors.torch
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
 from federation.phases import named
@@ -34,6 +37,10 @@ FORGOTTEN = "forgotten"
 
 RAW = "raw"
 """Flower's name of how a client's memory is laid out: the numbers of a tensor and nothing else."""
+
+PACKED = "safetensors"
+"""Flower's name of how many tensors are laid out as one array. Each array is an object of its own to Flower, with
+requests of its own: a round of a deployment takes half the time where there is one."""
 
 DATA, SUMMARY = "data", "summary"
 """Names of a client's digest of its data, and of what it tells of its raw rows."""
@@ -82,7 +89,7 @@ class Order:
         config = ConfigRecord({"phase": self.phase, "round": self.round, "progress": self.progress, "seed": self.seed})
         config["overrides"] = self.overrides
         config.update({f"settings/{name}": float(value) for name, value in self.settings.items()})
-        return RecordDict({ARRAYS: to_arrays(self.tensors), CONFIG: config})
+        return RecordDict({ARRAYS: to_packed(self.tensors), CONFIG: config})
 
     @staticmethod
     def from_record(record: RecordDict) -> "Order":
@@ -120,7 +127,7 @@ def contribution_record(
     config = ConfigRecord(
         {"clients": list(contribution.clients), "nodes": list(nodes), "phase": phase, "round": round_, DATA: data}
     )
-    return RecordDict({ARRAYS: to_arrays(named), CONFIG: config})
+    return RecordDict({ARRAYS: to_packed(named), CONFIG: config})
 
 
 def forgotten_record(client: int) -> RecordDict:
@@ -148,7 +155,7 @@ def read_contribution(
         raise ValueError(f"stale reply: answers {phase_!r} {round_!r}, expected {expected}")
     try:
         tensors = from_arrays(record.array_records[ARRAYS])
-    except (TypeError, ValueError, EOFError, MemoryError) as error:
+    except (TypeError, ValueError, EOFError, MemoryError, SafetensorError) as error:
         raise ValueError(f"arrays that cannot be read: {error}") from None
     sums: dict[int, dict[str, Tensor]] = {}
     for full, tensor in tensors.items():
@@ -165,8 +172,19 @@ def _list(value: object) -> list[object]:
 
 
 def to_arrays(tensors: Parameters) -> ArrayRecord:
-    """Tensors as a Flower record."""
+    """Tensors as a Flower record, an array each, as Flower's own strategies read them."""
     return ArrayRecord({name: Array(_array(tensor)) for name, tensor in tensors.items()})
+
+
+def to_packed(tensors: Parameters) -> ArrayRecord:
+    """Tensors as a Flower record of one array, their names numbered: safetensors sorts what it holds."""
+    data = safetensors.numpy.save({f"{n} {name}": _array(tensors[name]) for n, name in enumerate(tensors)})
+    return ArrayRecord({PACKED: Array("uint8", (len(data),), PACKED, data)})
+
+
+def _unpacked(data: bytes) -> dict[str, Tensor]:
+    numbered = {tuple(name.split(" ", 1)): tensor for name, tensor in safetensors.torch.load(data).items()}
+    return {name: numbered[number, name] for number, name in sorted(numbered, key=lambda each: int(each[0]))}
 
 
 def to_memory(tensors: Parameters) -> ArrayRecord:
@@ -176,8 +194,11 @@ def to_memory(tensors: Parameters) -> ArrayRecord:
 
 
 def from_arrays(record: ArrayRecord) -> dict[str, Tensor]:
-    """The inverse of `to_arrays`, and of `to_memory`."""
-    return {name: to_tensor(array) for name, array in record.items()}
+    """The inverse of `to_arrays`, of `to_packed`, and of `to_memory`."""
+    found: dict[str, Tensor] = {}
+    for name, array in record.items():
+        found |= _unpacked(array.data) if array.stype == PACKED else {name: to_tensor(array)}
+    return found
 
 
 def to_tensor(array: Array) -> Tensor:

@@ -16,7 +16,7 @@ from federation.engine.local import refusal
 from federation.opening import open_run, run_config
 from federation.phases import named
 from federation.wire.contribution import EVERYWHERE, Weighed
-from federation.wire.records import ARRAYS, CONFIG, from_arrays
+from federation.wire.records import ARRAYS, CONFIG, from_arrays, to_arrays
 from federation.world.confidence import calibration_sums, fitted_calibration
 from federation.world.design import NOTHING_NOVEL
 from federation.world.joining import joined
@@ -72,7 +72,7 @@ def empty(reply):
 
 def wrong_shape(reply):
     record = reply.content.array_records[ARRAYS]
-    for name in list(record):
+    for name in from_arrays(record):
         record[name] = Array(torch.ones(7, 7, 7).numpy())
 
 
@@ -284,7 +284,7 @@ class Watched(SerialGrid):
         self.downloads = getattr(self, "downloads", {})
         for message in messages:
             if message.content.config_records[CONFIG]["phase"] == "evidence":
-                names = (name.split("/") for name in message.content.array_records[ARRAYS])
+                names = (name.split("/") for name in from_arrays(message.content.array_records[ARRAYS]))
                 regions = {int(parts[1]) for parts in names if parts[0] == "experts"}
                 self.downloads[message.metadata.dst_node_id - 1] = regions
         return super().serve(messages)
@@ -445,15 +445,15 @@ def test_a_deployed_node_speaks_for_its_own_client_alone(clients, nodes, sender,
 
 
 def another_region(reply):
-    record = reply.content.array_records[ARRAYS]
-    for name in list(record):
-        region, _, rest = name.partition("/")
-        record[f"{int(region) + 1}/{rest}"] = record.pop(name)
+    sums = from_arrays(reply.content.array_records[ARRAYS])
+    apart = {name: name.partition("/") for name in sums}
+    moved = {f"{int(region) + 1}/{rest}": sums[name] for name, (region, _, rest) in apart.items()}
+    reply.content[ARRAYS] = to_arrays(moved)
 
 
 def unasked(reply):
     record = reply.content.array_records[ARRAYS]
-    region = next(iter(record)).partition("/")[0]
+    region = next(iter(from_arrays(record))).partition("/")[0]
     record[f"{region}/metric/visited"] = Array(torch.ones(2).numpy())
 
 

@@ -6,7 +6,6 @@ SuperLink. Flower has no setting for it, so the module that waits is given a clo
 Usage: node.py [ARGUMENT OF flower-supernode ...]
 """
 
-import sys
 import time
 from types import SimpleNamespace
 
@@ -19,9 +18,8 @@ NAP = 0.2
 
 def main() -> None:
     """Run the node until it is ended."""
-    brief = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, NAP)))
-    start_client_internal.time = brief  # type: ignore[assignment]
-    sys.exit(flower_supernode())
+    start_client_internal.__dict__["time"] = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, NAP)))
+    flower_supernode()
 
 
 if __name__ == "__main__":
