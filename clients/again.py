@@ -16,7 +16,7 @@ from federation.wire.records import AGAIN, Order
 
 def tell_again(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scenario, task: Task) -> None:
     """Members remember what their order tells them once more, phase by phase."""
-    earlier = named(orders[0].phase).recalls()
+    earlier = named(orders[0].phase).may_recall()
     different = {id(order): order for order in orders}
     told = {key: [(name, _repeated(order, name)) for name in earlier] for key, order in different.items()}
     for order, member in zip(orders, cohort, strict=True):

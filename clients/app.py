@@ -10,13 +10,23 @@ from clients.again import tell_again
 from clients.member import LostError, Member, Memory
 from clients.model_training import TrainingJob, train_models, weighed
 from clients.phases import side
+from clients.regions import by_region
 from clients.training import Pull
 from federation.engine import Asked, Served
 from federation.models import ElasticFamily
 from federation.opening import Opened, changed, open_run
 from federation.phases.census import Census
 from federation.tensors import nbytes
-from federation.wire.contribution import EVERYWHERE, LARGEST, WEIGHT, Answers, Contribution, Weighed, coverage_mean
+from federation.wire.contribution import (
+    EVERYWHERE,
+    LARGEST,
+    WEIGHT,
+    Answers,
+    ByRegion,
+    Contribution,
+    Weighed,
+    coverage_mean,
+)
 from federation.wire.records import (
     ACTION,
     ARRAYS,
@@ -137,7 +147,11 @@ def _answers(orders: Sequence[Order], cohort: Sequence[Member], opened: Opened) 
     """What the members send in answer to orders of one phase and round."""
     scenario, task = opened.scenario, opened.federation().task
     tell_again(orders, cohort, scenario, task)
-    return side(orders[0].phase).contribute(orders, cohort, scenario, task)
+    contribute = side(orders[0].phase).contribute
+    if not any(order.regions for order in orders):
+        return contribute(orders, cohort, scenario, task)
+    orders, cohort, rows = by_region(orders, cohort)
+    return ByRegion(contribute(orders, cohort, scenario, task), rows)
 
 
 def _fitted(body: RecordDict, cohort: Sequence[Member], opened: Opened) -> Weighed:

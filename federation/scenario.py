@@ -123,6 +123,14 @@ class Scenario(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _in_several_regions(self) -> Self:
+        if self.charts.clusters > 1 and (self.coupling.rounds or self.growth.used or self.novelty.spawn_at):
+            raise ValueError("a client of several regions is neither coupled nor grown; set charts.clusters=1")
+        if self.charts.clusters > 1 and (self.fixed_point.residual is not None or not isinstance(self.sizes, FullSize)):
+            raise ValueError("experts of clients of several regions have one size and no rest; set charts.clusters=1")
+        return self
+
+    @model_validator(mode="after")
     def _read_out(self) -> Self:
         if self.experts.readout and any(self.experts.readout.borrowed) and self.experts.own_classes:
             raise ValueError("regions that borrow samples answer the same classes; set experts.own_classes=false")

@@ -34,7 +34,7 @@ from federation.world.reading import read_tensors
 from server.history import RoundRecord
 from server.state import Charted, Model, ServerState
 
-VERSION = 6
+VERSION = 7
 KEPT = 3
 """Checkpoints of a run that are there at a time; older ones are removed."""
 

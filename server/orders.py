@@ -6,12 +6,12 @@ from federation.phases import named
 from federation.tensors import prefixed
 from federation.wire.records import AGAIN, COUNTED, Order
 from server.phases import side
-from server.phases.contract import Kind, Now
+from server.phases.contract import Kind, Now, Told
 
 
 def order(now: Now, kind: Kind) -> Order:
     """What this round asks of the clients of one kind; it tells them again what they have lost."""
-    state, step, told = now.state, now.step, side(now.step.phase).told(now, kind)
+    state, step, told = now.state, now.step, _told(now, kind)
     settings: dict[str, float] = {"region": kind.region, "width": kind.size.width, "depth": kind.size.depth}
     if state.atlas is not None:
         settings["regions"] = len(state.experts)
@@ -27,4 +27,16 @@ def order(now: Now, kind: Kind) -> Order:
         settings |= {f"{AGAIN}/{earlier}/{name}": value for name, value in repeated.settings.items()}
     sites = now.scenario.data.sites
     found = json.dumps({"data.sites": sites.dump()}) if sites is not None and sites.meaning is not None else ""
-    return Order(step.phase.name, step.round, step.progress, now.scenario.seed, settings, tensors, found)
+    return Order(step.phase.name, step.round, step.progress, now.scenario.seed, settings, tensors, found, kind.regions)
+
+
+def _told(now: Now, kind: Kind) -> Told:
+    """What a phase tells clients of a kind; of several regions, that of each as `region/name`."""
+    of = {
+        region: side(now.step.phase).told(now, kind._replace(region=region))
+        for region in kind.regions or (kind.region,)
+    }
+    if not kind.regions:
+        return of[kind.region]
+    tensors = {f"{region}/{name}": t for region, told in of.items() for name, t in told.tensors.items()}
+    return Told(tensors, next(iter(of.values())).settings)

@@ -62,12 +62,12 @@ class Roster:
         if step.phase.proposes:
             self.turns |= {client: (step.round, self.turns.get(client, (-1, -1))[1]) for client in clients}
 
-    def answered(self, step: Step, clients: Collection[int]) -> None:
+    def answered(self, now: Now, clients: Collection[int]) -> None:
         """These have done a round, and so remember what they were told for it, now or before."""
-        phase = step.phase
+        phase = now.step.phase
         if phase.proposes:
-            self.turns |= dict.fromkeys(clients, (step.round, step.round))
-        for name in (*phase.recalls(), *[phase.name] * phase.remembers):
+            self.turns |= dict.fromkeys(clients, (now.step.round, now.step.round))
+        for name in (*self._recalled(now), *[phase.name] * phase.remembers):
             self._aware.setdefault(name, set()).update(clients)
 
     def counted(self, client: int, samples: float, data: str) -> None:
@@ -133,7 +133,7 @@ class Roster:
         phase, state = now.step.phase, now.state
         region = side(phase).region(now, number)
         size = state.size(region, number, self.scenario) if phase.elastic else FULL
-        again = tuple(name for name in phase.recalls() if not self._remembers(name, number))
+        again = tuple(name for name in self._recalled(now) if not self._remembers(name, number))
         asked, counted = self.turns.get(number, (0, -1)) if now.step.round else (0, -1)
         by_reach = side(phase).by_reach or any(side(named(name)).by_reach for name in again)
         return Kind(
@@ -143,7 +143,14 @@ class Roster:
             self._remembers(phase.name, number),
             again,
             counted if phase.proposes and asked > counted else None,
+            state.regions_of_client.get(number, ()) if phase.by_region else (),
         )
+
+    @staticmethod
+    def _recalled(now: Now) -> tuple[str, ...]:
+        """The phases whose memory a client needs in a round, if they took place."""
+        phase = now.step.phase
+        return phase.may_recall() if now.state.regions_of_client else phase.recalls()
 
     def _remembers(self, phase: str, number: int) -> bool:
         return number in self._aware.get(phase, ())

@@ -39,7 +39,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Charted:
-    """The federation under one encoder: each client's chart, its region, and the atlas of all."""
+    """The federation under one encoder: each client's chart, its region, and the atlas of all.
+
+    `region_of_client`: of one whose clusters lie in several regions, that of the largest.
+    """
 
     encoder: Encoder
     charts: tuple[Chart, ...]
@@ -49,9 +52,19 @@ class Charted:
     @staticmethod
     def of(encoder: Encoder, charts: tuple[Chart, ...], scenario: Scenario) -> "Charted":
         """Regions are formed from the charts alone."""
-        regions = scenario.regions.assign(charts)
-        merged = region_charts(charts, regions, max(regions) + 1)
-        return Charted(encoder, charts, regions, Atlas.of(merged, scenario.charts))
+        apart = scenario.charts.clusters > 1
+        found = [
+            (client, part) for client, chart in enumerate(charts) for part in (chart.clusters if apart else (chart,))
+        ]
+        parts = [part for _, part in found]
+        regions = scenario.regions.assign(parts)
+        merged = region_charts(parts, regions, max(regions) + 1)
+        largest: dict[int, tuple[float, int]] = {}
+        for (client, part), region in zip(found, regions, strict=True):
+            samples = part.whole.count if part.components else 0.0
+            largest[client] = max(largest.get(client, (-1.0, 0)), (samples, region))
+        homes = tuple(largest[client][1] for client in range(len(charts)))
+        return Charted(encoder, charts, homes, Atlas.of(merged, scenario.charts))
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,7 @@ class ServerState:
         samples: of all clients that the census has counted.
         known: the histogram of the novelty of held-out samples, as it is sent where regions may spawn.
         pioneers: clients whose samples spawned the last region.
+        regions_of_client: the regions in which each client has samples, where these may lie in several.
         watches: how near the expert of each region is to its fixed point.
         sizes: of the expert of each region.
         coordinates: of each region's chart, in which its expert sees its samples; empty where they are everybody's.
@@ -79,6 +93,7 @@ class ServerState:
     charts: tuple[Chart, ...] = ()
     region_of_client: tuple[int, ...] = ()
     atlas: Atlas | None = None
+    regions_of_client: dict[int, tuple[int, ...]] = field(default_factory=dict)
     reached: dict[int, tuple[int, ...]] = field(default_factory=dict)
     watches: tuple[Watch, ...] = ()
     neighbours: tuple[tuple[int, ...], ...] = ()
@@ -107,6 +122,10 @@ class ServerState:
     def stable(self, bounds: FixedPoint) -> frozenset[int]:
         """The regions that have come to rest."""
         return frozenset(region for region, watch in enumerate(self.watches) if watch.stable(bounds))
+
+    def homes(self, client: int) -> tuple[int, ...]:
+        """The regions in which a client's samples lie."""
+        return self.regions_of_client.get(client, (self.region_of_client[client],))
 
     def size(self, region: int, client: int, scenario: Scenario) -> Size:
         """What a client trains: what its device can of its region's expert, or, everywhere, of the prior."""

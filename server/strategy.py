@@ -209,7 +209,7 @@ class ManifoldStrategy(Strategy):
         now, phase = self._now(step), side(step.phase)
         samples = self._roster.samples if self._grid.simulated is None else None
         total, after, held_out, self.state, news = advanced(now, accepted, refused, samples)
-        self._roster.answered(step, total.clients)
+        self._roster.answered(now, total.clients)
         trained = phase.models(after)
         moved = residual(phase.models(now.state), trained) if total.clients else None
         asleep = dormant_shares(total, trained) if step.phase.elastic else {}

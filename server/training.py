@@ -24,6 +24,8 @@ class RegionTraining(ServerSide):
         return dict(enumerate(state.experts))
 
     def homes(self, now: Now, clients: Collection[int]) -> set[int]:
+        if now.step.phase.by_region:
+            return super().homes(now, clients)
         return {self.region(now, client) for client in clients}
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:

@@ -41,5 +41,5 @@ def chart_sums(
 ) -> dict[str, Tensor]:
     """The chart of some of a member's samples, and their spacing."""
     draw = generator(order.seed, order.phase, member.number)
-    chart = scenario.charts.sums(latent, samples.targets if task.classifies else None)
+    chart = scenario.charts.sums(latent, samples.targets if task.classifies else None, order.seed)
     return chart | spacing(latent, draw).sums()

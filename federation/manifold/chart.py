@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from federation.manifold.clusters import clustered
 from federation.manifold.dimension import Spacing
 from federation.rules import Frozen
 from federation.tensors import Parameters
@@ -60,6 +61,11 @@ class Chart:
         return first
 
     @property
+    def clusters(self) -> tuple["Chart", ...]:
+        """Each component as the chart of a region of its own; itself where it has none."""
+        return tuple(Chart({0: moments}) for moments in self.components.values()) or (self,)
+
+    @property
     def parts(self) -> tuple["Chart", ...]:
         """A chart of each component."""
         return tuple(Chart({label: moments}) for label, moments in self.components.items())
@@ -88,6 +94,9 @@ class ChartRule(Frozen):
     """
 
     by_label: bool = True
+    clusters: int = Field(
+        default=1, ge=1, description="that a client may find in its samples, each in a region; no labels"
+    )
     min_count: int = Field(default=5, ge=2)
     shrinkage: float = Field(default=100.0, gt=0)
     covariance: Literal["low_rank", "spherical"] = "low_rank"
@@ -95,10 +104,15 @@ class ChartRule(Frozen):
     whole_regions: bool = Field(default=False, description="queries are routed by one Gaussian a region, of all labels")
 
     def sums(
-        self, latent: Float[Tensor, "samples latent"], labels: Int[Tensor, " samples"] | None
+        self, latent: Float[Tensor, "samples latent"], labels: Int[Tensor, " samples"] | None, seed: int = 0
     ) -> dict[str, Tensor]:
-        """One client's chart as named sums. A client with too few samples of everything sends nothing."""
-        of = torch.zeros(len(latent), dtype=torch.int64) if labels is None or not self.by_label else labels
+        """One client's chart as named sums. A client with too few samples of everything sends nothing.
+
+        Args:
+            seed: of the search for clusters.
+        """
+        found = labels if self.by_label else None
+        of = clustered(latent, self.clusters, self.min_count, seed) if found is None else found
         sums = {}
         for label in sorted(set(of.tolist())):
             rows = latent[of == label].double()

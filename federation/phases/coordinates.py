@@ -7,4 +7,5 @@ class Coordinates(Phase):
     """Gives each region's expert the coordinates of its chart, and the linear map that it begins from."""
 
     asks_all = True
+    by_region = True
     needs = ("charts",)

@@ -7,5 +7,6 @@ class Experts(Phase):
     """Trains each region's expert on its clients' samples."""
 
     elastic = True
+    by_region = True
     trains = True
     needs = ("charts",)

@@ -7,6 +7,9 @@ from pydantic import Field
 
 from federation.rules import InputError, Rule, nearest
 
+RESPONSIBILITY = "responsibility"
+"""The phase that tells a client which of its samples lie in which region."""
+
 
 class Kept(str):
     """The name of a tensor that a phase leaves in each client's memory: `phase/name`. Who reads it imports it."""
@@ -28,6 +31,7 @@ class Phase(Rule):
 
     Attributes:
         asks_all: each round asks all clients; others ask a seeded sample (`Scenario.fraction`).
+        by_region: a client answers for each region in which its samples lie, with those samples; others answer once.
         needs_region: a client must have been charted to be asked; others also ask nodes that have never answered.
         elastic: each client trains the size of model that fits its device.
         trains: clients take gradient steps, or what stands for them: these rounds are the budget of every rival.
@@ -41,6 +45,7 @@ class Phase(Rule):
     """
 
     asks_all: ClassVar[bool] = False
+    by_region: ClassVar[bool] = False
     needs_region: ClassVar[bool] = True
     elastic: ClassVar[bool] = False
     trains: ClassVar[bool] = False
@@ -62,6 +67,11 @@ class Phase(Rule):
     def recalls(cls) -> tuple[str, ...]:
         """The phases whose memory a client needs here; one that has lost it is told again with its order."""
         return tuple(dict.fromkeys(kept.phase for kept in cls.reads))
+
+    @classmethod
+    def may_recall(cls) -> tuple[str, ...]:
+        """These, and the phase that has told a client which of its samples lie in which region, if it took place."""
+        return (*cls.recalls(), *[RESPONSIBILITY] * cls.by_region)
 
     @property
     def name(self) -> str:

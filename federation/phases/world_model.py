@@ -12,7 +12,6 @@ from federation.phases.coupling import Coupling
 from federation.phases.encoder import Encoder
 from federation.phases.evidence import Evidence
 from federation.phases.experts import Experts
-from federation.phases.growth import Growth
 from federation.phases.head import Head
 from federation.phases.least_squares import LeastSquares
 from federation.phases.novelty import Novelty
@@ -20,9 +19,11 @@ from federation.phases.phase import Phase
 from federation.phases.prior import Prior
 from federation.phases.reach import Reach
 from federation.phases.readout import Readout
+from federation.phases.responsibility import Responsibility
 from federation.phases.router import Router
 from federation.phases.selection import Selection
 from federation.phases.spawn import Spawn
+from federation.phases.spawn_training import SpawnTraining
 
 WORLD_MODEL: tuple[Phase, ...] = (
     Census(),
@@ -30,6 +31,7 @@ WORLD_MODEL: tuple[Phase, ...] = (
     Encoder(),
     Charting(),
     Choice(),
+    Responsibility(),
     Coordinates(),
     Experts(),
     Coupling(),
@@ -43,6 +45,6 @@ WORLD_MODEL: tuple[Phase, ...] = (
     Composition(),
     Novelty(),
     Spawn(),
-    Growth(),
+    SpawnTraining(),
 )
 """From data to world model."""

@@ -6,7 +6,7 @@ numerators, of histograms. Sums commute, so workers may add them up on the way, 
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -98,7 +98,10 @@ class Listed:
         return [contribution.finite() for contribution in self.contributions]
 
     def total(self, members: Sequence[int]) -> Contribution:
-        return Contribution.total(self.contributions[member] for member in members)
+        sums = Contribution.total(replace(self.contributions[member], clients=()) for member in members)
+        return replace(
+            sums, clients=_once(client for member in members for client in self.contributions[member].clients)
+        )
 
     def nbytes(self, members: Sequence[int]) -> int:
         return sum(nbytes(sums) for member in members for sums in self.contributions[member].sums.values())
@@ -131,7 +134,7 @@ class Weighed:
         for member in members:
             homes.setdefault(self.regions[member], []).append(member)
         sums = {region: self._summed(torch.tensor(rows)) for region, rows in homes.items()}
-        return Contribution(tuple(sorted(self.clients[member] for member in members)), sums)
+        return Contribution(_once(self.clients[member] for member in members), sums)
 
     def nbytes(self, members: Sequence[int]) -> int:
         return len(members) * sum(nbytes(sums) for sums in self.total([0]).sums.values())
@@ -146,6 +149,35 @@ class Weighed:
                 sums[name] = weighted_sum(stack if len(rows) == len(stack) else stack[rows], weights).cpu()
             sums[f"{WEIGHT}/{name}"] = weights.sum()
         return sums
+
+
+@dataclass(frozen=True)
+class ByRegion:
+    """Answers of members each of which may have several of the rows that another holds: one a region.
+
+    Attributes:
+        rows: of each member.
+    """
+
+    answers: Answers
+    rows: Sequence[Sequence[int]]
+
+    def sound(self) -> Sequence[bool]:
+        sound = self.answers.sound()
+        return [all(sound[row] for row in rows) for rows in self.rows]
+
+    def total(self, members: Sequence[int]) -> Contribution:
+        return self.answers.total(self._rows(members))
+
+    def nbytes(self, members: Sequence[int]) -> int:
+        return self.answers.nbytes(self._rows(members))
+
+    def _rows(self, members: Sequence[int]) -> list[int]:
+        return [row for member in members for row in self.rows[member]]
+
+
+def _once(clients: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(set(clients)))
 
 
 def _finite(stack: Float[Tensor, "clients ..."]) -> Bool[Tensor, " clients"]:

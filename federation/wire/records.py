@@ -68,6 +68,7 @@ class Order:
     """What the server asks of a client: a phase, the round within it, and the tensors that the client needs.
 
     `progress` runs from 0 to 1 over the rounds of a phase and drives learning-rate schedules. `seed` is the run's.
+    `regions` are those for each of which the client answers with its samples there; then tensors are `region/name`.
     `overrides` is what has been found since the run began of its scenario's fields: JSON, by dotted name.
     """
 
@@ -78,6 +79,7 @@ class Order:
     settings: Mapping[str, float] = field(default_factory=dict)
     tensors: Parameters = field(default_factory=dict)
     overrides: str = ""
+    regions: tuple[int, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -87,7 +89,7 @@ class Order:
     def to_record(self) -> RecordDict:
         """The order as it travels."""
         config = ConfigRecord({"phase": self.phase, "round": self.round, "progress": self.progress, "seed": self.seed})
-        config["overrides"] = self.overrides
+        config["overrides"], config["regions"] = self.overrides, list(self.regions)
         config.update({f"settings/{name}": float(value) for name, value in self.settings.items()})
         return RecordDict({ARRAYS: to_packed(self.tensors), CONFIG: config})
 
@@ -111,6 +113,7 @@ class Order:
             },
             tensors=from_arrays(record.array_records[ARRAYS]),
             overrides=str(config["overrides"]),
+            regions=tuple(int(str(region)) for region in _list(config["regions"])),
         )
 
 

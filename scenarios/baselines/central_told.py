@@ -10,15 +10,16 @@ from scenarios.baselines.contract import Contender, Method, Trial
 
 
 class CentralTold(Method):
-    """In training it is told the region of the client whose sample it is; in the test, the one that the world model's
-    router would ask first. Charts and router count among its active parameters."""
+    """In training it is told the region of the client whose sample it is; in the test, and where clients have samples in
+    several regions, the one that the world model's router would ask first. Charts and router count among its active
+    parameters."""
 
     name, title = "central_told", "monolith on pooled data, told the region, equal active parameters"
     reuses_world = True
 
     def run(self, trial: Trial) -> Contender:
         world, clients = trial.finished().outcome.world, trial.federation.clients
-        design = world.design
+        design, alone = world.design, trial.scenario.charts.clusters == 1
         home = torch.cat(
             [torch.full((len(client.train),), design.region_of_client[number]) for number, client in enumerate(clients)]
         )
@@ -26,7 +27,7 @@ class CentralTold(Method):
         routing = mixed.active_parameters - experts.active_parameters
         sight = Sight(
             trial.scenario.model,
-            lambda inputs: marked(inputs, home, design.regions),
+            lambda inputs: marked(inputs, home if alone else world.route(inputs).argmax(1), design.regions),
             lambda inputs: marked(inputs, world.route(inputs).argmax(1), design.regions),
             Cost(routing, routing, mixed.query_flops - experts.query_flops),
         )

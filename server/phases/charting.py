@@ -7,6 +7,8 @@ import torch
 
 from federation.manifold import Chart, ChartRule
 from federation.manifold.dimension import SPACING
+from federation.phases import Phase
+from federation.rules import InputError
 from federation.scenario import Scenario
 from federation.tasks import Task
 from federation.tensors import Parameters, under
@@ -21,6 +23,11 @@ from server.telling import encoder_tensors
 
 class Charting(ServerSide):
     """Sends the encoders in question. Where there is one, the regions and their experts are settled."""
+
+    def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
+        if scenario.charts.clusters > 1 and scenario.charts.by_label and task.classifies:
+            raise InputError("charts.clusters: charts by label have no clusters; set charts.by_label=false")
+        return 1
 
     def told(self, now: Now, kind: Kind) -> Told:
         return Told(encoder_tensors(now.state, now.scenario))
@@ -51,13 +58,13 @@ class Charting(ServerSide):
 
 
 def check_chart(who: str, sums: Parameters, latent: int, rule: ChartRule, task: Task) -> None:
-    """Of each label that it holds, a chart has count/label, one number, sum/label, a vector of encoder space, and
-    second/label, a square of it, which are the moments of as many samples as it says; the spacing is two numbers.
+    """Of each label (or cluster) that it holds, a chart has count/label, one number, sum/label, a vector of encoder
+    space, and second/label, a square of it: moments of as many samples as it says. The spacing is two numbers.
 
     Raises:
         ValueError: something else is there, or no samples have such moments.
     """
-    labels = range(task.outputs if task.classifies and rule.by_label else 1)
+    labels = range(task.outputs if task.classifies and rule.by_label else rule.clusters)
     known = {f"{part}/{label}" for label in labels for part in ("count", "sum", "second")}
     for name, tensor in sums.items():
         if name in SPACING:

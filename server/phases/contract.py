@@ -69,12 +69,13 @@ class Kind(NamedTuple):
     """What tells a client's order from those of others.
 
     Attributes:
-        region: the client's, once there are any.
+        region: the client's, once there are any: of several, that of most of its samples.
         size: of the model that it trains.
         reached: the regions whose experts it downloads.
         knows: whether it remembers what this phase has told it before.
         again: phases whose memory it lacks, so that it is told again.
         counted: where its last answer was not counted, the last round of the phase that was, or -1; else None.
+        regions: those for each of which it answers, where it has samples in several.
     """
 
     region: int
@@ -83,6 +84,7 @@ class Kind(NamedTuple):
     knows: bool = False
     again: tuple[str, ...] = ()
     counted: int | None = None
+    regions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,9 @@ class ServerSide(ABC):
 
     def homes(self, now: Now, clients: Collection[int]) -> set[int]:
         """The regions under which these clients may send sums."""
-        return {EVERYWHERE}
+        if not now.step.phase.by_region:
+            return {EVERYWHERE}
+        return {region for client in clients for region in now.state.homes(client)}
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:
         """Each sum that one client must send, by name: its shape, or its shape and the range of its numbers.

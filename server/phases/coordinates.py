@@ -1,6 +1,5 @@
 """The coordinates of all regions, from the sums of their clients' samples; in them the experts begin."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from torch import Tensor
@@ -30,9 +29,6 @@ class Coordinates(ServerSide):
                 f"experts.coordinates: inputs of shape {list(task.input_shape)} are not flat; leave it out"
             )
         return int(rule is not None)
-
-    def homes(self, now: Now, clients: Collection[int]) -> set[int]:
-        return {self.region(now, client) for client in clients}
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:
         rule = now.scenario.experts.coordinates

@@ -36,8 +36,8 @@ class Reach(ServerSide):
 def _reached(now: Now, client: int, share: Tensor) -> tuple[int, ...]:
     """The regions whose experts a client downloads: its own, and those that its samples reach. Only the shares' ratios
     count, since the sums of a client beyond the cap are scaled."""
-    own, least = now.state.region_of_client[client], now.scenario.router.reach * float(share.sum())
-    return tuple(r for r, part in enumerate(share.tolist()) if r == own or part >= least)
+    own, least = now.state.homes(client), now.scenario.router.reach * float(share.sum())
+    return tuple(r for r, part in enumerate(share.tolist()) if r in own or part >= least)
 
 
 SIDE = Reach()

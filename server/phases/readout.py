@@ -1,6 +1,5 @@
 """The readouts of all regions, from the sums of their clients' features."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
 import torch
@@ -24,9 +23,6 @@ class Readout(ServerSide):
 
     def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return int(scenario.experts.readout is not None)
-
-    def homes(self, now: Now, clients: Collection[int]) -> set[int]:
-        return {self.region(now, client) for client in clients}
 
     def told(self, now: Now, kind: Kind) -> Told:
         return Told(now.state.expert(kind.region).with_models({}).tensors())

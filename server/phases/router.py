@@ -25,7 +25,10 @@ class Router(FromEvidence):
         return scenario.router.rounds if scenario.router.rule.tuned else 0
 
     def told(self, now: Now, kind: Kind) -> Told:
-        alone = now.state.region_of_client.count(kind.region) == 1 and len(now.state.experts) > 1
+        state = now.state
+        alone = (
+            state.region_of_client.count(kind.region) == 1 and len(state.experts) > 1 and not state.regions_of_client
+        )
         return Told(prefixed("model", now.state.router), {"mixloo": now.scenario.router.mixloo * alone})
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:

@@ -1,6 +1,5 @@
 """Of each region, its expert or a readout in its place: what is more often right on held-out samples."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from federation.learning.experts import Expert
@@ -21,9 +20,6 @@ class Selection(ServerSide):
 
     def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
         return int(scenario.experts.readout is not None)
-
-    def homes(self, now: Now, clients: Collection[int]) -> set[int]:
-        return {self.region(now, client) for client in clients}
 
     def told(self, now: Now, kind: Kind) -> Told:
         expert = prefixed("model", now.state.expert(kind.region).tensors())

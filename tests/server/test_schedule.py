@@ -10,8 +10,8 @@ from federation.manifold.features import RandomFeatures
 from federation.models import Mlp
 from federation.phases import named
 from federation.phases.experts import Experts
-from federation.phases.growth import Growth
 from federation.phases.spawn import Spawn
+from federation.phases.spawn_training import SpawnTraining
 from federation.routing import ChartPosterior
 from federation.scenario import Scenario
 from federation.settings import (
@@ -72,7 +72,7 @@ def test_a_run_that_begins_from_another_s_prior_and_encoders_makes_none():
 
 def test_regions_may_spawn_after_novelty_is_known_if_the_scenario_says_from_when_on():
     spawning = SCENARIO.model_copy(update={"novelty": NoveltySettings(spawn_at=50, rounds=3)})
-    more = [Step(Spawn(), 0, 1), *(Step(Growth(), number, 3) for number in range(3))]
+    more = [Step(Spawn(), 0, 1), *(Step(SpawnTraining(), number, 3) for number in range(3))]
     assert list(schedule(spawning, CLASSES)) == [*schedule(SCENARIO, CLASSES), *more]
     assert gradient_rounds(spawning, CLASSES) == gradient_rounds(SCENARIO, CLASSES) + 3
 

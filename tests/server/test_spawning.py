@@ -66,7 +66,7 @@ def test_the_world_answers_better_with_it_than_without(run):
 
 def test_the_spawned_expert_is_trained_by_those_who_found_something_new(run):
     outcome, untrained = run(spawn_at=50), run(spawn_at=50, rounds=0)
-    grown = [record for record in outcome.history if record.phase == "growth"]
+    grown = [record for record in outcome.history if record.phase == "spawn_training"]
     assert [record.answered for record in grown] == [1] * 4
     assert score(outcome, "mixture") > score(untrained, "mixture") + 0.3
 
@@ -100,12 +100,12 @@ def test_too_few_novel_samples_spawn_nothing_and_change_nothing(run):
     after = asked.world.tensors()
     assert all(torch.equal(tensor, after[name]) for name, tensor in plain.world.tensors().items())
     assert asked.world.design == plain.world.design
-    assert [record.answered for record in asked.history if record.phase == "growth"] == [0] * 4
+    assert [record.answered for record in asked.history if record.phase == "spawn_training"] == [0] * 4
     assert not any(record.refused for record in asked.history)
 
 
 def test_without_it_nobody_is_asked(run):
-    assert {record.phase for record in run().history}.isdisjoint({"spawn", "growth"})
+    assert {record.phase for record in run().history}.isdisjoint({"spawn", "spawn_training"})
 
 
 def test_engines_agree_about_what_is_spawned_by_clients_of_many_sizes(run):

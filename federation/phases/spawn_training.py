@@ -4,7 +4,7 @@ from federation.phases.phase import Phase
 from federation.phases.spawn import NOVEL
 
 
-class Growth(Phase):
+class SpawnTraining(Phase):
     """Trains the expert of the spawned region."""
 
     elastic = True

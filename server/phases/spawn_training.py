@@ -10,7 +10,7 @@ from server.phases.experts import SIDE as EXPERTS
 from server.training import RegionTraining
 
 
-class Growth(RegionTraining):
+class SpawnTraining(RegionTraining):
     """Sends the last region's expert. No other region is trained."""
 
     def rounds(self, phase: Phase, scenario: Scenario, task: Task) -> int:
@@ -29,4 +29,4 @@ class Growth(RegionTraining):
         return EXPERTS.told(now, kind)
 
 
-SIDE = Growth()
+SIDE = SpawnTraining()
