@@ -120,7 +120,6 @@ class CouplingSettings(Frozen):
     rounds: int = Field(default=0, ge=0)
     strength: float = Field(default=0.1, ge=0, description="lambda, the weight of the divergence beside the loss")
     neighbours: int = Field(default=3, ge=1, description="the most overlapping regions that each is coupled to")
-    damping: float = Field(default=0.5, gt=0, le=1, description="share of the new mixture in the remembered one")
     warm_up: float = Field(default=0.3, ge=0, le=1, description="share of the rounds in which the strength rises")
     confined: bool = Field(default=True, description="only where regions meet; else everywhere, which erases regions")
 

@@ -16,8 +16,8 @@ from clients.training import Batch
 from federation.learning.experts import Expert, gathered, trunk_of
 from federation.manifold import Atlas, Encoder
 from federation.manifold.coordinates import Coordinates
-from federation.manifold.coupling import boundary, damped, mixture
-from federation.phases.coupling import BELIEFS, SCORES, Coupling
+from federation.manifold.coupling import boundary, mixture
+from federation.phases.coupling import SCORES, Coupling
 from federation.scenario import Scenario
 from federation.tasks import Task
 from federation.tensors import under
@@ -33,8 +33,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
     others = len(first.tensors[VARIANCES]) - 1
     if not others:
         return train_members(orders, cohort, scenario, task, address)
-    for order, member in zip(orders, cohort, strict=True):
-        _remember(order, member, scenario, task)
+    said = [_beliefs(order, member, scenario, task) for order, member in zip(orders, cohort, strict=True)]
     strength, temperature = first.settings["strength"], scenario.head.temperature
     members = Expert.of(under("model", first.tensors)).members
     variance = torch.stack([_own_variance(order) for order in orders for _ in range(members)]).view(-1, 1)
@@ -47,7 +46,8 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
             weights = weights * boundary((temperature * scores).softmax(-1)[..., 0])
         return weights.unsqueeze(-1) * task.divergences(outputs, beliefs, own)[1]
 
-    columns = [[m.memory[name] for m in cohort for _ in range(members)] for name in (SCORES, BELIEFS)]
+    known = [member.memory[SCORES] for member in cohort]
+    columns = [[rows for rows in each for _ in range(members)] for each in (known, said)]
     return train_members(
         orders, cohort, scenario, task, address, Term(columns, gradients, others / scenario.local.epochs / 3)
     )
@@ -58,8 +58,8 @@ def _own_variance(order: Order) -> Float[Tensor, ""]:
     return order.tensors[VARIANCES][0] / Expert.of(under("model", order.tensors)).unit ** 2
 
 
-def _remember(order: Order, member: Member, scenario: Scenario, task: Task) -> None:
-    """Where the member's samples lie, if the order tells it, and what the neighbours say of them by now."""
+def _beliefs(order: Order, member: Member, scenario: Scenario, task: Task) -> Float[Tensor, "samples outputs"]:
+    """What the neighbours say of the member's samples by now; where these lie is remembered once an order tells it."""
     memory, rows = member.memory, member.data.train.inputs
     variances = order.tensors[VARIANCES]
     if atlas := under("atlas", order.tensors):
@@ -73,5 +73,4 @@ def _remember(order: Order, member: Member, scenario: Scenario, task: Task) -> N
     beliefs = task.beliefs(answers, doubted.unsqueeze(1))
     if seen := Coordinates.of(under("model", order.tensors)):
         beliefs = task.relative(beliefs, seen.tangent(rows), float(seen.unit))
-    now = mixture(beliefs, scenario.head.temperature * memory[SCORES][:, 1:])
-    memory[BELIEFS] = damped(memory.get(BELIEFS), now, scenario.coupling.damping)
+    return mixture(beliefs, scenario.head.temperature * memory[SCORES][:, 1:])

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from math import inf, prod
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from flwr.supercore.run import Run
 from federation.engine.identity import RUN, assume_identity
 from federation.tensors import Parameters
 from federation.timing.availability import DAY, Always, AvailabilityRule
-from federation.wire.records import TRAFFIC, from_arrays, to_memory, to_tensor
+from federation.wire.records import TRAFFIC, array_nbytes, from_arrays, to_memory, to_tensor
 
 NAP, WEEK = 60.0, 7 * DAY
 """Seconds that pass between two looks for clients, and in which somebody must come."""
@@ -257,5 +257,4 @@ def payload(message: Message) -> int:
     merged = message.content.config_records.get(TRAFFIC)
     if merged is not None:
         return int(str(merged["upload"]))
-    arrays = (array for record in message.content.array_records.values() for array in record.values())
-    return sum(prod(array.shape) * np.dtype(array.dtype).itemsize for array in arrays)
+    return sum(array_nbytes(array) for record in message.content.array_records.values() for array in record.values())

@@ -18,11 +18,13 @@ def clustered(latent: Float[Tensor, "samples latent"], most: int, least: int, se
     if most == 1:
         return best
     from sklearn.mixture import GaussianMixture  # takes a second, and most federations need none
+    from threadpoolctl import threadpool_limits
 
     rows = latent.double().numpy()
-    for count in range(1, min(most, len(rows) // max(least, rows.shape[1] + 1)) + 1):
-        mixture = GaussianMixture(count, init_params="k-means++", n_init=3, random_state=seed).fit(rows)
-        if (price := mixture.bic(rows)) >= found:
-            break
-        best, found = torch.from_numpy(mixture.predict(rows)), price
+    with threadpool_limits(1):  # the matrices are small, and threads that wait for one another take most of the time
+        for count in range(1, min(most, len(rows) // max(least, rows.shape[1] + 1)) + 1):
+            mixture = GaussianMixture(count, init_params="k-means++", n_init=3, random_state=seed).fit(rows)
+            if (price := mixture.bic(rows)) >= found:
+                break
+            best, found = torch.from_numpy(mixture.predict(rows)), price
     return best

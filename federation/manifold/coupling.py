@@ -2,7 +2,7 @@
 
 theta_i* = argmin loss + lambda b_i(x) KL(p_i(.|x) || q_-i(.|x)), with q_-i(.|x) = sum_{j != i} alpha_ij(x) p_j(.|x)
 over the few regions that overlap region i most. Source: Ma and Shi (2025), "Deep Manifold Part 2", eqs. 163-164; the
-boundary weights b_i and the damping of q are ours.
+boundary weights b_i are ours.
 """
 
 import torch
@@ -35,8 +35,3 @@ def mixture(
 ) -> Float[Tensor, "samples beliefs"]:
     """q_-i: the neighbours' beliefs, each in proportion to its gate, softmax of `scores` among the neighbours alone."""
     return torch.einsum("nsb,sn->sb", beliefs, scores.softmax(-1))
-
-
-def damped(before: Tensor | None, now: Tensor, damping: float) -> Tensor:
-    """q^t = (1 - damping) q^(t-1) + damping q: so that regions that follow each other do not swing."""
-    return now if before is None else (1 - damping) * before + damping * now

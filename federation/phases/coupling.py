@@ -2,8 +2,8 @@
 
 from federation.phases.phase import Kept, Phase
 
-SCORES, BELIEFS = Kept("coupling/scores"), Kept("coupling/beliefs")
-"""Of a client's samples to train on: scores of its region and of the neighbours, and the neighbours' mixture."""
+SCORES = Kept("coupling/scores")
+"""Of a client's samples to train on: scores of its region and of the neighbours."""
 
 
 class Coupling(Phase):

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -202,6 +203,13 @@ def from_arrays(record: ArrayRecord) -> dict[str, Tensor]:
     for name, array in record.items():
         found |= _unpacked(array.data) if array.stype == PACKED else {name: to_tensor(array)}
     return found
+
+
+def array_nbytes(array: Array) -> int:
+    """Bytes of the tensors in one array of a record, what tells of them not counted."""
+    if array.stype == PACKED:
+        return len(array.data) - 8 - int.from_bytes(array.data[:8], "little")  # the header and its length
+    return prod(array.shape) * np.dtype(array.dtype).itemsize
 
 
 def to_tensor(array: Array) -> Tensor:

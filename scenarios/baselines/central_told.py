@@ -10,8 +10,8 @@ from scenarios.baselines.contract import Contender, Method, Trial
 
 
 class CentralTold(Method):
-    """In training it is told the region of the client whose sample it is; in the test, and where clients have samples in
-    several regions, the one that the world model's router would ask first. Charts and router count among its active
+    """In training it is told the region of the client whose sample it is; in the test, and where clients have samples
+    in several regions, the one that the world model's router would ask first. Charts and router count among its active
     parameters."""
 
     name, title = "central_told", "monolith on pooled data, told the region, equal active parameters"

@@ -70,7 +70,9 @@ def load(settings: DataSettings, seed: int) -> Dataset:
     def samples(lives: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Samples:
         inputs, left = (np.concatenate(each) for each in zip(*lives, strict=True))
         scaled, target = (inputs - centre) / scale, (left - CAP / 2) / (CAP / 2)
-        return Samples(torch.from_numpy(scaled.astype(np.float32)), torch.from_numpy(target.astype(np.float32)[:, None]))
+        return Samples(
+            torch.from_numpy(scaled.astype(np.float32)), torch.from_numpy(target.astype(np.float32)[:, None])
+        )
 
     held = samples(test)
     return Dataset(

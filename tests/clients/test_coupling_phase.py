@@ -8,10 +8,11 @@ import torch
 from clients import model_training
 from clients.member import Member, Memory
 from clients.phases import coupling
-from clients.phases.coupling import BELIEFS, SCORES
+from clients.phases.coupling import SCORES
 from federation.data.partition import Iid
 from federation.data.samples import ClientData, Samples
 from federation.learning.experts import Expert, scattered
+from federation.manifold.coupling import mixture
 from federation.models import Mlp
 from federation.scenario import Scenario
 from federation.settings import CouplingSettings, LocalTraining
@@ -98,24 +99,15 @@ def test_far_from_the_boundary_a_client_trains_as_if_alone_unless_coupling_is_ev
     assert (confined, free) == pytest.approx((-0.1, 0.1), abs=1e-6)
 
 
-def test_what_the_neighbours_say_is_remembered_damped_and_without_a_gradient():
-    someone = member(0, [1.0], [0.0], EVEN)
-    for round_, says in enumerate((3.0, 5.0)):
-        sent = order(0.25, [net(1.0, 0.0, says)], [OWN, NEIGHBOUR], round_)
-        coupling.contribute([sent], [someone], SCENARIO, VALUE)
-    kept = someone.memory[BELIEFS]
-    assert kept[0, 0] == pytest.approx((3.0 + 5.0) / 2)
-    assert not kept.requires_grad
-
-
-def test_a_member_s_own_step_changes_nothing_that_the_neighbours_say():
+def test_what_the_neighbours_say_is_asked_anew_each_round_and_a_member_s_own_step_changes_nothing_of_it(monkeypatch):
     """The mixture is what the downloaded experts say; so however far the own model goes, q stays."""
-    beliefs = []
-    for target in (0.0, 100.0):
-        someone = member(0, [1.0], [target], EVEN)
-        coupling.contribute([order(0.25, [CONSTANT], [OWN, NEIGHBOUR])], [someone], SCENARIO, VALUE)
-        beliefs.append(someone.memory[BELIEFS])
-    assert torch.equal(*beliefs)
+    said = []
+    monkeypatch.setattr(coupling, "mixture", lambda *asked: said.append(mixture(*asked)) or said[-1])
+    for round_, (says, target) in enumerate([(3.0, 0.0), (5.0, 0.0), (5.0, 100.0)]):
+        sent = order(0.25, [net(1.0, 0.0, says)], [OWN, NEIGHBOUR], round_)
+        coupling.contribute([sent], [member(0, [1.0], [target], EVEN)], SCENARIO, VALUE)
+    assert [float(q[0, 0]) for q in said] == [3.0, 5.0, 5.0]
+    assert not said[-1].requires_grad
 
 
 @pytest.mark.parametrize(("strength", "neighbours"), [(0.0, [CONSTANT]), (1.0, [])], ids=["strength zero", "alone"])

@@ -43,7 +43,11 @@ def test_no_phase_reads_what_it_does_not_declare():
     config = run_config("digits", ROUNDS | EVERY_PHASE, 0)
     opened = open_run(config)
     outcome = federate(SerialGrid(app, 5, config), opened.scenario, opened.federation().task, 5)
-    assert {record.phase for record in outcome.history} == {p.name for p in WORLD_MODEL} - {"readout", "selection"}
+    assert {record.phase for record in outcome.history} == {p.name for p in WORLD_MODEL} - {
+        "readout",
+        "selection",
+        "responsibility",
+    }
     assert [record.refused for record in outcome.history if record.refused] == []
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from federation.manifold import Atlas, Chart, ChartRule
 from federation.manifold.chart import Moments
-from federation.manifold.coupling import boundary, damped, mixture, neighbours
+from federation.manifold.coupling import boundary, mixture, neighbours
 
 
 def line(*places: float) -> Atlas:
@@ -43,16 +43,6 @@ def test_regions_apart_have_no_neighbours():
 def test_neighbours_speak_in_proportion_to_their_gates():
     beliefs = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
     assert mixture(beliefs, torch.tensor([[1.0, 3.0]]).log())[0].tolist() == pytest.approx([1 / 4, 3 / 4])
-
-
-def test_a_damped_mixture_nears_one_that_stays_by_the_same_factor_each_round():
-    """q^t - q = (1 - damping)^t (q^0 - q)."""
-    q, start, damping = torch.tensor([[0.2, 0.8]]), torch.tensor([[1.0, 0.0]]), 0.3
-    at = damped(None, start, damping)
-    assert torch.equal(at, start)
-    for _ in range(5):
-        at = damped(at, q, damping)
-    torch.testing.assert_close(at, q + 0.7**5 * (start - q))
 
 
 def test_the_posterior_of_the_regions_is_even_halfway_between_two_equal_ones():

@@ -144,7 +144,6 @@ def test_a_field_is_no_group():
         ("coupling.rounds", -1, r"coupling.rounds: Input should be greater than or equal to 0, got -1"),
         ("coupling.strength", -0.1, r"coupling.strength: Input should be greater than or equal to 0, got -0.1"),
         ("coupling.neighbours", 0, r"coupling.neighbours: Input should be greater than or equal to 1, got 0"),
-        ("coupling.damping", 0, r"coupling.damping: Input should be greater than 0, got 0"),
         ("coupling.warm_up", 1.5, r"coupling.warm_up: Input should be less than or equal to 1, got 1.5"),
         ("model.width", 0, r"model.width: Input should be greater than or equal to 1, got 0"),
         ("model.width", True, r"model.width: Input should be a valid integer, got True"),
@@ -176,7 +175,7 @@ def test_a_rule_that_is_left_out_is_reached_by_its_kind():
 def test_scenarios_are_the_modules_that_define_one():
     names = scenario_names()
     assert "digits" in names
-    assert not {"cli", "compare", "engines", "__init__"} & set(names)
+    assert not {"cli", "compare", "experiment", "__init__"} & set(names)
 
 
 def test_every_scenario_opens_under_the_name_of_its_module():

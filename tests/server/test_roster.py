@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from federation.models import Mlp
+from federation.models.family import FULL
 from federation.phases import named
 from federation.tasks import Classification
 from scenarios.library.digits import SCENARIO
@@ -52,8 +53,8 @@ def test_a_quorum_is_a_share_of_all_who_are_asked_be_they_there_or_not(roster):
 
 def test_who_has_been_away_is_told_again_what_a_phase_reads_of_what_the_others_remember(roster):
     head, router = now("head", CHARTED), now("router", CHARTED)
-    roster.answered(Step(named("reach")(), 0, 1), [0, 1])
-    roster.answered(Step(named("evidence")(), 0, 1), [0])
+    roster.answered(now("reach", CHARTED), [0, 1])
+    roster.answered(now("evidence", CHARTED), [0])
     assert not roster.kind(head, 1).again
     assert not roster.kind(router, 0).again
     again = roster.kind(router, 1)
@@ -63,16 +64,24 @@ def test_who_has_been_away_is_told_again_what_a_phase_reads_of_what_the_others_r
 
 def test_only_its_own_node_can_say_that_a_client_has_forgotten(roster):
     head = now("head", CHARTED)
-    roster.answered(Step(named("evidence")(), 0, 1), [0])
-    roster.answered(Step(named("reach")(), 0, 1), [0])
+    roster.answered(now("evidence", CHARTED), [0])
+    roster.answered(now("reach", CHARTED), [0])
     roster.forgot(0, sender=71)
     assert not roster.kind(head, 0).again
     roster.forgot(0, sender=70)
     assert roster.kind(head, 0).again
 
 
+def test_where_samples_lie_in_several_regions_a_client_is_asked_for_each_and_told_again_which_is_which(roster):
+    several = replace(CHARTED, regions_of_client={0: (0, 1), 1: (1,)}, sizes=(FULL, FULL))
+    roster.answered(now("responsibility", several), [0])
+    assert [roster.kind(now("experts", several), client).regions for client in (0, 1)] == [(0, 1), (1,)]
+    assert [roster.kind(now("experts", several), client).again for client in (0, 1)] == [(), ("responsibility",)]
+    assert roster.kind(now("reach", several), 0).regions == ()
+
+
 def test_another_roster_goes_on_from_what_one_knows(roster):
-    roster.answered(Step(named("coupling")(), 0, 1), [1, 0])
+    roster.answered(now("coupling", CHARTED), [1, 0])
     other = Roster(SMALL, clients=4)
     other.recall(roster.node_of, roster.aware)
     assert other.node_of == roster.node_of
