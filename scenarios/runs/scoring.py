@@ -169,8 +169,10 @@ def worst_of(scores: Sequence[float | None]) -> float | None:
 def on_held_out(trained: Contender, federation: FederatedData) -> float:
     """The score on the samples held out inside the federation, by which all choices are made.
 
-    Answers that are not finite are worse than any others.
+    Answers that are not finite are worse than any others; where nothing is held out all are alike.
     """
     held_out, _ = held_out_samples(federation)
+    if not len(held_out):
+        return 0.0
     answers = trained.answer(held_out.inputs, np.full(len(held_out), UNKNOWN_CLIENT))
     return federation.task.score(answers, held_out.targets) if bool(answers.isfinite().all()) else -inf

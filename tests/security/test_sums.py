@@ -44,7 +44,8 @@ SENT = {
     "selection": {"right", "losses"},
     "least_squares": {"products", "targets", "metric"},
 }
-"""The kinds of sums of each phase as the page names them; spawn sends charts, too, spawn training models, and responsibility counts."""
+"""The kinds of sums of each phase as the page names them; spawn sends charts, too, spawn training models, and
+responsibility counts."""
 
 
 def kind_of(name, sums):
