@@ -42,6 +42,7 @@ SITES = 3
 SMALL = {
     "prior.rounds": 1,
     "experts.rounds": 1,
+    "experts.coordinates.kind": "diagonal",
     "head.rounds": 1,
     "router.rounds": 1,
     "local.epochs": 1,
