@@ -23,15 +23,10 @@ def taught(
     inputs: Float[Tensor, "clients batch *shape"],
     said: Float[Tensor, "clients batch outputs"],
     weights: Float[Tensor, "clients batch"],
-    shift: Tensor | float = 0.0,
 ) -> Mapping[str, Gradient]:
-    """Gradients of a slice's divergence from what the whole said; of values, of half the squared difference.
-
-    Args:
-        shift: added to the outputs of both.
-    """
+    """Gradients of a slice's divergence from what the whole said; of values, of half the squared difference."""
     outputs, vjp = family.vjp(part, inputs)
-    return vjp((task.answers(outputs + shift) - task.answers(said + shift)) * weights.unsqueeze(-1))
+    return vjp((task.answers(outputs) - task.answers(said)) * weights.unsqueeze(-1))
 
 
 def lifted(whole: Mapping[str, Gradient], part: Mapping[str, Gradient]) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clients.awake import awake
-from clients.calibration import shifts
 from clients.distillation import distillation_cost, lifted, taught
 from clients.member import Member
 from clients.probing import probed
@@ -24,7 +23,7 @@ from federation.settings import LocalTraining
 from federation.tasks import Task
 from federation.tensors import Parameters, accelerator, stacked, under
 from federation.wire.contribution import Weighed
-from federation.wire.records import LABELS, Order
+from federation.wire.records import Order
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,8 @@ def train_members(
     rate = scenario.local.rate(first.progress) * first.settings["learning_rate"]
     pull = Pull(proximal, stacked(starts)) if proximal else None
     job = TrainingJob(starts, each, places, scenario.local, rate, first.seed, address, pull)
-    smaller, labels = turns(size, inner, first.seed, *address) if inner else None, first.tensors.get(LABELS)
-    trained = train_models(job, family, own, labels, term, smaller)
+    smaller = turns(size, inner, first.seed, *address) if inner else None
+    trained = train_models(job, family, own, term, smaller)
     further = probed(orders, cohort, scenario, task)
     further |= _observed(trained, job, experts, (family, own), scenario, first.round)
     multiplies = family.multiplies(own, size) * (1 + (term.forwards if term else 0))
@@ -146,21 +145,19 @@ def moves(experts: Sequence[Expert], after: Parameters) -> Float[Tensor, " clien
 def supervised(
     family: ElasticFamily,
     task: Task,
-    shift: Tensor | float = 0.0,
     term: Term | None = None,
     smaller: Iterator[Size | None] | None = None,
 ) -> Objective:
     """The task's losses of models of a family; the batch's columns are inputs, targets, and those of the term.
 
     Args:
-        shift: added to the outputs, [clients, 1, outputs].
         smaller: of each step, the size that learns what the models say, if any does.
     """
 
     def objective(model: Parameters, batch: Batch, weights: Tensor) -> tuple[Tensor, Mapping[str, Gradient]]:
         inputs, targets, *beside = batch
         outputs, vjp = family.vjp(model, inputs)
-        row_losses, gradients = task.descent(outputs + shift, targets)
+        row_losses, gradients = task.descent(outputs, targets)
         if term:
             gradients = gradients + term.gradients(outputs, beside)
         found = vjp(gradients * weights.unsqueeze(-1))
@@ -168,7 +165,7 @@ def supervised(
         if small is None:
             return row_losses, found
         part = family.slice(model, task, small)
-        return row_losses, lifted(found, taught(family, task, part, inputs, outputs, weights, shift))
+        return row_losses, lifted(found, taught(family, task, part, inputs, outputs, weights))
 
     return objective
 
@@ -177,20 +174,16 @@ def train_models(
     job: TrainingJob,
     family: ElasticFamily,
     task: Task,
-    union: Tensor | None = None,
     term: Term | None = None,
     smaller: Iterator[Size | None] | None = None,
 ) -> Trained:
     """Train models down their task's losses.
 
     Args:
-        union: counts of the classes in the federation, for which losses are calibrated.
         term: what is minimised beside the task's loss; the losses that come back are the task's alone.
         smaller: of each step, the size that learns what the models say, if any does.
     """
-    shift = shifts([s.targets for s in job.samples], union)
-    added = shift.to(accelerator()) if isinstance(shift, Tensor) else shift
-    return train_on(job, supervised(family, task, added, term, smaller), term.columns if term else ())
+    return train_on(job, supervised(family, task, term, smaller), term.columns if term else ())
 
 
 def train_on(job: TrainingJob, objective: Objective, columns: Sequence[Column] = ()) -> Trained:

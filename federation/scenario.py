@@ -57,7 +57,6 @@ class Scenario(Frozen):
     model: ElasticFamily
     sizes: SizeRule = FullSize()
     local: LocalTraining = LocalTraining()
-    calibrated: bool = Field(default=False, description="a client's classes alone train the prior and the head")
     aggregation: AggregationRule
     availability: AvailabilityRule = Always()
     pacing: PacingRule = Synchronous()

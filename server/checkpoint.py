@@ -21,7 +21,6 @@ from federation.learning.fixed_point import Watch
 from federation.manifold import Atlas, Chart, Encoder, EncoderRule
 from federation.manifold.chart import Moments
 from federation.manifold.coordinates import Coordinates
-from federation.manifold.dimension import Spacing
 from federation.models import Size
 from federation.opening import PATHS
 from federation.rules import InputError
@@ -34,7 +33,7 @@ from federation.world.reading import read_tensors
 from server.history import RoundRecord
 from server.state import Charted, Model, ServerState
 
-VERSION = 7
+VERSION = 8
 KEPT = 3
 """Checkpoints of a run that are there at a time; older ones are removed."""
 
@@ -69,7 +68,7 @@ class Checkpoint:
 
 KINDS = (
     *(Checkpoint, ServerState, Charted, Model, RoundRecord, Memories, Watch, Size),
-    *(Atlas, Chart, Moments, Coordinates, Spacing, Encoder, EncoderRule, Context, Calibration),
+    *(Atlas, Chart, Moments, Coordinates, Encoder, EncoderRule, Context, Calibration),
 )
 """All that a checkpoint may consist of."""
 

@@ -22,12 +22,8 @@ def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) 
     """Start an expert for each region, and lay out the small networks."""
     charts, regions, atlas = found.charts, found.region_of_client, found.atlas
     classes = _own_classes(charts, regions) if scenario.experts.own_classes else (None,) * atlas.regions
-    spacings = [chart.spacing.dimension for chart in region_charts(charts, regions, atlas.regions)]
-    sizes = tuple(size.least(scenario.growth.first) for size in scenario.sizes.of_regions(spacings))
-    experts = [
-        expert_begun(state, region, own, size, scenario, task)
-        for region, (own, size) in enumerate(zip(classes, sizes, strict=True))
-    ]
+    first = scenario.growth.first
+    experts = [expert_begun(state, region, own, first, scenario, task) for region, own in enumerate(classes)]
     overlaps = atlas.overlaps(scenario.seed) if scenario.coupling.rounds else torch.eye(atlas.regions)
     latent = atlas.mean.shape[1]
     draw = torch_generator(scenario.seed, "small networks")
@@ -42,7 +38,7 @@ def settled(state: ServerState, found: Charted, scenario: Scenario, task: Task) 
         watches=(Watch(),) * atlas.regions,
         neighbours=neighbours(overlaps, scenario.coupling.neighbours),
         experts=tuple(Model(expert, scenario.aggregation.init(expert), state.prior.variance) for expert in experts),
-        sizes=sizes,
+        sizes=(first,) * atlas.regions,
         classes=classes,
         head=head,
         router=scenario.router.rule.init(latent, atlas.regions, draw),

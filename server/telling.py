@@ -19,11 +19,6 @@ def expert_of_size(now: Now, region: int, size: Size) -> Expert:
     return expert.with_models(family.slice(expert.parameters, own, size))
 
 
-def calibration_tensors(now: Now) -> dict[str, Tensor]:
-    """The counts of all classes, where losses are calibrated by them."""
-    return now.state.labels if now.scenario.calibrated else {}
-
-
 def prior_tensors(state: ServerState, scenario: Scenario) -> dict[str, Tensor]:
     """The prior, where an encoder in question asks for it."""
     asked = any(rule.uses_prior for rule in scenario.encoders)

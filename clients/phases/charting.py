@@ -1,4 +1,4 @@
-"""Each client's chart, the sums from which its region's density and dimension are made, under each encoder."""
+"""Each client's chart, the sums from which its region's density is made, under each encoder."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,6 @@ from torch import Tensor
 from clients.member import Member
 from clients.sums import one_by_one, own_number
 from federation.data.samples import Samples
-from federation.manifold.dimension import spacing
-from federation.randomness import generator
 from federation.scenario import Scenario
 from federation.tasks import Task
 from federation.tensors import prefixed
@@ -27,7 +25,7 @@ def _charts(order: Order, member: Member, scenario: Scenario, task: Task) -> dic
     samples = member.data.train
     sums: dict[str, Tensor] = {}
     for number, encoder in enumerate(scenario.fitted(order.tensors)):
-        sums |= prefixed(str(number), chart_sums(encoder(samples.inputs), samples, order, member, scenario, task))
+        sums |= prefixed(str(number), chart_sums(encoder(samples.inputs), samples, order, scenario, task))
     return sums
 
 
@@ -35,11 +33,8 @@ def chart_sums(
     latent: Float[Tensor, "samples latent"],
     samples: Samples,
     order: Order,
-    member: Member,
     scenario: Scenario,
     task: Task,
 ) -> dict[str, Tensor]:
-    """The chart of some of a member's samples, and their spacing."""
-    draw = generator(order.seed, order.phase, member.number)
-    chart = scenario.charts.sums(latent, samples.targets if task.classifies else None, order.seed)
-    return chart | spacing(latent, draw).sums()
+    """The chart of some of a member's samples."""
+    return scenario.charts.sums(latent, samples.targets if task.classifies else None, order.seed)

@@ -24,7 +24,7 @@ def contribute(orders: Sequence[Order], cohort: Sequence[Member], scenario: Scen
 
     def sums(order: Order, member: Member) -> Parameters:
         world, found = remember(order, member, scenario, task)
-        return chart_sums(world.encoder(found.inputs), found, order, member, scenario, task)
+        return chart_sums(world.encoder(found.inputs), found, order, scenario, task)
 
     return one_by_one(orders, cohort, sums, own_number)
 

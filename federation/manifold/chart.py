@@ -10,7 +10,6 @@ from pydantic import Field
 from torch import Tensor
 
 from federation.manifold.clusters import clustered
-from federation.manifold.dimension import Spacing
 from federation.rules import Frozen
 from federation.tensors import Parameters
 
@@ -39,17 +38,15 @@ class Moments:
 
 @dataclass(frozen=True)
 class Chart:
-    """The components of one region, by label (or cluster), and how its samples are spaced."""
+    """The components of one region, by label (or cluster)."""
 
     components: Mapping[int, Moments] = field(default_factory=dict)
-    spacing: Spacing = field(default_factory=Spacing)
 
     def __add__(self, other: "Chart") -> "Chart":
         labels = sorted({*self.components, *other.components})
         mine, theirs = self.components, other.components
         return Chart(
-            {c: mine[c] + theirs[c] if c in mine and c in theirs else mine.get(c) or theirs[c] for c in labels},
-            self.spacing + other.spacing,
+            {c: mine[c] + theirs[c] if c in mine and c in theirs else mine.get(c) or theirs[c] for c in labels}
         )
 
     @property
@@ -72,7 +69,7 @@ class Chart:
 
     @staticmethod
     def from_sums(sums: Parameters) -> "Chart":
-        """Read the chart that `ChartRule.sums` and `Spacing.sums` wrote, of one client or of several added up."""
+        """Read the chart that `ChartRule.sums` wrote, of one client or of several added up."""
         labels = sorted(int(name.split("/")[1]) for name in sums if name.startswith("count/"))
         return Chart(
             {
@@ -80,8 +77,7 @@ class Chart:
                     float(sums[f"count/{label}"]), sums[f"sum/{label}"].double(), sums[f"second/{label}"].double()
                 )
                 for label in labels
-            },
-            Spacing.from_sums(sums),
+            }
         )
 
 

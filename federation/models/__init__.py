@@ -3,9 +3,9 @@
 from federation.models.convnet import Convnet
 from federation.models.family import ElasticFamily, Size
 from federation.models.mlp import Mlp
-from federation.models.sizes import ByDimension, FullSize, SizeRule, SmallerOfBoth, Tiers
+from federation.models.sizes import FullSize, SizeRule, Tiers
 from federation.rules import import_all
 
 import_all(__name__, __path__)
 
-__all__ = ["ByDimension", "Convnet", "ElasticFamily", "FullSize", "Mlp", "Size", "SizeRule", "SmallerOfBoth", "Tiers"]
+__all__ = ["Convnet", "ElasticFamily", "FullSize", "Mlp", "Size", "SizeRule", "Tiers"]

@@ -21,7 +21,6 @@ PLAIN: dict[str, Any] = {
     "sizes": FullSize().dump(),
     "growth": Growth().dump(),
     "plasticity": Plasticity().dump(),
-    "calibrated": False,
 }
 """What a scenario sets for its world model, as a rival has it that says nothing of it."""
 

@@ -36,7 +36,6 @@ SCENARIO = Scenario(
     local=LocalTraining(
         learning_rate=0.03, optimizer=Sgd(momentum=0.5, weight_decay=0.006), batch_size=5, schedule="cosine"
     ),
-    calibrated=True,
     aggregation=Momentum(beta=0.8, rate=1.5),
     encoder=PrincipalComponents(dimensions=16, features=OrientedGradients(patch=7, directions=4)),
     charts=ChartRule(rank=16, whole_regions=True),

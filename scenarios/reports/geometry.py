@@ -1,7 +1,7 @@
 """What the report says of each region beside its place: who is in it, how it is shaped, and what is next to it."""
 
 from collections.abc import Mapping, Sequence
-from math import degrees, isfinite
+from math import degrees
 from typing import Any
 
 import torch
@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from federation.manifold import Chart
-from federation.manifold.angles import principal_angles
+from federation.manifold.angles import principal_angles, spread
 from federation.manifold.atlas import mutual
+from federation.manifold.chart import Moments
 from federation.manifold.growth import alike, halves
 from federation.manifold.regions import memberships, region_charts
 from server.app import Outcome
@@ -24,10 +25,9 @@ LEAST_OVERLAP = 0.005
 def shapes_of(outcome: Outcome, overlaps: Float[Tensor, "regions regions"]) -> list[dict[str, Any]]:
     """A row for each region; what a region without a chart or without neighbours does not have is None.
 
-    `dimension` is the intrinsic one. `entropy` is that of P(region | client) in nats, the mean over the clients.
-    `nearest` is the region with the largest share of this one's density, `overlap` that share, `angle` the largest
-    principal angle to it in degrees. `two` says whether its clients are better described by two Gaussians, `alike`
-    which regions could be one with it.
+    `entropy` is that of P(region | client) in nats, the mean over the clients. `nearest` is the region with the largest
+    share of this one's density, `overlap` that share, `angle` the largest principal angle to it in degrees. `two` says
+    whether its clients are better described by two Gaussians, `alike` which regions could be one with it.
     """
     homes, charts = outcome.world.design.region_of_client, outcome.charts
     regions = region_charts(charts, homes, outcome.world.design.regions)
@@ -41,11 +41,10 @@ def shapes_of(outcome: Outcome, overlaps: Float[Tensor, "regions regions"]) -> l
         rows.append(
             {
                 "clients": len(members),
-                "dimension": chart.spacing.dimension,
                 "entropy": float(entropy[members].mean()) if members else None,
                 "nearest": near,
                 "overlap": None if near is None else share[near],
-                "angle": None if near is None else _angle(chart, regions[near]),
+                "angle": None if near is None else _angle(chart.whole, regions[near].whole),
                 "two": halves(charts, homes, number) is not None,
                 "alike": [o for o in close if alike(chart.whole, regions[o].whole, float(shared[number, o]))],
             }
@@ -59,11 +58,9 @@ def _others(region: int, regions: Sequence[Chart], shares: Tensor, least: float)
     return [o for o in found if o != region and regions[o].components and regions[region].components]
 
 
-def _angle(one: Chart, other: Chart) -> float:
-    """The largest angle in degrees between as many leading directions as the flatter of the two has dimensions."""
-    known = [d for d in (one.spacing.dimension, other.spacing.dimension) if isfinite(d)]
-    directions = min(max(1, round(min(known, default=1))), len(one.whole.sum))
-    return degrees(float(principal_angles(one.whole, other.whole, directions)[0]))
+def _angle(one: Moments, other: Moments) -> float:
+    """The largest angle in degrees between as many leading directions as the flatter of the two varies in."""
+    return degrees(float(principal_angles(one, other, min(spread(one), spread(other)))[0]))
 
 
 def advice(rows: Sequence[Mapping[str, Any]]) -> list[str]:

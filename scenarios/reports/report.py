@@ -224,7 +224,6 @@ def _region_rows(regions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "group": region["group"],
                 "clients": region["clients"],
                 "samples": f"{region['samples']:,.0f}",
-                "dimension": _cell(region["dimension"], "{:.1f}"),
                 "entropy": _cell(region["entropy"], "{:.2f}"),
                 "nearest": "" if near is None else f"{near}",
                 "overlap": _cell(region["overlap"], "{:.1%}").replace("%", "\u00a0%"),

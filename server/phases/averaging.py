@@ -11,7 +11,6 @@ from server.bounds import Answer
 from server.global_model import GlobalModelTraining
 from server.phases.contract import Kind, Now, Told
 from server.state import ServerState
-from server.telling import calibration_tensors
 from server.training import aggregated, elastic_answer
 
 
@@ -21,8 +20,8 @@ class Averaging(GlobalModelTraining):
     def told(self, now: Now, kind: Kind) -> Told:
         model = now.state.prior.parameters
         turned = _turned(now, model, now.step.round) if _rolls(now) else model
-        tensors = prefixed("model", now.scenario.model.slice(turned, now.task, kind.size)) | calibration_tensors(now)
-        return Told(tensors, {"learning_rate": 1.0, "region": EVERYWHERE})
+        part = now.scenario.model.slice(turned, now.task, kind.size)
+        return Told(prefixed("model", part), {"learning_rate": 1.0, "region": EVERYWHERE})
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:
         return elastic_answer(now, Expert(now.state.prior.parameters), size)

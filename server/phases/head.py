@@ -12,7 +12,6 @@ from server.bounds import Answer
 from server.phases.contract import Kind, Now, Told
 from server.phases.evidence import FromEvidence
 from server.state import ServerState
-from server.telling import calibration_tensors
 from server.training import weighted_answer
 
 
@@ -23,7 +22,7 @@ class Head(FromEvidence):
         return scenario.head.rounds if task.classifies else 0
 
     def told(self, now: Now, kind: Kind) -> Told:
-        return Told(prefixed("model", now.state.head) | calibration_tensors(now))
+        return Told(prefixed("model", now.state.head))
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:
         return weighted_answer(now.state.head)

@@ -10,7 +10,6 @@ from federation.wire.contribution import EVERYWHERE
 from server.bounds import Answer
 from server.global_model import GlobalModelTraining
 from server.phases.contract import Kind, Now, Told
-from server.telling import calibration_tensors
 from server.training import elastic_answer
 
 
@@ -23,7 +22,7 @@ class Prior(GlobalModelTraining):
     def told(self, now: Now, kind: Kind) -> Told:
         model = now.scenario.model.slice(now.state.prior.parameters, now.task, kind.size)
         settings = {"learning_rate": now.scenario.prior.learning_rate, "region": EVERYWHERE}
-        return Told(prefixed("model", model) | calibration_tensors(now), settings)
+        return Told(prefixed("model", model), settings)
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:
         return elastic_answer(now, Expert(now.state.prior.parameters), size)

@@ -2,11 +2,10 @@
 
 from collections import Counter
 from itertools import islice
-from math import nan
 
 import pytest
 
-from federation.models import ByDimension, FullSize, Size, SizeRule, SmallerOfBoth, Tiers
+from federation.models import FullSize, Size, SizeRule, Tiers
 from federation.models.family import FULL
 from federation.models.sizes import turns
 
@@ -14,7 +13,7 @@ TIERS = Tiers(widths=(1.0, 0.5, 0.25, 0.125), depths=(1.0, 0.5))
 
 
 def test_every_rule_is_tested_here():
-    assert set(SizeRule.kinds().values()) == {FullSize, Tiers, ByDimension, SmallerOfBoth}
+    assert set(SizeRule.kinds().values()) == {FullSize, Tiers}
 
 
 def test_by_default_everybody_trains_the_whole_model():
@@ -37,41 +36,6 @@ def test_tiers_are_about_equally_large():
     found = Counter(TIERS.of(client, seed=0) for client in range(8_000))
     assert found.keys() == set(TIERS.sizes)
     assert all(count == pytest.approx(1_000, abs=150) for count in found.values())
-
-
-@pytest.mark.parametrize(
-    ("dimensions", "widths"),
-    [
-        ([8.0, 4.0, 2.0, 6.1, 0.5], [1.0, 0.5, 0.25, 1.0, 0.25]),  # 6.1 / 8 is more than 3 / 4
-        ([8.0, 6.0, nan], [1.0, 0.75, 1.0]),
-        ([nan, nan], [1.0, 1.0]),
-        ([3.0], [1.0]),
-    ],
-)
-def test_a_region_s_width_is_the_least_that_is_no_less_than_its_share_of_the_largest_dimension(dimensions, widths):
-    rule = ByDimension(widths=(0.25, 1.0, 0.5, 0.75))
-    assert [size.width for size in rule.of_regions(dimensions)] == widths
-
-
-def test_where_all_widths_are_too_small_the_largest_is_taken():
-    assert ByDimension(widths=(0.5, 0.25)).of_regions([8.0, 5.0, 1.0]) == tuple(
-        Size(width=width) for width in (0.5, 0.5, 0.25)
-    )
-
-
-def test_regions_of_other_rules_are_whole():
-    assert TIERS.of_regions([2.0, 1.0]) == FullSize().of_regions([2.0, 1.0]) == (FULL, FULL)
-
-
-def test_of_device_and_region_the_smaller_counts():
-    both = SmallerOfBoth(device=TIERS, region=ByDimension(widths=(1.0, 0.3)))
-    assert [both.of(client, 3) for client in range(50)] == [TIERS.of(client, 3) for client in range(50)]
-    assert both.of_regions([4.0, 1.0]) == (FULL, Size(width=0.3))
-    assert Size(width=0.5, depth=0.5).least(Size(width=0.3)) == Size(width=0.3, depth=0.5)
-    assert set(both.sizes) == {*TIERS.sizes, Size(width=0.3), Size(width=0.3, depth=0.5)}
-    assert set(both.inner(Size(width=0.3))) == {
-        Size(width=0.3), *(Size(width=w, depth=d) for w in (0.25, 0.125) for d in (1.0, 0.5)),
-    }  # fmt: skip
 
 
 def test_a_client_trains_the_sizes_that_fit_into_its_own():

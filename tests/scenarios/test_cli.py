@@ -115,7 +115,7 @@ def test_compare_prints_one_json_object_and_writes_the_run(capsys):
     page = Path("run/report.html").read_text(encoding="utf-8")
     assert "Union test" in page
     assert "Local tests" in page
-    assert "Intrinsic dimension" in page
+    assert "Membership entropy" in page
     assert "of the union test is covered" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert [file for file in Path("run").iterdir() if file.suffix in (".pkl", ".pt", ".pickle")] == []

@@ -6,15 +6,12 @@ from math import log
 import pytest
 
 from federation.manifold import Atlas, Chart, ChartRule
-from federation.manifold.dimension import Spacing
 from federation.world.novelty import Coverage
 from scenarios.reports.geometry import advice, shapes_of
 from scenarios.runs.compare import means_of
 from server.app import Outcome
 from tests.federation.test_regions import ABOVE, LEFT, RIGHT, separated
 from tests.federation.test_world_model import world
-
-SPACING = Spacing(used=90, logs=45.0)
 
 
 def outcome(charts: list[Chart], homes: tuple[int, ...], regions: list[Chart]) -> Outcome:
@@ -27,7 +24,7 @@ def outcome(charts: list[Chart], homes: tuple[int, ...], regions: list[Chart]) -
 @pytest.fixture
 def rows():
     """A region of two kinds of clients, two that are the same, and one that nobody charted."""
-    charts = [replace(chart, spacing=SPACING) for chart in separated([LEFT, RIGHT, ABOVE, ABOVE], count=500)]
+    charts = separated([LEFT, RIGHT, ABOVE, ABOVE], count=500)
     regions = [charts[0] + charts[1], charts[2], charts[3], Chart()]
     found = outcome([*charts, Chart()], (0, 0, 1, 2, 3), regions)
     return shapes_of(found, found.world.atlas.overlaps(seed=0))
@@ -35,7 +32,6 @@ def rows():
 
 def test_a_row_for_each_region(rows):
     assert [row["clients"] for row in rows] == [2, 1, 1, 1]
-    assert [row["dimension"] for row in rows[:3]] == [2.0] * 3
     assert rows[0]["entropy"] == pytest.approx(0, abs=0.01)
     assert rows[1]["entropy"] == pytest.approx(log(2), abs=0.01)
 

@@ -54,7 +54,7 @@ HELD = {
     "| census |": "security/test_sums::a_census_tells",
     "| encoder |": "security/test_sums::the_encoder_is_told",
     "| charting, spawn |": "security/test_sums::each_phase_sends federation/test_manifold::components_with_too_few "
-    "federation/test_dimension::too_few_different server/test_hostile_sums::a_chart_of_a_label",
+    "server/test_hostile_sums::a_chart_of_a_label",
     "| responsibility": "server/test_several_regions::six_operating_points",
     "| coordinates": "security/test_sums::each_phase_sends",
     "| prior, experts": "security/test_sums::each_phase_sends",

@@ -28,7 +28,7 @@ MORE = {
     "other_encoders": [{"kind": "principal_components", "dimensions": 8}],
 }
 MODEL = {"model", "weight", "metric"}
-CHART = {"count", "sum", "second", "spacing"}
+CHART = {"count", "sum", "second"}
 SENT = {
     "census": {"samples", "labels"},
     "encoder": {"count", "sum", "second"},

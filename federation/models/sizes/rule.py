@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from federation.models.family import FULL, Size
+from federation.models.family import Size
 from federation.randomness import generator
 from federation.rules import Rule
 
@@ -15,9 +15,9 @@ Depth = Annotated[float, Field(ge=0, le=1)]
 
 
 class SizeRule(Rule):
-    """Contract: how much a client's device can train, which never changes during a run, and how much a region needs.
+    """Contract: how much a client's device can train, which never changes during a run.
 
-    A client trains the smaller of the two; of the prior, which has no region, what its device can.
+    A client trains the smaller of that and the model itself, which may have to grow before it is whole.
     """
 
     @property
@@ -28,14 +28,6 @@ class SizeRule(Rule):
     @abstractmethod
     def of(self, client: int, seed: int) -> Size:
         """What one client's device can train, from its number alone."""
-
-    def of_regions(self, dimensions: Sequence[float]) -> tuple[Size, ...]:
-        """The size of each region's expert; by default all of it.
-
-        Args:
-            dimensions: the intrinsic dimension of each region's samples, NaN where it is not known.
-        """
-        return (FULL,) * len(dimensions)
 
     def within(self, size: Size) -> tuple[Size, ...]:
         """The sizes that may occur and are slices of one, itself among them."""
