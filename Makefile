@@ -17,14 +17,19 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: install
-	$(BIN)/manifold compare terrain --set 'search.factors=[4]' \
-		--methods world,central_total,fedavg,local,uniform,oracle
+	$(BIN)/manifold compare terrain --set 'search.factors=[4]' --set local.epochs=1 --workers 0 \
+		--methods world,central,central_total,fedavg,local,uniform,oracle
+
+# Tests run side by side: threads of their own, and the low priority of Ray's workers, make them wait for one another.
+test coverage test-slow: export OMP_NUM_THREADS := 1
+test coverage test-slow: export OPENBLAS_NUM_THREADS := 1
+test coverage test-slow: export RAY_worker_niceness := 0
 
 test: install
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 coverage: install
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow

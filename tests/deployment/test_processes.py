@@ -112,7 +112,8 @@ def public(here):
     file.unlink()
 
 
-@pytest.mark.parametrize("method", [pytest.param(m, marks=[] if m == "scaffold" else pytest.mark.slow) for m in METHOD])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHOD)
 def test_a_method_of_the_literature_runs_on_the_same_sites_and_its_model_is_the_simulation_s(
     method, here, fetched, public, tmp_path
 ):
