@@ -50,6 +50,7 @@ def told_apart(change, layout):
     change(pd.read_csv(file)).to_csv(file, index=False)
 
 
+@pytest.mark.slow
 def test_three_real_sites_make_the_world_model_of_the_simulation(fleet, tmp_path):
     whole = ["--data", "all.csv", "--test", "test.csv"]
     words = [str(tmp_path / word) if word.endswith("csv") else word for word in whole]

@@ -162,6 +162,7 @@ def flwr_run(folder: Path, overrides: dict) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_flwr_run_on_flowers_own_simulation_equals_the_serial_engine(serial, tmp_path):
     out = flwr_run(tmp_path, ROUNDS)
     assert_close(load_file(out / "world_model.safetensors"), serial[0], 1e-5)
