@@ -32,11 +32,9 @@ def order(now: Now, kind: Kind) -> Order:
 
 def _told(now: Now, kind: Kind) -> Told:
     """What a phase tells clients of a kind; of several regions, that of each as `region/name`."""
-    of = {
-        region: side(now.step.phase).told(now, kind._replace(region=region))
-        for region in kind.regions or (kind.region,)
-    }
+    told = side(now.step.phase).told
     if not kind.regions:
-        return of[kind.region]
-    tensors = {f"{region}/{name}": t for region, told in of.items() for name, t in told.tensors.items()}
+        return told(now, kind)
+    of = {region: told(now, kind._replace(region=region)) for region in kind.regions}
+    tensors = {f"{region}/{name}": t for region, own in of.items() for name, t in own.tensors.items()}
     return Told(tensors, next(iter(of.values())).settings)

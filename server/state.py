@@ -52,18 +52,11 @@ class Charted:
     @staticmethod
     def of(encoder: Encoder, charts: tuple[Chart, ...], scenario: Scenario) -> "Charted":
         """Regions are formed from the charts alone."""
-        apart = scenario.charts.clusters > 1
-        found = [
-            (client, part) for client, chart in enumerate(charts) for part in (chart.clusters if apart else (chart,))
-        ]
-        parts = [part for _, part in found]
+        of_client = [chart.parts if scenario.charts.clusters > 1 else (chart,) for chart in charts]
+        parts = [part for own in of_client for part in own]
         regions = scenario.regions.assign(parts)
-        merged = region_charts(parts, regions, max(regions) + 1)
-        largest: dict[int, tuple[float, int]] = {}
-        for (client, part), region in zip(found, regions, strict=True):
-            samples = part.whole.count if part.components else 0.0
-            largest[client] = max(largest.get(client, (-1.0, 0)), (samples, region))
-        homes = tuple(largest[client][1] for client in range(len(charts)))
+        merged, region = region_charts(parts, regions, max(regions) + 1), iter(regions)
+        homes = tuple(max((part.count, next(region)) for part in own)[1] for own in of_client)
         return Charted(encoder, charts, homes, Atlas.of(merged, scenario.charts))
 
 

@@ -1,6 +1,6 @@
 """What phases that train models share at the server: the next model, and what the sums of a round must look like."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -22,11 +22,6 @@ class RegionTraining(ServerSide):
 
     def models(self, state: ServerState) -> Mapping[int, Model]:
         return dict(enumerate(state.experts))
-
-    def homes(self, now: Now, clients: Collection[int]) -> set[int]:
-        if now.step.phase.by_region:
-            return super().homes(now, clients)
-        return {self.region(now, client) for client in clients}
 
     def answer(self, now: Now, region: int, size: Size) -> Answer:
         if not 0 <= region < len(now.state.experts):

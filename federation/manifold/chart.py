@@ -58,14 +58,14 @@ class Chart:
         return first
 
     @property
-    def clusters(self) -> tuple["Chart", ...]:
-        """Each component as the chart of a region of its own; itself where it has none."""
-        return tuple(Chart({0: moments}) for moments in self.components.values()) or (self,)
+    def count(self) -> float:
+        """Samples of all components."""
+        return sum(moments.count for moments in self.components.values())
 
     @property
     def parts(self) -> tuple["Chart", ...]:
-        """A chart of each component."""
-        return tuple(Chart({label: moments}) for label, moments in self.components.items())
+        """Each component as the chart of a region of its own; itself where it has none."""
+        return tuple(Chart({0: moments}) for moments in self.components.values()) or (self,)
 
     @staticmethod
     def from_sums(sums: Parameters) -> "Chart":

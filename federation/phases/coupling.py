@@ -10,6 +10,7 @@ class Coupling(Phase):
     """Goes on with the experts' training, and draws neighbours together where their regions meet."""
 
     elastic = True
+    by_region = True
     trains = True
     remembers = True
     continues = "experts"

@@ -29,6 +29,7 @@ from scenarios.studies.cap import cap, sheet
 from scenarios.studies.drift import drifted, periods
 from server.answering import check_answers
 from server.app import Outcome
+from server.schedule import schedule
 
 CONFIG, JOB, SEEDS = "config.json", "job", "seeds.jsonl"
 
@@ -108,6 +109,7 @@ class Job(Rule):
         check_out(out)
         self.opened.charted()
         check_answers(self.opened.scenario)
+        schedule(self.opened.scenario, self.opened.federation().task)  # refuses phases that cannot run on these data
         self.measured.floor(self.opened.federation())
         config = run_config(self.reference, self.overrides, self.seed)
         placed = {"reference": config["scenario"], "overrides": json.loads(str(config["overrides"]))}

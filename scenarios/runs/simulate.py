@@ -20,7 +20,6 @@ from scenarios.runs.progress import Progress
 from scenarios.runs.resting import resting
 from scenarios.runs.scoring import (
     Measured,
-    held_out_samples,
     on_clients,
     on_confidence,
     on_held_out,
@@ -34,7 +33,9 @@ from scenarios.runs.seams import jump, seam_score
 SCORES: dict[str, Callable[[Run, FederatedData], float | None]] = {
     "union": lambda run, data: on_union(contender(run), data),
     "local": lambda run, data: on_local(contender(run), data),
-    "held_out": lambda run, data: on_held_out(contender(run), data) if len(held_out_samples(data)[0]) else None,
+    "held_out": lambda run, data: (
+        on_held_out(contender(run), data) if any(len(c.held_out) for c in data.clients) else None
+    ),
     "ece": lambda run, data: on_confidence(METHODS[WORLD], contender(run), data).ece if data.task.classifies else None,
     "seams": lambda run, data: seam_score(run.outcome.world, data.union_test) if _is_world(run) else None,
 }

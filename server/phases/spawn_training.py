@@ -25,6 +25,9 @@ class SpawnTraining(RegionTraining):
     def region(self, now: Now, client: int) -> int:
         return len(now.state.experts) - 1
 
+    def homes(self, now: Now, clients: Collection[int]) -> set[int]:
+        return {self.region(now, client) for client in clients}
+
     def told(self, now: Now, kind: Kind) -> Told:
         return EXPERTS.told(now, kind)
 

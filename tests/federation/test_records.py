@@ -15,12 +15,14 @@ from federation.wire.contribution import EVERYWHERE, Contribution
 from federation.wire.records import (
     ARRAYS,
     CONFIG,
+    PACKED,
     Order,
     contribution_record,
     from_arrays,
     read_contribution,
     read_model,
     to_arrays,
+    to_packed,
 )
 
 KINDS = [torch.float32, torch.float64, torch.int64, torch.bool]
@@ -141,6 +143,9 @@ def test_sums_of_no_region_are_refused():
         read_contribution(record, "experts", [3])
 
 
+WHOLE = to_packed({"0/n": torch.ones(3)})[PACKED].data
+
+
 def _array(data: bytes, kind: str = "numpy.ndarray") -> Array:
     return Array("float32", (1,), kind, data)
 
@@ -155,6 +160,10 @@ def _array(data: bytes, kind: str = "numpy.ndarray") -> Array:
         _array(pickle.dumps([1])),
         _array(Array(np.ones(1, dtype=np.float32)).data, "pickle"),
         _array(Array(np.ones(3, dtype=np.float32)).data.replace(b"(3,), }          ", b"(99999999999,), }")),
+        *(
+            Array("uint8", (len(data),), PACKED, data)
+            for data in (b"", b"nonsense", WHOLE[:-1], WHOLE.replace(b"0 0/n", b"0-0/n"))
+        ),
     ],
 )
 def test_arrays_that_cannot_be_read_are_refused(array):

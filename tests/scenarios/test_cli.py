@@ -221,6 +221,7 @@ def test_a_scenario_file_works_like_a_name(capsys):
         (["simulate", "digits", "--set", "model.kind=mpl"], "did you mean 'mlp'?"),
         (["simulate", "digits", "--set", "model.kind=convnet"], "a convnet needs inputs [channels, height, width]"),
         (["simulate", "digits", "--set", "partition.kind=natural"], "needs data that name their clients"),
+        (["simulate", "digits", "--set", "charts.clusters=3"], "charts by label have no clusters"),
         (["simulate", "digits", "--set", "partition.clients=100000"], "more than the"),
         (["simulate", "digits", "--config", "none.toml"], "--config none.toml cannot be read"),
         (["simulate", "fashion"], "--data-dir or MANIFOLD_DATA"),
